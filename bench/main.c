@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main.c - hilo-bench WORKLOAD [--workers=N] [--n=N] [--stats]
+ *
+ * Runs one workload and prints one line of JSON. Exit status 1: it failed; 2: usage; 3: no such workload.
+ */
+#include "harness.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_WORKERS 2
+
+struct workload {
+	const char *name;
+	void (*run)(struct bench *b);
+	long n;		  /* the default */
+	unsigned workers; /* the only number it is defined for; 0: any */
+	const char *what;
+};
+
+static const struct workload workloads[] = {
+	{"fib", bench_fib, 35, 0, "fork-join recursion, a task for each fork; n of fib"},
+	{"nqueens", bench_nqueens, 12, 0, "a task for each safe placement; n rows"},
+	{"skynet", bench_skynet, 6, 0, "10-ary tree of tasks; n levels"},
+	{"spawn_join", bench_spawn_join, 1000, 0, "n rounds: spawn 1000 empty tasks, join all"},
+	{"spawn_join_result", bench_spawn_join_result, 1000, 0, "the same, counted by the joins' results"},
+	{"spawn_join_1us", bench_spawn_join_1us, 1000, 0, "the same with 1 us of work in each task"},
+	{"spawn_inject", bench_spawn_inject, 1000000, 0, "a plain thread submits n empty tasks"},
+	{"yield", bench_yield, 1000, 0, "1000 tasks yield n times each"},
+	{"switch", bench_switch, 5000000, 1, "two tasks yield to each other n times each"},
+	{"timers", bench_timers, 100000, 0, "n tasks sleep up to 1 s"},
+	{"timers_call_later", bench_timers_call_later, 100000, 0, "the same with n callbacks"},
+	{"idle_memory", bench_idle_memory, 100000, 0, "n tasks wait on one future"},
+	{"idle_created", bench_idle_created, 100000, 1, "n tasks spawned, none started"},
+	{"offload", bench_offload, 200000, 0, "64 tasks make n calls through the executor"},
+	{"mixed_latency", bench_mixed_latency, 2000, 0, "a task sleeps 1 ms n times beside busy ones"},
+	{"idle", bench_idle, 10000, 0, "context switches of an idle runtime in n ms"},
+};
+
+#define WORKLOADS (sizeof workloads / sizeof workloads[0])
+
+static void usage(FILE *to)
+{
+	fprintf(to, "usage: hilo-bench WORKLOAD [--workers=N] [--n=N] [--stats]\n");
+	for (size_t i = 0; i < WORKLOADS; i++)
+		fprintf(to, "  %-18s %s (default n %ld)\n", workloads[i].name, workloads[i].what,
+			workloads[i].n);
+}
+
+static const struct workload *workload_find(const char *name)
+{
+	for (size_t i = 0; i < WORKLOADS; i++)
+		if (strcmp(workloads[i].name, name) == 0)
+			return &workloads[i];
+	return NULL;
+}
+
+/* The number after @option in @arg, or -1 if @arg is another option or has no number from 1 up. */
+static long option_number(const char *arg, const char *option)
+{
+	size_t len = strlen(option);
+	char *end;
+	long value;
+
+	if (strncmp(arg, option, len) != 0)
+		return -1;
+	value = strtol(arg + len, &end, 10);
+	return end != arg + len && !*end && value > 0 ? value : -1;
+}
+
+/* 0, or the exit status. */
+static int options_read(int argc, char **argv, struct bench *b)
+{
+	long value;
+
+	for (int i = 2; i < argc; i++) {
+		if ((value = option_number(argv[i], "--workers=")) > 0 && value <= 4096) {
+			b->workers = (unsigned)value;
+		} else if ((value = option_number(argv[i], "--n=")) > 0) {
+			b->n = value;
+		} else if (strcmp(argv[i], "--stats") == 0) {
+			b->stats = 1;
+		} else {
+			fprintf(stderr, "hilo-bench: cannot use '%s'\n", argv[i]);
+			return 2;
+		}
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct bench b = {0};
+	const struct workload *w;
+	int status;
+
+	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "--list") == 0) {
+		usage(argc < 2 ? stderr : stdout);
+		return argc < 2 ? 2 : 0;
+	}
+	w = workload_find(argv[1]);
+	if (!w) {
+		fprintf(stderr, "hilo-bench: no workload '%s' (--list names them)\n", argv[1]);
+		return 3;
+	}
+	b.workload = w->name;
+	b.n = w->n;
+	b.workers = w->workers ? w->workers : DEFAULT_WORKERS;
+	status = options_read(argc, argv, &b);
+	if (status)
+		return status;
+	if (w->workers && b.workers != w->workers) {
+		fprintf(stderr, "hilo-bench: %s is defined for one worker\n", w->name);
+		return 3;
+	}
+	w->run(&b);
+	bench_report(&b);
+	return 0;
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+
+//! The workloads with Tokio's multi-threaded runtime.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
+
+fn status(key: &str) -> f64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find(|l| l.starts_with(key)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn cpu_seconds() -> f64 {
+    let mut t = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut t) };
+    t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
+}
+
+async fn spawn_join(rounds: u64) -> u64 {
+    let ran = Arc::new(AtomicU64::new(0));
+    let mut tasks = Vec::with_capacity(1000);
+    for _ in 0..rounds {
+        tasks.extend((0..1000).map(|_| {
+            let ran = ran.clone();
+            tokio::spawn(async move { ran.fetch_add(1, Relaxed) })
+        }));
+        for task in tasks.drain(..) {
+            task.await.unwrap();
+        }
+    }
+    ran.load(Relaxed)
+}
+
+/// From this thread, which is not one of the runtime's.
+fn spawn_inject(rt: &Runtime, n: u64) -> u64 {
+    let ran = Arc::new(AtomicU64::new(0));
+    let (done, wait) = mpsc::sync_channel(1);
+    for _ in 0..n {
+        let (ran, done) = (ran.clone(), done.clone());
+        rt.spawn(async move {
+            if ran.fetch_add(1, Relaxed) + 1 == n {
+                done.send(()).unwrap();
+            }
+        });
+    }
+    if n > 0 {
+        wait.recv().unwrap();
+    }
+    ran.load(Relaxed)
+}
+
+async fn yields(n: u64) -> u64 {
+    let mut done = 0;
+    let tasks: Vec<_> = (0..1000)
+        .map(|_| {
+            tokio::spawn(async move {
+                for _ in 0..n {
+                    tokio::task::yield_now().await;
+                }
+                n
+            })
+        })
+        .collect();
+    for task in tasks {
+        done += task.await.unwrap();
+    }
+    done
+}
+
+fn node(ordinal: u64, leaves: u64) -> Pin<Box<dyn Future<Output = u64> + Send>> {
+    Box::pin(async move {
+        if leaves == 1 {
+            return ordinal;
+        }
+        let child = leaves / 10;
+        let tasks: Vec<_> = (0..10)
+            .map(|i| tokio::spawn(node(ordinal + i * child, child)))
+            .collect();
+        let mut sum = 0;
+        for task in tasks {
+            sum += task.await.unwrap();
+        }
+        sum
+    })
+}
+
+fn random_ms(state: &mut u64) -> Duration {
+    *state = state.wrapping_add(0x9e3779b97f4a7c15);
+    let z = *state;
+    let z = (z ^ z >> 30).wrapping_mul(0xbf58476d1ce4e5b9);
+    let z = (z ^ z >> 27).wrapping_mul(0x94d049bb133111eb);
+    Duration::from_millis((z ^ z >> 31) % 1000)
+}
+
+async fn sleep(span: Duration) -> Duration {
+    let start = Instant::now();
+    tokio::time::sleep(span).await;
+    start.elapsed() - span
+}
+
+async fn timers(n: u64) -> Vec<Duration> {
+    let mut seed = 1;
+    let tasks: Vec<_> = (0..n)
+        .map(|_| tokio::spawn(sleep(random_ms(&mut seed))))
+        .collect();
+    let mut late = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        late.push(task.await.unwrap());
+    }
+    late
+}
+
+async fn mixed_latency(workers: usize, n: u64) -> Vec<Duration> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let computing: Vec<_> = (0..2 * workers)
+        .map(|_| {
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                while !stop.load(Relaxed) {
+                    let start = Instant::now();
+                    while start.elapsed() < Duration::from_micros(100) {}
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    let mut late = Vec::with_capacity(n as usize);
+    for _ in 0..n {
+        late.push(sleep(Duration::from_millis(1)).await);
+    }
+    stop.store(true, Relaxed);
+    for task in computing {
+        task.await.unwrap();
+    }
+    late
+}
+
+async fn offload(n: u64) -> u64 {
+    let ran = Arc::new(AtomicU64::new(0));
+    let tasks: Vec<_> = (0..64)
+        .map(|_| {
+            let ran = ran.clone();
+            tokio::spawn(async move {
+                for _ in 0..n / 64 {
+                    let ran = ran.clone();
+                    tokio::task::spawn_blocking(move || ran.fetch_add(1, Relaxed))
+                        .await
+                        .unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    ran.load(Relaxed)
+}
+
+/// A semaphore without permits is the event: closing it ends every wait.
+async fn idle_memory(n: u64) -> (Duration, f64) {
+    let event = Arc::new(Semaphore::new(0));
+    let waiting = Arc::new(AtomicU64::new(0));
+    let mut tasks = Vec::with_capacity(n as usize);
+    let before = status("VmRSS");
+    let start = Instant::now();
+    for _ in 0..n {
+        let (event, waiting) = (event.clone(), waiting.clone());
+        tasks.push(tokio::spawn(async move {
+            waiting.fetch_add(1, Relaxed);
+            event.acquire().await.unwrap_err();
+        }));
+    }
+    while waiting.load(Relaxed) < n {
+        tokio::task::yield_now().await;
+    }
+    let took = start.elapsed();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let bytes = (status("VmRSS") - before) * 1024.0 / n as f64;
+    let start = Instant::now();
+    event.close();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    (took + start.elapsed(), bytes)
+}
+
+struct Line {
+    workload: String,
+    workers: usize,
+    n: u64,
+}
+
+impl Line {
+    fn print(&self, ops: u64, took: Duration, check: u64, extra: &str) {
+        println!(
+            "{{\"peer\":\"tokio\",\"version\":\"{}\",\"workload\":\"{}\",\"workers\":{},\"n\":{},\"ops\":{},\
+             \"seconds\":{:.6},\"ns_per_op\":{:.3},\"check\":{},\"peak_rss_kib\":{}{}}}",
+            option_env!("TOKIO_VERSION").unwrap_or("1"),
+            self.workload,
+            self.workers,
+            self.n,
+            ops,
+            took.as_secs_f64(),
+            took.as_nanos() as f64 / ops as f64,
+            check,
+            status("VmHWM"),
+            extra
+        );
+    }
+
+    /// The warm-up, then the measured run; the usual line.
+    fn measure(&self, ops: u64, warm: u64, run: impl Fn(u64) -> u64) {
+        run(warm);
+        let start = Instant::now();
+        let check = run(self.n);
+        self.print(ops, start.elapsed(), check, "");
+    }
+
+    fn measure_late(&self, run: impl Fn(u64) -> Vec<Duration>) {
+        run(self.n / 10);
+        let (used, start) = (cpu_seconds(), Instant::now());
+        let mut late = run(self.n);
+        let (took, used) = (start.elapsed(), cpu_seconds() - used);
+        late.sort_unstable();
+        let us = |i: usize| late[i].as_nanos() as f64 / 1e3;
+        let extra = format!(
+            ",\"cpu_seconds\":{:.4},\"p50_late_us\":{:.1},\"p99_late_us\":{:.1},\"max_late_us\":{:.1}",
+            used,
+            us(late.len() / 2),
+            us(late.len() * 99 / 100),
+            us(late.len() - 1)
+        );
+        self.print(self.n, took, late.len() as u64, &extra);
+    }
+}
+
+/// Runs the future as a task, on a worker, and waits for it here.
+fn on<T: Send + 'static>(rt: &Runtime, f: impl Future<Output = T> + Send + 'static) -> T {
+    rt.block_on(rt.spawn(f)).unwrap()
+}
+
+fn main() {
+    let mut line = Line {
+        workload: std::env::args().nth(1).unwrap_or_default(),
+        workers: 2,
+        n: 0,
+    };
+    for arg in std::env::args().skip(2) {
+        match arg.split_once('=') {
+            Some(("--workers", v)) => line.workers = v.parse().unwrap(),
+            Some(("--n", v)) => line.n = v.parse().unwrap(),
+            _ => panic!("cannot use {}", arg),
+        }
+    }
+    if line.n == 0 {
+        line.n = match line.workload.as_str() {
+            "skynet" => 6,
+            "spawn_inject" => 1_000_000,
+            "timers" | "idle_memory" => 100_000,
+            "offload" => 200_000,
+            "mixed_latency" => 2000,
+            _ => 1000,
+        };
+    }
+    let rt = Builder::new_multi_thread()
+        .worker_threads(line.workers)
+        .enable_all()
+        .build()
+        .unwrap();
+    let (n, workers) = (line.n, line.workers);
+    match line.workload.as_str() {
+        "spawn_join" => line.measure(n * 1000, n / 10, |n| on(&rt, spawn_join(n))),
+        "spawn_inject" => line.measure(n, n / 10, |n| spawn_inject(&rt, n)),
+        "yield" => line.measure(n * 1000, n / 10, |n| on(&rt, yields(n))),
+        "skynet" => line.measure((10u64.pow(n as u32 + 1) - 1) / 9, n - 1, |n| {
+            on(&rt, node(0, 10u64.pow(n as u32)))
+        }),
+        "offload" => line.measure(n - n % 64, n / 10, |n| on(&rt, offload(n))),
+        "timers" => line.measure_late(|n| on(&rt, timers(n))),
+        "mixed_latency" => line.measure_late(|n| on(&rt, mixed_latency(workers, n))),
+        "idle_memory" => {
+            let (took, bytes) = on(&rt, idle_memory(n));
+            line.print(n, took, n, &format!(",\"bytes_per_task\":{:.1}", bytes));
+        }
+        _ => {
+            eprintln!("tokio: cannot express this one");
+            std::process::exit(3);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+#
+# The libraries, all from the sources that the folders listed:
+#
+#   hilo_shared, hilo_static   what ships, as hilo::hilo and hilo::static, from the same objects
+#   hilo_testing               the same sources with HILO_TESTING defined: test hooks, everything visible
+get_property(HILO_SOURCES GLOBAL PROPERTY HILO_SOURCES)
+
+configure_file(${PROJECT_SOURCE_DIR}/runtime/version.h.in ${PROJECT_BINARY_DIR}/generated/version.h @ONLY)
+hilo_link_header(${PROJECT_BINARY_DIR}/generated/version.h runtime/version.h)
+hilo_link_header(${PROJECT_SOURCE_DIR}/runtime/hilo.h hilo.h)
+
+function(hilo_compile_library target)
+	hilo_target_flags(${target})
+	set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+	target_compile_options(${target} PRIVATE -fno-semantic-interposition)
+	target_include_directories(${target} PRIVATE ${HILO_INCLUDE_DIR})
+	target_link_libraries(${target} PRIVATE Threads::Threads)
+endfunction()
+
+function(hilo_library_interface target)
+	target_include_directories(${target} INTERFACE
+		$<BUILD_INTERFACE:${HILO_INCLUDE_DIR}>
+		$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+	target_link_libraries(${target} PUBLIC Threads::Threads INTERFACE hilo_allocator)
+endfunction()
+
+add_library(hilo_objects OBJECT ${HILO_SOURCES})
+hilo_compile_library(hilo_objects)
+
+add_library(hilo_static STATIC $<TARGET_OBJECTS:hilo_objects>)
+hilo_library_interface(hilo_static)
+set_target_properties(hilo_static PROPERTIES LINKER_LANGUAGE C OUTPUT_NAME hilo EXPORT_NAME static)
+
+add_library(hilo_shared SHARED $<TARGET_OBJECTS:hilo_objects>)
+hilo_library_interface(hilo_shared)
+set_target_properties(hilo_shared PROPERTIES
+	LINKER_LANGUAGE C
+	OUTPUT_NAME hilo
+	EXPORT_NAME hilo
+	VERSION ${PROJECT_VERSION}
+	SOVERSION 0
+	LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/hilo.map)
+target_link_options(hilo_shared PRIVATE
+	${HILO_LINK_FLAGS}
+	-Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/hilo.map
+	-Wl,-z,nodelete) # worker threads run this code until the process ends
+if(HILO_SANITIZE STREQUAL "")
+	target_link_options(hilo_shared PRIVATE -Wl,-z,defs)
+endif()
+
+add_library(hilo::hilo ALIAS hilo_shared)
+add_library(hilo::static ALIAS hilo_static)
+
+if(HILO_TESTS)
+	add_library(hilo_testing STATIC ${HILO_SOURCES})
+	hilo_compile_library(hilo_testing)
+	hilo_library_interface(hilo_testing)
+	set_target_properties(hilo_testing PROPERTIES C_VISIBILITY_PRESET default)
+	target_compile_definitions(hilo_testing PUBLIC HILO_TESTING=1)
+endif()

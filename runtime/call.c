@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * call.c - callbacks of a loop: soon, later, at a time; and their handles.
+ *
+ * A handle has two holders: the user, if he asked for it, and the queue or the wheel that it is in.
+ * Its state decides once between running and being cancelled.
+ */
+#include <hilo/runtime/error.h>
+#include <hilo/runtime/loop.h>
+
+#include <errno.h>
+
+#include "scheduler/base/pool.h"
+#include "scheduler/scheduler.h"
+
+enum handle_state {
+	HANDLE_PENDING,
+	HANDLE_CANCELLED,
+	HANDLE_RUN,
+};
+
+struct hilo_handle {
+	uint64_t unused;	/* the pool's word */
+	atomic(uint32_t) refs;
+	atomic(uint32_t) state; /* enum handle_state; leaves PENDING once, by CAS */
+	struct call call;
+	struct hilo_loop *loop;
+	struct timer timer;
+};
+
+_Static_assert(sizeof(struct hilo_handle) <= POOL_OBJECT_SIZE, "one object of the pool");
+
+void hilo_handle_unref(hilo_handle *handle)
+{
+	struct heap *heap = thread_self()->heap;
+
+	if (!handle || sub_acq_rel(&handle->refs, 1) != 1) /* the last one sees all uses ended */
+		return;
+	if (heap)
+		pool_free(heap, POOL_OBJECT, handle);
+	else
+		hilo__pool_free_any(POOL_OBJECT, handle);
+}
+
+static bool handle_decide(hilo_handle *handle, enum handle_state state)
+{
+	uint32_t pending = HANDLE_PENDING;
+
+	return cas_acq_rel(&handle->state, &pending, (uint32_t)state); /* one of run and cancel wins */
+}
+
+/* [loop] Its turn has come. */
+static void handle_run(struct call *call)
+{
+	hilo_handle *handle = container_of(call, hilo_handle, call);
+
+	if (handle_decide(handle, HANDLE_RUN))
+		call->fn(call->arg);
+	hilo_handle_unref(handle);
+}
+
+static void handle_drop(struct call *call)
+{
+	hilo_handle *handle = container_of(call, hilo_handle, call);
+
+	(void)handle_decide(handle, HANDLE_CANCELLED);
+	hilo_handle_unref(handle);
+}
+
+/* [any, the wheel's lock held] Its time has come: into the queue of the loop it was asked on. */
+static void handle_fire(struct timer *timer)
+{
+	hilo_handle *handle = container_of(timer, hilo_handle, timer);
+
+	hilo__loop_call(handle->loop, &handle->call);
+}
+
+static hilo_handle *handle_new(struct hilo_loop *loop, hilo_callback_fn fn, void *arg, hilo_handle **ret)
+{
+	struct heap *heap = hilo__thread_heap(thread_self());
+	hilo_handle *handle = heap ? pool_alloc(heap, POOL_OBJECT) : NULL;
+
+	if (!handle)
+		return NULL;
+	atomic_setup(&handle->refs, ret ? 2 : 1);
+	atomic_setup(&handle->state, HANDLE_PENDING);
+	handle->call.fn = fn;
+	handle->call.arg = arg;
+	handle->call.run = handle_run;
+	handle->call.drop = handle_drop;
+	handle->loop = loop;
+	timer_init(&handle->timer, handle_fire);
+	if (ret)
+		*ret = handle;
+	return handle;
+}
+
+int hilo_call_soon_threadsafe(hilo_loop *loop, hilo_callback_fn fn, void *arg, hilo_handle **ret)
+{
+	hilo_handle *handle;
+
+	if (!loop || !fn)
+		return hilo_fail(-EINVAL, "hilo_call_soon: %s is NULL", loop ? "fn" : "loop");
+	if (load_relaxed(&loop->runtime->phase) == PHASE_STOPPED) /* relaxed: a late one is dropped at the end */
+		return HILO_ECLOSED;
+	handle = handle_new(loop, fn, arg, ret);
+	if (!handle)
+		return -ENOMEM;
+	hilo__loop_call(loop, &handle->call);
+	return 0;
+}
+
+int hilo_call_soon(hilo_callback_fn fn, void *arg, hilo_handle **ret)
+{
+	struct hilo_loop *loop = thread_self()->loop;
+
+	return loop ? hilo_call_soon_threadsafe(loop, fn, arg, ret) : -EDEADLK;
+}
+
+int hilo_call_at(hilo_time when, hilo_callback_fn fn, void *arg, hilo_handle **ret)
+{
+	struct hilo_loop *loop = thread_self()->loop;
+	hilo_handle *handle;
+
+	if (!loop)
+		return -EDEADLK;
+	if (!fn)
+		return hilo_fail(-EINVAL, "hilo_call_at: fn is NULL");
+	if (when == HILO_FOREVER)
+		return hilo_fail(-EINVAL, "hilo_call_at: HILO_FOREVER never comes");
+	handle = handle_new(loop, fn, arg, ret);
+	if (!handle)
+		return -ENOMEM;
+	hilo__timer_add(&loop->timers, &handle->timer, when);
+	return 0;
+}
+
+int hilo_call_later(hilo_time delay, hilo_callback_fn fn, void *arg, hilo_handle **ret)
+{
+	hilo_time when = hilo_after(delay);
+
+	return hilo_call_at(when == HILO_FOREVER ? when - 1 : when, fn, arg, ret);
+}
+
+int hilo_handle_cancel(hilo_handle *handle)
+{
+	if (!handle)
+		return -ENOMEM;
+	if (!handle_decide(handle, HANDLE_CANCELLED))
+		return -EALREADY;
+	/* Still in the wheel: its holder goes with it. In a queue: its turn will find it cancelled. */
+	if (hilo__timer_del(&handle->loop->timers, &handle->timer))
+		hilo_handle_unref(handle);
+	return 0;
+}
+
+hilo_loop *hilo_loop_current(void)
+{
+	return thread_self()->loop;
+}
+
+unsigned hilo_runtime_workers(const hilo_runtime *runtime)
+{
+	return runtime ? runtime->workers : 0;
+}
+
+hilo_loop *hilo_runtime_loop(hilo_runtime *runtime, unsigned index)
+{
+	return runtime && index <= runtime->workers ? runtime->loops[index] : NULL;
+}
+
+unsigned hilo_loop_index(const hilo_loop *loop)
+{
+	return loop ? loop->index : 0;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * error.c - the names of error codes and the sentences for them.
+ *
+ * For errno the sentences are those of the C library, untranslated: the translated ones depend on the
+ * locale, and strerror may answer from a buffer that threads share.
+ */
+#include <hilo/runtime/error.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+/* What errno has no word for. */
+static const struct {
+	int code;
+	const char *name;
+	const char *sentence;
+} own_errors[] = {
+	{HILO_EINVALSTATE, "HILO_EINVALSTATE", "Result already set, already taken or not set yet"},
+	{HILO_ECLOSED, "HILO_ECLOSED", "Runtime, loop or executor is closed or shutting down"},
+	{HILO_EOVERFLOW, "HILO_EOVERFLOW", "Queue is full"},
+};
+
+#define OWN_ERRORS (sizeof(own_errors) / sizeof(own_errors[0]))
+
+/* @code as a positive number; INT_MIN has no twin and no meaning. */
+static int code_magnitude(int code)
+{
+	if (code == INT_MIN)
+		return INT_MAX;
+	return code < 0 ? -code : code;
+}
+
+const char *hilo_strerror(int code)
+{
+	int number = code_magnitude(code);
+	const char *sentence;
+
+	for (size_t i = 0; i < OWN_ERRORS; i++)
+		if (own_errors[i].code == -number)
+			return own_errors[i].sentence;
+	sentence = strerrordesc_np(number);
+	return sentence ? sentence : "Unknown error";
+}
+
+const char *hilo_errname(int code)
+{
+	int number = code_magnitude(code);
+	const char *name;
+
+	for (size_t i = 0; i < OWN_ERRORS; i++)
+		if (own_errors[i].code == -number)
+			return own_errors[i].name;
+	name = number ? strerrorname_np(number) : NULL;
+	return name ? name : "E?";
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_RUNTIME_ERROR_H
+#define HILO_RUNTIME_ERROR_H
+
+#include <hilo/runtime/types.h>
+
+HILO_BEGIN_DECLS
+
+/*
+ * error.h - codes, their names, and the message that travels with a failure.
+ *
+ * Four codes mean one thing everywhere:
+ *   -ECANCELED  this task was asked to stop
+ *   -ETIMEDOUT  the deadline passed
+ *   -EPIPE      the other side, or the queue, is closed
+ *   -EAGAIN     a try_ function would have had to wait
+ * and -EDEADLK: a callback, or a plain thread where only a task may, tried to suspend.
+ *
+ * Codes below -5000 are Hilo's own, for what errno has no word for.
+ */
+#define HILO_EINVALSTATE (-5001) /* a one-shot result was set a second time, or read before it was set */
+#define HILO_ECLOSED (-5002)     /* the runtime, loop or executor is shutting down or closed */
+#define HILO_EOVERFLOW (-5003)   /* a bounded queue is full and its policy says to fail */
+
+/* Bytes of the longest message kept, with its final NUL; a longer one is cut and ends in "...". */
+#define HILO_ERROR_MESSAGE_SIZE 240
+
+/* [any] A sentence in English for @code (negative, or its positive twin). Never NULL. */
+HILO_API const char *hilo_strerror(int code);
+
+/* [any] The symbol, "EINVAL" or "HILO_ECLOSED"; "E?" for a code without one. Never NULL. */
+HILO_API const char *hilo_errname(int code);
+
+/*
+ * [any] Attach a message to a failure and return @code, so that a task can say
+ *
+ *     return hilo_fail(-EINVAL, "header %s: no such field", name);
+ *
+ * The message belongs to the calling task (or thread) until the next hilo_fail there. When the
+ * task ends with that same @code, whoever awaits it reads the message with hilo_error_message().
+ * If there is no memory for the message, the code is returned all the same, without it.
+ */
+HILO_API int hilo_fail(int code, const char *format, ...) HILO_PRINTF(2, 3);
+
+/*
+ * [any] The message of the last failure that the calling task (or thread) made with hilo_fail or
+ * received from hilo_await, hilo_join, hilo_future_await or hilo_run; hilo_strerror of the code
+ * where it had none; "" before the first failure. Valid until the next such call.
+ */
+HILO_API const char *hilo_error_message(void);
+
+/* [any] The code of that failure, 0 before the first. */
+HILO_API int hilo_error_code(void);
+
+/*
+ * [any] The name of the task that failed, or NULL when the failure is the caller's own: an await
+ * that ended early by its deadline or by a cancel, or a hilo_fail not yet returned. This tells the
+ * -ETIMEDOUT of an await from the -ETIMEDOUT that the awaited task returned.
+ */
+HILO_API const char *hilo_error_task(void);
+
+/*
+ * [any] Causes: hilo_fail keeps the failure received just before it as its cause. Returns the
+ * message of the @depth-th cause (1 is the nearest), or NULL when there is none. At most 8 are kept.
+ */
+HILO_API const char *hilo_error_cause(unsigned depth, int *ret_code, const char **ret_task);
+
+HILO_END_DECLS
+
+#endif /* HILO_RUNTIME_ERROR_H */

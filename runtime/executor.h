@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_RUNTIME_EXECUTOR_H
+#define HILO_RUNTIME_EXECUTOR_H
+
+#include <hilo/runtime/types.h>
+
+HILO_BEGIN_DECLS
+
+/*
+ * executor.h - where blocking functions run: an elastic pool of plain threads.
+ *
+ * The default executor of a runtime starts without a thread, grows at once to cores + 4, beyond
+ * that only while the oldest call has waited for 200 us, up to 512, and lets threads go that had
+ * nothing to do for 10 s. Its queue is bounded; when it is full, the
+ * overflow policy says what happens to the call.
+ */
+
+/* What runs on a pool thread: blocks as it likes; 0 or more on success, a negative errno on failure. */
+typedef int (*hilo_blocking_fn)(void *arg);
+
+/* What happens to a call when the queue is full. */
+enum hilo_overflow {
+	HILO_OVERFLOW_SUSPEND = 0, /* the caller waits for room, up to its deadline */
+	HILO_OVERFLOW_FAIL = 1,    /* HILO_EOVERFLOW at once */
+	HILO_OVERFLOW_INLINE = 2   /* the caller runs it itself, on its own thread */
+};
+
+/* Zero means the default in every field. */
+typedef struct hilo_executor_opts {
+	size_t size;          /* sizeof(hilo_executor_opts) */
+	const char *name;     /* of the threads; copied; default "hilo-pool" */
+	unsigned max_threads; /* default 512 */
+	unsigned max_queued;  /* calls waiting for a thread; default 65536 */
+	hilo_time idle;       /* a thread without work ends after this; default 10 s */
+	enum hilo_overflow overflow;
+} hilo_executor_opts;
+
+/*
+ * [task, plain thread] Run @fn(@arg) on a thread of @executor (NULL: the default one of the caller's
+ * runtime) and return what it returned. Suspends a task, blocks a plain thread.
+ *
+ * Ends early only while the call is still queued: -ETIMEDOUT or -ECANCELED then mean that @fn was
+ * never called. Once @fn runs, the caller waits for it, because @arg is usually on its stack;
+ * the cancel stays set and is seen at the next suspending call.
+ * HILO_ECLOSED, HILO_EOVERFLOW, -EAGAIN (no thread could be started and none exists), -EDEADLK from
+ * a callback, and NULL for @executor outside of a runtime.
+ */
+HILO_API int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, void *arg,
+				  hilo_time deadline);
+
+/* [any] A pool of one's own. -EINVAL, -ENOMEM. @opts is borrowed and may be NULL. */
+HILO_API HILO_MUST_CHECK int hilo_executor_new(const hilo_executor_opts *opts, hilo_executor **ret);
+
+/*
+ * [task, plain thread] Take no more calls, wait until those that run have ended (and, without
+ * HILO_EXECUTOR_CANCEL_QUEUED, those that are queued), join the threads and free. On -ETIMEDOUT and
+ * -ECANCELED nothing is freed and the call can be made again.
+ */
+#define HILO_EXECUTOR_CANCEL_QUEUED 1u
+HILO_API int hilo_executor_close(hilo_executor *executor, unsigned flags, hilo_time deadline);
+
+/* Figures of a pool, read one by one: for statistics only. */
+typedef struct hilo_executor_stats {
+	size_t size;         /* sizeof(hilo_executor_stats), set by the caller */
+	uint64_t calls;      /* calls that were run */
+	uint64_t cancelled;  /* calls that left the queue without being run */
+	unsigned threads;    /* now */
+	unsigned peak;       /* the most threads at any time */
+	unsigned queued;     /* calls waiting now */
+} hilo_executor_stats;
+
+/* [any] Read the figures of @executor (NULL: the default one). -EINVAL, -EDEADLK as above. */
+HILO_API HILO_MUST_CHECK int hilo_executor_get_stats(hilo_executor *executor, hilo_executor_stats *stats);
+
+HILO_END_DECLS
+
+#endif /* HILO_RUNTIME_EXECUTOR_H */

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fail.c - messages of failures: attached by hilo_fail, kept with the task, read by whoever awaits.
+ *
+ * Each task, and each plain thread, has a place for its last failure. What it made itself has no
+ * task name; what it received carries the name of the task that made it, and becomes the cause of
+ * the next one it makes. Nodes are never changed once a second holder exists.
+ *
+ * What a plain thread holds is freed at its end together with its record; what callbacks have said,
+ * with the worker's thread.
+ */
+#include <hilo/runtime/error.h>
+#include <hilo/runtime/task.h>
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/error_impl.h"
+#include "scheduler/base/mem.h"
+#include "scheduler/scheduler.h"
+
+#define CAUSES_MAX 8
+#define TASK_NAME_SIZE 48
+
+struct error {
+	atomic(uint32_t) refs;
+	int code;
+	unsigned depth; /* causes behind it */
+	struct error *cause;
+	char task[TASK_NAME_SIZE]; /* "": made by the holder itself */
+	char message[HILO_ERROR_MESSAGE_SIZE];
+};
+
+static pthread_once_t error_once = PTHREAD_ONCE_INIT;
+
+static void error_hook_set(void)
+{
+	hilo__on_error_free = hilo__error_free;
+}
+
+void hilo__error_init(void)
+{
+	(void)pthread_once(&error_once, error_hook_set);
+}
+
+static struct error **error_slot(void)
+{
+	struct thread *self = thread_self();
+
+	if (self->loop)
+		return self->task ? &self->task->error : &self->error;
+	hilo__error_init();
+	(void)hilo__thread_record(self); /* its end frees ours; without memory for it there is none for a message */
+	return &self->error;
+}
+
+void hilo__error_free(struct error *error)
+{
+	while (error && sub_acq_rel(&error->refs, 1) == 1) { /* the last holder sees all uses ended */
+		struct error *cause = error->cause;
+
+		hilo__free(error);
+		error = cause;
+	}
+}
+
+/* A node with @cause, whose reference is taken over. NULL: no memory; @cause is dropped. */
+static struct error *error_new(int code, struct error *cause)
+{
+	struct error *error = hilo__malloc(sizeof(*error));
+
+	if (!error) {
+		hilo__error_free(cause);
+		return NULL;
+	}
+	atomic_setup(&error->refs, 1);
+	error->code = code;
+	error->cause = cause;
+	error->depth = cause ? cause->depth + 1 : 0;
+	error->task[0] = '\0';
+	error->message[0] = '\0';
+	return error;
+}
+
+/* A copy of @from and of @depth causes behind it: others may hold the nodes. Shorter without memory. */
+static struct error *error_copy(const struct error *from, unsigned depth)
+{
+	struct error *cause = depth && from->cause ? error_copy(from->cause, depth - 1) : NULL;
+	struct error *error = error_new(from->code, cause);
+
+	if (error) {
+		memcpy(error->task, from->task, sizeof(error->task));
+		memcpy(error->message, from->message, sizeof(error->message));
+	}
+	return error;
+}
+
+/* The failure held so far as the cause of a new one; takes over the reference. */
+static struct error *error_as_cause(struct error *held)
+{
+	struct error *cause = held;
+
+	if (!held || (held->task[0] && held->depth + 1 <= CAUSES_MAX))
+		return held;
+	cause = held->task[0] ? error_copy(held, CAUSES_MAX - 1) : NULL; /* what is one's own is no cause */
+	hilo__error_free(held);
+	return cause;
+}
+
+int hilo_fail(int code, const char *format, ...)
+{
+	struct error **slot = error_slot();
+	struct error *error = error_new(code, NULL);
+	va_list args;
+	int length;
+
+	/* Formatted before the last message is freed: it may be among the arguments. */
+	if (error) {
+		va_start(args, format);
+		length = vsnprintf(error->message, sizeof(error->message), format, args);
+		va_end(args);
+		if (length >= (int)sizeof(error->message))
+			memcpy(error->message + sizeof(error->message) - 4, "...", 4);
+		error->cause = error_as_cause(*slot);
+		error->depth = error->cause ? error->cause->depth + 1 : 0;
+	} else {
+		hilo__error_free(*slot);
+	}
+	*slot = error;
+	return code;
+}
+
+void hilo__error_receive(struct hilo_task *task, int code)
+{
+	struct error **slot = error_slot();
+	struct error *from = task->error && task->error->code == code ? task->error : NULL;
+	struct error *cause = from ? from->cause : NULL, *error;
+
+	if (cause)
+		(void)add_relaxed(&cause->refs, 1); /* relaxed: from holds it meanwhile */
+	hilo__error_free(*slot);
+	*slot = error = error_new(code, cause);
+	if (!error)
+		return;
+	(void)snprintf(error->task, sizeof(error->task), "%s", hilo_task_name(task));
+	(void)snprintf(error->message, sizeof(error->message), "%s", from ? from->message : hilo_strerror(code));
+}
+
+void hilo__error_own(int code)
+{
+	struct error **slot = error_slot();
+	struct error *error;
+
+	hilo__error_free(*slot);
+	*slot = error = error_new(code, NULL);
+	if (error)
+		(void)snprintf(error->message, sizeof(error->message), "%s", hilo_strerror(code));
+}
+
+const char *hilo__error_of_task(const struct hilo_task *task)
+{
+	return task->error && task->error->code == task->done.result ? task->error->message : NULL;
+}
+
+const char *hilo_error_message(void)
+{
+	struct error *error = *error_slot();
+
+	return error ? error->message : "";
+}
+
+int hilo_error_code(void)
+{
+	struct error *error = *error_slot();
+
+	return error ? error->code : 0;
+}
+
+const char *hilo_error_task(void)
+{
+	struct error *error = *error_slot();
+
+	return error && error->task[0] ? error->task : NULL;
+}
+
+const char *hilo_error_cause(unsigned depth, int *ret_code, const char **ret_task)
+{
+	struct error *error = *error_slot();
+
+	while (error && depth-- > 0)
+		error = error->cause;
+	if (!error)
+		return NULL;
+	if (ret_code)
+		*ret_code = error->code;
+	if (ret_task)
+		*ret_task = error->task[0] ? error->task : NULL;
+	return error->message;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* fd.c - waiting for a descriptor, and watching one. */
+#include <hilo/runtime/error.h>
+#include <hilo/runtime/loop.h>
+
+#include <errno.h>
+
+#include "scheduler/base/clock.h"
+#include "scheduler/base/mem.h"
+#include "scheduler/base/sys.h"
+#include "scheduler/scheduler.h"
+#include "scheduler/wait.h"
+
+struct fd_wait {
+	struct poll_op op;
+	struct wait wait;
+	atomic(uint32_t) happened;
+};
+
+static void fd_wait_complete(struct poll_op *op)
+{
+	struct fd_wait *w = container_of(op, struct fd_wait, op);
+
+	store_release(&w->happened, 1); /* with the acquire in fd_wait_task */
+	hilo__task_wake(w->wait.task, w->wait.episode);
+}
+
+static int fd_wait_task(int fd, unsigned events, hilo_time deadline)
+{
+	struct fd_wait w;
+	struct hilo_loop *loop = thread_self()->loop;
+	struct poller *poller;
+	int rc = hilo__wait_begin(&w.wait, WAIT_FD, (void *)(intptr_t)fd, deadline);
+
+	if (rc < 0)
+		return rc;
+	poller = &loop->poller;
+	atomic_setup(&w.happened, 0);
+	poll_op_init(&w.op, POLL_OP_WAIT, fd, events, fd_wait_complete);
+	rc = hilo__poller_submit(poller, &w.op);
+	if (rc < 0) {
+		hilo__wait_end(&w.wait);
+		return rc;
+	}
+	if (deadline <= 0)
+		(void)hilo__poller_reap(poller, POLL_BATCH); /* tried once */
+	while (!load_acquire(&w.happened) && rc == 0) /* with fd_wait_complete */
+		rc = hilo__wait_park(&w.wait);
+	if (!hilo__poller_cancel(poller, &w.op))
+		rc = w.op.result;
+	hilo__wait_end(&w.wait);
+	return rc;
+}
+
+static int fd_wait_thread(int fd, unsigned events, hilo_time deadline)
+{
+	struct pollfd poll = {.fd = fd,
+			      .events = (short)((events & HILO_READABLE ? POLLIN | POLLRDHUP : 0) |
+						(events & HILO_WRITABLE ? POLLOUT : 0))};
+	unsigned there = 0;
+	int rc;
+
+	do {
+		hilo_time left = deadline == HILO_FOREVER ? 0 : deadline - hilo__clock_now();
+		struct timespec timeout = {.tv_sec = left > 0 ? left / HILO_SECOND : 0,
+					   .tv_nsec = left > 0 ? (long)(left % HILO_SECOND) : 0};
+
+		rc = hilo__sys_ppoll(&poll, 1, deadline == HILO_FOREVER ? NULL : &timeout);
+	} while (rc == -EINTR);
+	if (rc < 0)
+		return rc;
+	if (rc == 0)
+		return -ETIMEDOUT;
+	if (poll.revents & POLLNVAL)
+		return -EBADF;
+	if (poll.revents & (POLLERR | POLLHUP))
+		return (int)events;
+	if (poll.revents & (POLLIN | POLLRDHUP))
+		there |= HILO_READABLE;
+	if (poll.revents & POLLOUT)
+		there |= HILO_WRITABLE;
+	return (int)there;
+}
+
+static int fd_check(const char *what, int fd, unsigned events)
+{
+	if (fd < 0)
+		return hilo_fail(-EBADF, "%s: descriptor %d", what, fd);
+	if (!events || events & ~(HILO_READABLE | HILO_WRITABLE))
+		return hilo_fail(-EINVAL, "%s: events %#x", what, events);
+	return 0;
+}
+
+int hilo_fd_wait(int fd, unsigned events, hilo_time deadline)
+{
+	int rc = fd_check("hilo_fd_wait", fd, events);
+
+	if (rc < 0)
+		return rc;
+	return thread_self()->loop ? fd_wait_task(fd, events, deadline) : fd_wait_thread(fd, events, deadline);
+}
+
+/*
+ * A watch: each completion queues its call on the loop, whose run calls the user and resumes the
+ * operation. Two holders: the user, until unwatch, and the call while it is queued.
+ */
+struct hilo_watch {
+	struct poll_op op;
+	struct call call;
+	struct hilo_loop *loop;
+	hilo_fd_fn fn;
+	void *arg;
+	int fd;
+	int result; /* of the completion whose call is queued */
+	atomic(uint32_t) refs;
+	atomic(uint32_t) ended;
+};
+
+static void watch_unref(struct hilo_watch *watch)
+{
+	if (sub_acq_rel(&watch->refs, 1) == 1) /* the last one sees all uses ended */
+		hilo__free(watch);
+}
+
+static void watch_complete(struct poll_op *op)
+{
+	struct hilo_watch *watch = container_of(op, struct hilo_watch, op);
+
+	watch->result = op->result;
+	(void)add_relaxed(&watch->refs, 1); /* relaxed: the user's own keeps it until cancel returns */
+	hilo__loop_call(watch->loop, &watch->call);
+}
+
+static void watch_run(struct call *call)
+{
+	struct hilo_watch *watch = container_of(call, struct hilo_watch, call);
+	/* A descriptor that broke for good: every event asked for, so that the user's own call finds out. */
+	unsigned events = watch->result > 0 ? (unsigned)watch->result : watch->op.events;
+
+	if (!load_acquire(&watch->ended)) { /* pairs with unwatch on another thread */
+		watch->fn(watch->fd, events, watch->arg);
+		if (!load_acquire(&watch->ended)) /* as above */
+			hilo__poller_resume(&watch->loop->poller, &watch->op);
+	}
+	watch_unref(watch);
+}
+
+static void watch_drop(struct call *call)
+{
+	watch_unref(container_of(call, struct hilo_watch, call));
+}
+
+int hilo_fd_watch(int fd, unsigned events, hilo_fd_fn fn, void *arg, hilo_watch **ret)
+{
+	struct hilo_loop *loop = thread_self()->loop;
+	struct hilo_watch *watch;
+	int rc = fd_check("hilo_fd_watch", fd, events);
+
+	if (rc < 0)
+		return rc;
+	if (!fn || !ret)
+		return hilo_fail(-EINVAL, "hilo_fd_watch: %s is NULL", fn ? "ret" : "fn");
+	if (!loop)
+		return -EDEADLK;
+	watch = hilo__calloc(1, sizeof(*watch));
+	if (!watch)
+		return -ENOMEM;
+	watch->call.run = watch_run;
+	watch->call.drop = watch_drop;
+	watch->loop = loop;
+	watch->fn = fn;
+	watch->arg = arg;
+	watch->fd = fd;
+	atomic_setup(&watch->refs, 1);
+	poll_op_init(&watch->op, POLL_OP_WATCH, fd, events, watch_complete);
+	rc = hilo__poller_submit(&loop->poller, &watch->op);
+	if (rc < 0)
+		hilo__free(watch);
+	else
+		*ret = watch; /* in time: its calls come on this loop, which we keep until we return */
+	return rc;
+}
+
+void hilo_fd_unwatch(hilo_watch *watch)
+{
+	if (!watch)
+		return;
+	store_release(&watch->ended, 1); /* pairs with watch_run */
+	(void)hilo__poller_cancel(&watch->loop->poller, &watch->op);
+	watch_unref(watch);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* future.c - one-shot results. The hand-over itself is scheduler/completion.h. */
+#include <hilo/runtime/error.h>
+#include <hilo/runtime/future.h>
+
+#include <errno.h>
+
+#include "runtime/error_impl.h"
+#include "runtime/runtime_impl.h"
+#include "scheduler/base/pool.h"
+
+struct hilo_future {
+	uint64_t unused;	   /* the pool's word */
+	atomic(uint32_t) claimed;  /* 1 once somebody has begun to complete it: the first one wins */
+	atomic(uint32_t) taken;	   /* 1 once the value was moved out */
+	struct completion done;
+	void *value;
+	void (*drop)(void *value);
+};
+
+_Static_assert(sizeof(struct hilo_future) <= POOL_OBJECT_SIZE, "one object of the pool");
+
+hilo_future *hilo_future_new(void)
+{
+	struct heap *heap = hilo__thread_heap(thread_self());
+	hilo_future *future = heap ? pool_alloc(heap, POOL_OBJECT) : NULL;
+
+	if (!future)
+		return NULL;
+	atomic_setup(&future->claimed, 0);
+	atomic_setup(&future->taken, 0);
+	future->value = NULL;
+	future->drop = NULL;
+	future->done.result = 0;
+	completion_init(&future->done, 1);
+	return future;
+}
+
+static void future_free(hilo_future *future)
+{
+	struct heap *heap = thread_self()->heap;
+
+	if (future->drop && !load_relaxed(&future->taken)) /* relaxed: nobody else is left */
+		future->drop(future->value);
+	if (heap)
+		pool_free(heap, POOL_OBJECT, future);
+	else
+		hilo__pool_free_any(POOL_OBJECT, future);
+}
+
+hilo_future *hilo_future_ref(hilo_future *future)
+{
+	if (future)
+		completion_ref(&future->done);
+	return future;
+}
+
+/* Unlike a task, a pending future has no holder of its own: with the last reference it goes. */
+void hilo_future_unref(hilo_future *future)
+{
+	if (!future)
+		return;
+	/* The last holder sees all uses ended: P3 of completion.h. */
+	if (sub_acq_rel(&future->done.word, COMPLETION_REF) < 2 * COMPLETION_REF)
+		future_free(future);
+}
+
+/* The first of those who complete at the same time; the others find it claimed. */
+static bool future_claim(hilo_future *future)
+{
+	uint32_t no = 0;
+
+	return cas_acq_rel(&future->claimed, &no, 1); /* one winner; the result is published by the completion */
+}
+
+static int future_complete(hilo_future *future, int result)
+{
+	future->done.result = result;
+	(void)completion_set(&future->done); /* whoever sets it knows of a reference: that one frees it */
+	return 0;
+}
+
+int hilo_future_set(hilo_future *future, void *value, void (*drop)(void *value))
+{
+	if (!future)
+		return -ENOMEM;
+	if (!future_claim(future))
+		return HILO_EINVALSTATE;
+	future->value = value;
+	future->drop = drop;
+	return future_complete(future, 0);
+}
+
+int hilo_future_set_error(hilo_future *future, int code)
+{
+	if (!future)
+		return -ENOMEM;
+	if (code >= 0)
+		return hilo_fail(-EINVAL, "hilo_future_set_error: %d is not a failure", code);
+	if (!future_claim(future))
+		return HILO_EINVALSTATE;
+	return future_complete(future, code);
+}
+
+int hilo_future_cancel(hilo_future *future)
+{
+	return hilo_future_set_error(future, -ECANCELED);
+}
+
+static int future_read(hilo_future *future, void **ret)
+{
+	if (future->done.result < 0) {
+		hilo__error_own(future->done.result);
+		return future->done.result;
+	}
+	if (ret)
+		*ret = future->value;
+	return 0;
+}
+
+int hilo_future_await(hilo_future *future, void **ret, hilo_time deadline)
+{
+	int rc;
+
+	if (!future)
+		return -ENOMEM;
+	rc = hilo__await_completion(&future->done, WAIT_FUTURE, future, deadline);
+	if (rc < 0) {
+		hilo__error_own(rc);
+		return rc;
+	}
+	return future_read(future, ret);
+}
+
+int hilo_future_result(hilo_future *future, void **ret)
+{
+	if (!future)
+		return -ENOMEM;
+	return completion_is_done(&future->done) ? future_read(future, ret) : -EAGAIN;
+}
+
+int hilo_future_take(hilo_future *future, void **ret)
+{
+	uint32_t word;
+
+	if (!future)
+		return -ENOMEM;
+	word = load_acquire(&future->done.word); /* P1 of completion.h */
+	if (!(word & COMPLETION_DONE))
+		return -EAGAIN;
+	if (word >= 2 * COMPLETION_REF)
+		return -EBUSY;
+	if (load_relaxed(&future->taken)) /* relaxed: the sole owner asks */
+		return HILO_EINVALSTATE;
+	if (future->done.result < 0)
+		return future_read(future, ret);
+	store_relaxed(&future->taken, 1); /* relaxed: as above */
+	*ret = future->value;
+	return 0;
+}
+
+int hilo_future_is_done(const hilo_future *future)
+{
+	return future && completion_is_done(&future->done);
+}
+
+/* What a hilo_done_node holds. */
+struct done_node {
+	struct waiter waiter;
+	struct call call;
+	struct hilo_loop *loop;
+	bool ran; /* [loop] */
+};
+
+/* [the completer] The future is complete: queue the callback on the loop that asked. */
+static void done_queue(struct waiter *waiter)
+{
+	struct done_node *node = container_of(waiter, struct done_node, waiter);
+
+	hilo__loop_call(node->loop, &node->call);
+}
+
+/* [loop] The node is the user's again as soon as fn is called. */
+static void done_run(struct call *call)
+{
+	struct done_node *node = container_of(call, struct done_node, call);
+
+	node->ran = true;
+	call->fn(call->arg);
+}
+
+int hilo_future_on_done(hilo_future *future, hilo_done_node *place, hilo_callback_fn fn, void *arg)
+{
+	struct done_node *node = (struct done_node *)(void *)place;
+	struct hilo_loop *loop = thread_self()->loop;
+
+	_Static_assert(sizeof(struct done_node) <= sizeof(hilo_done_node), "the caller's place is large enough");
+	if (!future)
+		return -ENOMEM;
+	if (!place || !fn)
+		return hilo_fail(-EINVAL, "hilo_future_on_done: %s is NULL", place ? "fn" : "node");
+	if (!loop)
+		return -EDEADLK;
+	node->waiter.task = NULL;
+	node->waiter.call = done_queue;
+	node->waiter.episode = 0;
+	node->call.fn = fn;
+	node->call.arg = arg;
+	node->call.run = done_run;
+	node->call.drop = done_run; /* a closed loop's are run all the same */
+	node->loop = loop;
+	node->ran = false;
+	if (!hilo__completion_add(&future->done, &node->waiter))
+		hilo__loop_call(loop, &node->call);
+	return 0;
+}
+
+int hilo_future_remove_on_done(hilo_future *future, hilo_done_node *place)
+{
+	struct done_node *node = (struct done_node *)(void *)place;
+
+	if (!future || !place)
+		return -EINVAL;
+	if (thread_self()->loop != node->loop)
+		return -EDEADLK;
+	if (hilo__completion_remove(&future->done, &node->waiter))
+		return 0;
+	/* Complete: the call has run, or is in our queue, or its completer is just about to put it there. */
+	while (!node->ran) {
+		if (hilo__loop_uncall(node->loop, &node->call))
+			return 0;
+		cpu_relax();
+	}
+	return -EALREADY;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_RUNTIME_FUTURE_H
+#define HILO_RUNTIME_FUTURE_H
+
+#include <hilo/runtime/types.h>
+
+HILO_BEGIN_DECLS
+
+/*
+ * future.h - a one-shot result: set once from anywhere, awaited by tasks of any loop and runtime
+ * and by plain threads.
+ *
+ * Ownership  Counted: hilo_future_new gives one reference, each _ref another, each _unref takes one
+ *            away. Whoever sets it and whoever awaits it needs a reference (or knows that somebody
+ *            keeps one). The value belongs to the future; everybody who awaits gets the same pointer,
+ *            borrowed for as long as their reference, unless the sole owner takes it.
+ */
+
+/* [any] A pending future, or NULL when out of memory (every function answers -ENOMEM for NULL). */
+HILO_API hilo_future *hilo_future_new(void);
+
+/* [any] One more reference. Returns @future. */
+HILO_API hilo_future *hilo_future_ref(hilo_future *future);
+
+/* [any] One reference less; the last one drops the value. NULL: no-op. */
+HILO_API void hilo_future_unref(hilo_future *future);
+
+/*
+ * [any] Complete with @value, which the future now owns; @drop (or NULL) is called with it when the
+ * last reference goes and nobody took it. 0; HILO_EINVALSTATE when it was complete already: the
+ * first one wins and @value stays the caller's. Never allocates, never suspends.
+ */
+HILO_API int hilo_future_set(hilo_future *future, void *value, void (*drop)(void *value));
+
+/* [any] Complete with a failure, @code < 0. -EINVAL for another @code, HILO_EINVALSTATE as above. */
+HILO_API int hilo_future_set_error(hilo_future *future, int code);
+
+/* [any] Complete with -ECANCELED. HILO_EINVALSTATE as above. */
+HILO_API int hilo_future_cancel(hilo_future *future);
+
+/*
+ * [any] Wait until complete: 0 and the value in *@ret (which may be NULL), or the failure it was
+ * completed with; -ETIMEDOUT or -ECANCELED when the wait itself ended early (hilo_future_is_done
+ * tells). Suspends a task, blocks a plain thread. The end of a wait never completes the future.
+ */
+HILO_API int hilo_future_await(hilo_future *future, void **ret, hilo_time deadline);
+
+/* [any] As hilo_future_await without waiting: -EAGAIN while pending. */
+HILO_API HILO_MUST_CHECK int hilo_future_result(hilo_future *future, void **ret);
+
+/*
+ * [any] Move the value out: the caller owns it and drop will not be called. Only for the sole owner:
+ * -EBUSY while others hold references, -EAGAIN while pending, HILO_EINVALSTATE when already taken.
+ */
+HILO_API HILO_MUST_CHECK int hilo_future_take(hilo_future *future, void **ret);
+
+/* [any] True once complete. */
+HILO_API int hilo_future_is_done(const hilo_future *future);
+
+/* A place for one done callback, supplied by the caller so that nothing is allocated. Opaque. */
+typedef struct hilo_done_node {
+	void *hilo_private[12];
+} hilo_done_node;
+
+/*
+ * [any task, callback] Call @fn(@arg) on the calling loop once @future is complete: never inside the
+ * call that completes it, in the order of registration, soon if it is complete already.
+ * Keeps @node and @future until the callback has run or was removed. -EDEADLK outside of a loop.
+ */
+HILO_API HILO_MUST_CHECK int hilo_future_on_done(hilo_future *future, hilo_done_node *node,
+						 hilo_callback_fn fn, void *arg);
+
+/* [loop] 0: removed, it will not be called; -EALREADY: it is running or has run. On the loop that asked. */
+HILO_API int hilo_future_remove_on_done(hilo_future *future, hilo_done_node *node);
+
+HILO_END_DECLS
+
+#endif /* HILO_RUNTIME_FUTURE_H */

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_HILO_H
+#define HILO_HILO_H
+
+/* hilo.h - everything. Hilo is asyncio for C, on every core. */
+#include <hilo/runtime/types.h>
+
+#include <hilo/runtime/error.h>
+#include <hilo/runtime/executor.h>
+#include <hilo/runtime/future.h>
+#include <hilo/runtime/log.h>
+#include <hilo/runtime/loop.h>
+#include <hilo/runtime/runtime.h>
+#include <hilo/runtime/task.h>
+#include <hilo/runtime/version.h>
+
+#endif /* HILO_HILO_H */

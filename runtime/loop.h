@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_RUNTIME_LOOP_H
+#define HILO_RUNTIME_LOOP_H
+
+#include <hilo/runtime/types.h>
+
+HILO_BEGIN_DECLS
+
+/*
+ * loop.h - the loop of one worker: its callbacks, its timers, the descriptors it watches.
+ *
+ * Callbacks of one loop run one after the other, in the order in which they were asked for, on the
+ * thread that drives the loop; against tasks they are not ordered. They run on the worker's stack,
+ * to the end: they must not suspend.
+ */
+
+/* [any] The loop of the calling task or callback; NULL in a plain thread. Never makes one. */
+HILO_API hilo_loop *hilo_loop_current(void);
+
+/* [any] The number of workers of @runtime, and its @index-th loop (NULL when out of range; the spare is in). */
+HILO_API unsigned hilo_runtime_workers(const hilo_runtime *runtime);
+HILO_API hilo_loop *hilo_runtime_loop(hilo_runtime *runtime, unsigned index);
+
+/*
+ * [any] The number of @loop, from 0. Besides the workers' loops a runtime has a spare one, numbered
+ * hilo_runtime_workers(): it runs what a worker cannot because a task hogs its thread. So an array
+ * with a place for each loop has hilo_runtime_workers() + 1.
+ */
+HILO_API unsigned hilo_loop_index(const hilo_loop *loop);
+
+/*
+ * [any task, callback] Call @fn(@arg) soon on the calling loop. *@ret (or NULL) receives a handle
+ * to cancel it, to be ended with hilo_handle_unref. -ENOMEM, -EDEADLK outside of a loop.
+ */
+HILO_API HILO_MUST_CHECK int hilo_call_soon(hilo_callback_fn fn, void *arg, hilo_handle **ret);
+
+/* [any] The same from any thread, on @loop, waking it if it sleeps. HILO_ECLOSED, -ENOMEM, -EINVAL. */
+HILO_API HILO_MUST_CHECK int hilo_call_soon_threadsafe(hilo_loop *loop, hilo_callback_fn fn, void *arg,
+						       hilo_handle **ret);
+
+/* [any task, callback] Call it @delay nanoseconds from now, never earlier, on the calling loop. */
+HILO_API HILO_MUST_CHECK int hilo_call_later(hilo_time delay, hilo_callback_fn fn, void *arg,
+					     hilo_handle **ret);
+
+/* [any task, callback] Call it at @when. Equal times: in the order of asking. */
+HILO_API HILO_MUST_CHECK int hilo_call_at(hilo_time when, hilo_callback_fn fn, void *arg,
+					  hilo_handle **ret);
+
+/* [any] Take a call back: 0 if it will not run, -EALREADY if it has begun or was cancelled. */
+HILO_API int hilo_handle_cancel(hilo_handle *handle);
+
+/* [any] End the handle; what it stands for goes on. NULL: no-op. */
+HILO_API void hilo_handle_unref(hilo_handle *handle);
+
+/* What may happen on a descriptor. */
+#define HILO_READABLE 1u
+#define HILO_WRITABLE 2u
+
+/*
+ * [task, plain thread] Wait until @fd is readable or writable, or broken (then every event asked for
+ * is set). Returns the events that are there, > 0. Borrows @fd, which must stay open meanwhile.
+ * -EBADF, -EPERM (a regular file: always ready, cannot be waited for), -EINVAL, -ENOMEM,
+ * -ETIMEDOUT, -ECANCELED, -EDEADLK from a callback.
+ */
+HILO_API HILO_MUST_CHECK int hilo_fd_wait(int fd, unsigned events, hilo_time deadline);
+
+/* What a watch calls: the events that are there. */
+typedef void (*hilo_fd_fn)(int fd, unsigned events, void *arg);
+typedef struct hilo_watch hilo_watch;
+
+/*
+ * [task, callback] Call @fn on the calling loop whenever @fd has one of @events, as long as it has
+ * them (level-triggered). Ended with hilo_fd_unwatch. Errors as hilo_fd_wait, and -ENOMEM.
+ */
+HILO_API HILO_MUST_CHECK int hilo_fd_watch(int fd, unsigned events, hilo_fd_fn fn, void *arg,
+					   hilo_watch **ret);
+
+/* [any] End a watch. On its own loop @fn is not called any more; elsewhere a call may be under way. */
+HILO_API void hilo_fd_unwatch(hilo_watch *watch);
+
+HILO_END_DECLS
+
+#endif /* HILO_RUNTIME_LOOP_H */

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/* task.c - tasks as users see them: making, awaiting, cancelling, asking. */
+#include <hilo/runtime/error.h>
+#include <hilo/runtime/runtime.h>
+#include <hilo/runtime/task.h>
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/error_impl.h"
+#include "runtime/runtime_impl.h"
+#include "scheduler/base/clock.h"
+#include "scheduler/base/mem.h"
+#include "scheduler/scheduler.h"
+#include "scheduler/wait.h"
+
+static int spec_from_opts(struct task_spec *spec, struct hilo_runtime *runtime, const hilo_task_opts *opts)
+{
+	struct hilo_loop *here = thread_self()->loop;
+
+	spec->stack_class = runtime->stack_class;
+	if (!opts)
+		return 0;
+	if (opts->size != sizeof(*opts))
+		return hilo_fail(-EINVAL, "hilo_task_opts.size is %zu, not %zu", opts->size, sizeof(*opts));
+	if ((unsigned)opts->stack > HILO_STACK_8M)
+		return hilo_fail(-EINVAL, "hilo_task_opts.stack is %d: no such class", (int)opts->stack);
+	if (opts->flags & ~HILO_TASK_PINNED)
+		return hilo_fail(-EINVAL, "hilo_task_opts.flags is %#x: unknown flag", opts->flags);
+	if (opts->loop && opts->loop->runtime != runtime)
+		return hilo_fail(-EINVAL, "hilo_task_opts.loop belongs to another runtime");
+	if (opts->stack)
+		spec->stack_class = opts->stack;
+	if (opts->flags & HILO_TASK_PINNED) {
+		spec->flags = TASK_PINNED;
+		spec->loop = opts->loop ? opts->loop
+				 : here && here->runtime == runtime ? here
+								     : runtime->loops[0];
+	}
+	spec->destroy = opts->destroy;
+	if (opts->name) {
+		spec->name = hilo__strdup(opts->name);
+		if (!spec->name)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* [worker] Make and queue a task on the calling loop's runtime. */
+static inline int task_spawn(struct task_spec *spec, const hilo_task_opts *opts, hilo_task **ret)
+{
+	struct thread *self = thread_self();
+	struct hilo_loop *loop = self->loop;
+	struct hilo_task *task;
+	int rc;
+
+	if (HILO__UNLIKELY(!loop))
+		return -EDEADLK;
+	if (HILO__UNLIKELY(load_relaxed(&loop->runtime->phase) != PHASE_OPEN)) /* relaxed: closing looks again for late ones */
+		return HILO_ECLOSED;
+	rc = spec_from_opts(spec, loop->runtime, opts);
+	if (HILO__UNLIKELY(rc < 0))
+		return rc;
+	spec->references = ret ? 1 : 0;
+	task = hilo__task_new(loop->heap, loop->runtime, spec);
+	if (HILO__UNLIKELY(!task)) {
+		hilo__free((void *)(uintptr_t)spec->name);
+		return -ENOMEM;
+	}
+	if (ret)
+		*ret = task;
+	hilo__task_start(self, task);
+	return 0;
+}
+
+hilo_task *hilo_spawn(hilo_task_fn entry, void *arg)
+{
+	struct task_spec spec = {.entry = entry, .arg = arg, .site = __builtin_return_address(0)};
+	hilo_task *task;
+
+	if (HILO__UNLIKELY(!entry) || task_spawn(&spec, NULL, &task) < 0)
+		return NULL;
+	return task;
+}
+
+int hilo_spawn_with(hilo_task_fn entry, void *arg, const hilo_task_opts *opts, hilo_task **ret)
+{
+	struct task_spec spec = {.entry = entry, .arg = arg, .site = __builtin_return_address(0)};
+
+	if (!entry)
+		return hilo_fail(-EINVAL, "hilo_spawn_with: entry is NULL");
+	return task_spawn(&spec, opts, ret);
+}
+
+int hilo__submit(hilo_runtime *runtime, struct task_spec *spec, const hilo_task_opts *opts, hilo_task **ret)
+{
+	struct heap *heap = hilo__thread_heap(thread_self());
+	struct hilo_task *task;
+	int rc = spec_from_opts(spec, runtime, opts);
+
+	if (rc < 0)
+		return rc;
+	spec->references = ret ? 1 : 0;
+	task = heap ? hilo__task_new(heap, runtime, spec) : NULL;
+	if (!task) {
+		hilo__free((void *)(uintptr_t)spec->name);
+		return -ENOMEM;
+	}
+	(void)add_seq_cst(&runtime->submitted, 1); /* P1 of scheduler.c */
+	if (load_seq_cst(&runtime->phase) != PHASE_OPEN) { /* P1 of scheduler.c */
+		(void)sub_seq_cst(&runtime->submitted, 1);
+		hilo__scheduler_quiet(runtime);
+		task->done.result = 0;
+		hilo__task_free(task);
+		return HILO_ECLOSED;
+	}
+	if (ret)
+		*ret = task;
+	hilo__task_inject(runtime, task);
+	return 0;
+}
+
+int hilo_submit(hilo_runtime *runtime, hilo_task_fn entry, void *arg, const hilo_task_opts *opts,
+		hilo_task **ret)
+{
+	struct task_spec spec = {.entry = entry, .arg = arg, .site = __builtin_return_address(0)};
+
+	if (!runtime)
+		return -ENOMEM;
+	if (!entry)
+		return hilo_fail(-EINVAL, "hilo_submit: entry is NULL");
+	return hilo__submit(runtime, &spec, opts, ret);
+}
+
+/* Wait until @done is done; the reasons for an early end as wait.h says. */
+int hilo__await_completion(struct completion *done, enum wait_kind kind, const void *object, hilo_time deadline)
+{
+	struct waiter waiter;
+	struct wait wait;
+	int rc = hilo__wait_begin(&wait, kind, object, deadline);
+
+	if (rc < 0)
+		return rc;
+	waiter.task = wait.task;
+	waiter.call = NULL;
+	waiter.episode = wait.episode;
+	if (completion_is_done(done)) {
+		hilo__wait_end(&wait);
+		return 0;
+	}
+	if (deadline <= 0) {
+		hilo__wait_end(&wait);
+		return -ETIMEDOUT;
+	}
+	if (hilo__completion_add(done, &waiter)) {
+		while (!completion_settled(done) && rc == 0)
+			rc = hilo__wait_park(&wait);
+		if (rc < 0 && !hilo__completion_remove(done, &waiter))
+			rc = 0;
+	}
+	hilo__wait_end(&wait);
+	return rc;
+}
+
+/* 0 when done, and looked at; else why the wait ended. */
+static int task_wait(hilo_task *task, hilo_time deadline)
+{
+	struct thread *self = thread_self();
+	int rc;
+
+	if (HILO__UNLIKELY(!task))
+		return -ENOMEM;
+	/* The common case: it has ended, and nobody wants us to stop. */
+	if (completion_is_done(&task->done) && self->loop && self->task && !task_is_interrupted(self->task))
+		return 0;
+	if (self->task == task)
+		return hilo_fail(-EDEADLK, "task %s awaits itself", hilo_task_name(task));
+	rc = hilo__await_completion(&task->done, WAIT_TASK, task, deadline);
+	if (rc < 0)
+		hilo__error_own(rc);
+	return rc;
+}
+
+static inline void task_looked(hilo_task *task)
+{
+	if (HILO__UNLIKELY(task->done.result < 0)) {
+		store_relaxed(&task->looked, 1); /* relaxed: read by whoever drops the last reference */
+		hilo__error_receive(task, task->done.result);
+	}
+}
+
+int hilo_await(hilo_task *task, hilo_time deadline)
+{
+	int rc = task_wait(task, deadline);
+
+	if (rc < 0)
+		return rc;
+	task_looked(task);
+	return task->done.result;
+}
+
+int hilo_join(hilo_task *task, hilo_time deadline)
+{
+	int rc = task_wait(task, deadline);
+
+	if (rc < 0)
+		return rc;
+	task_looked(task);
+	rc = task->done.result;
+	hilo_task_unref(task);
+	return rc;
+}
+
+int hilo_task_result(const hilo_task *task, int *ret)
+{
+	if (!task)
+		return -ENOMEM;
+	if (!completion_is_done(&task->done))
+		return -EAGAIN;
+	store_relaxed(&((hilo_task *)(uintptr_t)task)->looked, 1); /* relaxed: as in task_looked */
+	*ret = task->done.result;
+	return 0;
+}
+
+void hilo_task_detach(hilo_task *task)
+{
+	if (task && completion_unref(&task->done))
+		hilo__task_free(task);
+}
+
+hilo_task *hilo_task_ref(hilo_task *task)
+{
+	if (task)
+		completion_ref(&task->done);
+	return task;
+}
+
+void hilo_task_unref(hilo_task *task)
+{
+	hilo_task_detach(task);
+}
+
+int hilo_task_cancel(hilo_task *task)
+{
+	return task ? hilo__task_cancel(task) : -ENOMEM;
+}
+
+/* The calling task; NULL in a callback and in a plain thread. */
+static inline struct hilo_task *task_self(void)
+{
+	struct thread *self = thread_self();
+
+	return self->loop ? self->task : NULL;
+}
+
+int hilo_task_uncancel(void)
+{
+	struct hilo_task *task = task_self();
+
+	return task ? (int)task_state_uncancel(&task->state) : -EDEADLK;
+}
+
+unsigned hilo_task_cancelling(const hilo_task *task)
+{
+	/* relaxed: a number, at some moment */
+	return task ? task_state_cancels(load_relaxed(&((hilo_task *)(uintptr_t)task)->state)) : 0;
+}
+
+int hilo_shield_enter(void)
+{
+	struct hilo_task *task = task_self();
+
+	if (!task)
+		return -EDEADLK;
+	HILO__ASSERT(task->shield < UINT8_MAX);
+	task->shield++;
+	return 0;
+}
+
+int hilo_shield_leave(void)
+{
+	struct hilo_task *task = task_self();
+
+	if (!task)
+		return -EDEADLK;
+	HILO__ASSERT(task->shield > 0);
+	task->shield--;
+	return 0;
+}
+
+int hilo_yield(void)
+{
+	struct thread *self = thread_self();
+
+	if (HILO__UNLIKELY(!self->loop))
+		return sched_yield();
+	if (HILO__UNLIKELY(!self->task))
+		return -EDEADLK;
+	if (task_is_interrupted(self->task))
+		return -ECANCELED;
+	hilo__leave(self, LEAVE_YIELD);
+	return 0;
+}
+
+int hilo_checkpoint(void)
+{
+	struct thread *self = thread_self();
+
+	if (!self->loop)
+		return 0;
+	if (!self->task)
+		return -EDEADLK;
+	if (task_is_interrupted(self->task))
+		return -ECANCELED;
+	if (self->loop->countdown == 0)
+		return hilo_yield();
+	self->loop->countdown--;
+	return 0;
+}
+
+int hilo_sleep_until(hilo_time when)
+{
+	struct wait wait;
+	int rc = hilo__wait_begin(&wait, WAIT_SLEEP, NULL, when);
+
+	if (rc < 0)
+		return rc;
+	while (rc == 0)
+		rc = hilo__wait_park(&wait);
+	hilo__wait_end(&wait);
+	return rc == -ETIMEDOUT ? 0 : rc;
+}
+
+int hilo_sleep(hilo_time span)
+{
+	return span <= 0 ? hilo_yield() : hilo_sleep_until(hilo_after(span));
+}
+
+hilo_task *hilo_task_current(void)
+{
+	return task_self();
+}
+
+/* A task without a name gets its text when somebody asks for it. */
+const char *hilo_task_name(const hilo_task *task)
+{
+	hilo_task *named = (hilo_task *)(uintptr_t)task;
+	const char *name, *none = NULL;
+	char text[32];
+
+	if (!task)
+		return "none";
+	name = load_acquire(&named->name); /* pairs with the CAS below */
+	if (name)
+		return name;
+	(void)snprintf(text, sizeof(text), "task-%llu", (unsigned long long)task->id);
+	name = hilo__strdup(text);
+	if (!name)
+		return "task";
+	if (!cas_acq_rel(&named->name, &none, name)) { /* two ask at once: the first one's text stays */
+		hilo__free((void *)(uintptr_t)name);
+		return none;
+	}
+	return name;
+}
+
+uint64_t hilo_task_id(const hilo_task *task)
+{
+	return task ? task->id : 0;
+}
+
+int hilo_task_is_done(const hilo_task *task)
+{
+	return task && completion_is_done(&task->done);
+}
+
+enum hilo_task_state hilo_task_get_state(const hilo_task *task)
+{
+	uint64_t state;
+
+	if (!task || completion_is_done(&task->done))
+		return HILO_TASK_DONE;
+	state = load_relaxed(&((hilo_task *)(uintptr_t)task)->state); /* relaxed: at some moment */
+	if (state & TASK_PARKED)
+		return HILO_TASK_SUSPENDED;
+	return load_relaxed(&((hilo_task *)(uintptr_t)task)->fiber) ? HILO_TASK_RUNNABLE : HILO_TASK_CREATED; /* relaxed: as above */
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_RUNTIME_TASK_H
+#define HILO_RUNTIME_TASK_H
+
+#include <hilo/runtime/types.h>
+
+HILO_BEGIN_DECLS
+
+/*
+ * task.h - tasks: ordinary C functions that may suspend and are run in parallel by the workers.
+ *
+ * A task is a stackful coroutine. It may be stolen by another worker while it is runnable, and go
+ * on there after any suspension; so a thread-local address, `errno` included, must not be kept
+ * across a call that can suspend.
+ *
+ * Handles. hilo_spawn returns a handle, owned by the caller, ended by exactly one of hilo_join (when
+ * it returns with the task done), hilo_task_detach or hilo_task_unref. More handles on the same task
+ * are made with hilo_task_ref. The runtime itself keeps every task alive until it has ended.
+ * A failed task whose last handle goes without anybody having read its result is reported once.
+ *
+ * Cancellation is a request that the task sees as -ECANCELED from its next suspending call, or at
+ * once from the one that it is in. It stays set, so every later suspending call says so too, until
+ * hilo_task_uncancel. Reasons are ranked: a cancel that is set at entry wins before the operation is
+ * tried; once tried, a result outranks a cancel, a cancel outranks the deadline; a deadline already
+ * passed still tries once.
+ */
+
+/* How large a stack a task gets. */
+enum hilo_stack_class {
+	HILO_STACK_DEFAULT = 0, /* HILO_STACK_64K, or what the runtime's options say */
+	HILO_STACK_16K = 1,
+	HILO_STACK_64K = 2,
+	HILO_STACK_256K = 3,
+	HILO_STACK_1M = 4,
+	HILO_STACK_8M = 5 /* for foreign code that expects a thread's stack */
+};
+
+enum hilo_task_state {
+	HILO_TASK_CREATED = 0,  /* spawned, not yet started: it has no stack */
+	HILO_TASK_RUNNABLE = 1, /* running now, or ready and waiting for a worker */
+	HILO_TASK_SUSPENDED = 2,
+	HILO_TASK_DONE = 3
+};
+
+/* Zero means the default in every field. */
+typedef struct hilo_task_opts {
+	size_t size;                  /* sizeof(hilo_task_opts) */
+	const char *name;             /* copied; default "task-N" */
+	enum hilo_stack_class stack;
+	unsigned flags;               /* HILO_TASK_PINNED */
+	hilo_loop *loop;              /* with HILO_TASK_PINNED: on which loop; NULL: the caller's */
+	void (*destroy)(void *arg);   /* called with the argument once the task has ended or could not start */
+} hilo_task_opts;
+
+#define HILO_TASK_PINNED 1u /* bound to a loop: never stolen, moves only with its loop */
+
+/*
+ * [any task, callback] Make a task that calls @entry(@arg), and return its handle. It may start at
+ * once on another worker, never inside this call. @arg is kept until the task has ended.
+ * NULL when out of memory, and outside of a runtime; every function that takes a task answers
+ * -ENOMEM for NULL, so the result need not be checked before hilo_join.
+ */
+HILO_API hilo_task *hilo_spawn(hilo_task_fn entry, void *arg);
+
+/*
+ * [any task, callback] As hilo_spawn with options; @opts is borrowed and may be NULL.
+ * 0, -EINVAL (a field out of its range, HILO_TASK_PINNED on a foreign runtime's loop), -ENOMEM,
+ * -EDEADLK outside of a runtime, HILO_ECLOSED when the runtime is shutting down.
+ * With @ret NULL the task is detached from birth. On failure @arg was not taken.
+ */
+HILO_API HILO_MUST_CHECK int hilo_spawn_with(hilo_task_fn entry, void *arg, const hilo_task_opts *opts,
+					     hilo_task **ret);
+
+/*
+ * [any] Make a task from outside: as hilo_spawn_with, on @runtime, from any thread.
+ * The plain thread waits for it with hilo_join, which then blocks the thread.
+ */
+HILO_API HILO_MUST_CHECK int hilo_submit(hilo_runtime *runtime, hilo_task_fn entry, void *arg,
+					 const hilo_task_opts *opts, hilo_task **ret);
+
+/*
+ * [any] Wait until @task has ended and return what its entry returned. Suspends a task, blocks a
+ * plain thread. Any number may await one task; a handle must stay owned by somebody meanwhile.
+ * -ETIMEDOUT or -ECANCELED when the wait itself ended early: hilo_error_task() is then NULL.
+ * -ENOMEM for NULL, -EDEADLK when @task is the caller itself or the caller is a callback.
+ */
+HILO_API int hilo_await(hilo_task *task, hilo_time deadline);
+
+/* [any] As hilo_await, and end the handle if the task is done. On an early end the handle stays. */
+HILO_API int hilo_join(hilo_task *task, hilo_time deadline);
+
+/* [any] 0 and the task's code in *@ret; -EAGAIN while it has not ended; -ENOMEM for NULL. Never suspends. */
+HILO_API HILO_MUST_CHECK int hilo_task_result(const hilo_task *task, int *ret);
+
+/* [any] End the handle; the task runs on by itself and its failure is reported to the log. NULL: no-op. */
+HILO_API void hilo_task_detach(hilo_task *task);
+
+/* [any] Another handle on the same task, to be ended like the first. Returns @task. NULL: NULL. */
+HILO_API hilo_task *hilo_task_ref(hilo_task *task);
+
+/* [any] End a handle whose task is done or is held by another; the same as hilo_task_detach. */
+HILO_API void hilo_task_unref(hilo_task *task);
+
+/*
+ * [any] Ask @task to stop. Returns at once: 0, -EALREADY when it has ended, -ENOMEM for NULL.
+ * A task that has not started completes with -ECANCELED and its entry is never called. Requests are
+ * counted (up to 255); each hilo_task_uncancel takes one back.
+ */
+HILO_API int hilo_task_cancel(hilo_task *task);
+
+/* [task] Take back one request made on the calling task; returns how many remain. -EDEADLK outside. */
+HILO_API int hilo_task_uncancel(void);
+
+/* [any] How many requests to cancel are set on @task. */
+HILO_API unsigned hilo_task_cancelling(const hilo_task *task);
+
+/*
+ * [task] Begin and end a section in which cancel requests wait: suspending calls inside do not see
+ * them. Sections nest. For cleanup that must await. -EDEADLK outside of a task.
+ */
+HILO_API int hilo_shield_enter(void);
+HILO_API int hilo_shield_leave(void);
+
+/*
+ * [task, suspends] Let others run: the task goes to the back of its worker's queue.
+ * 0, or -ECANCELED (without yielding). From a plain thread: sched_yield. -EDEADLK from a callback.
+ */
+HILO_API int hilo_yield(void);
+
+/* [task, suspends] -ECANCELED if a cancel is set; yields if the task has used up its budget; else 0. */
+HILO_API int hilo_checkpoint(void);
+
+/*
+ * [any, suspends] Sleep for @span nanoseconds, never less; 0 or less is one hilo_yield. Blocks a
+ * plain thread. 0, -ECANCELED, -EDEADLK from a callback.
+ */
+HILO_API int hilo_sleep(hilo_time span);
+
+/* [any, suspends] Sleep until @when, an absolute time, never waking before it. */
+HILO_API int hilo_sleep_until(hilo_time when);
+
+/* [any] The calling task, borrowed; NULL in a plain thread and in a callback. */
+HILO_API hilo_task *hilo_task_current(void);
+
+/* [any] The name; valid as long as the handle. Copies nothing. */
+HILO_API const char *hilo_task_name(const hilo_task *task);
+
+/* [any] The number of the task, unique in its process. */
+HILO_API uint64_t hilo_task_id(const hilo_task *task);
+
+/* [any] What the task is doing, at some moment during the call. */
+HILO_API enum hilo_task_state hilo_task_get_state(const hilo_task *task);
+
+/* [any] True once the task has ended and its result can be read. */
+HILO_API int hilo_task_is_done(const hilo_task *task);
+
+HILO_END_DECLS
+
+#endif /* HILO_RUNTIME_TASK_H */

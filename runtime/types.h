@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_RUNTIME_TYPES_H
+#define HILO_RUNTIME_TYPES_H
+
+/*
+ * types.h - the vocabulary every other header is written in.
+ *
+ * Two rules hold in the whole library.
+ *
+ * Suspends   A function can suspend the calling task if and only if its last parameter is
+ *            `hilo_time deadline`. The named exceptions say so in their comments: hilo_sleep,
+ *            hilo_yield, hilo_checkpoint, hilo_run.
+ * Errors     Every function that can fail returns a negative errno value, as system calls do in the
+ *            kernel; 0 or more is success. `errno` itself is never used to report anything.
+ *
+ * Words in comments: a pointer parameter is *borrowed* for the call unless the comment says
+ * *consumes* (yours no longer, on success only), *keeps* (borrowed until the event named) or
+ * *shares* (the callee takes a reference of its own).
+ *
+ * Roles: [any] callable from tasks of any worker, from callbacks and from plain threads;
+ *        [task] only from a task; [loop] only on the loop's own thread: its callbacks and tasks.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+#define HILO_BEGIN_DECLS extern "C" {
+#define HILO_END_DECLS }
+#else
+#define HILO_BEGIN_DECLS
+#define HILO_END_DECLS
+#endif
+
+#if defined(__GNUC__)
+#define HILO_API __attribute__((visibility("default")))
+#define HILO_MUST_CHECK __attribute__((warn_unused_result))
+#define HILO_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#else
+#define HILO_API
+#define HILO_MUST_CHECK
+#define HILO_PRINTF(fmt, args)
+#endif
+
+HILO_BEGIN_DECLS
+
+/* A moment, or a span, in nanoseconds. Moments are absolute on the monotonic clock of hilo_now(). */
+typedef int64_t hilo_time;
+
+#define HILO_NANOSECOND ((hilo_time)1)
+#define HILO_MICROSECOND ((hilo_time)1000)
+#define HILO_MILLISECOND ((hilo_time)1000000)
+#define HILO_SECOND ((hilo_time)1000000000)
+#define HILO_MINUTE (60 * HILO_SECOND)
+
+/* As a deadline: no limit. */
+#define HILO_FOREVER INT64_MAX
+/* As a deadline: already passed. The operation is tried once and never suspends. */
+#define HILO_NO_WAIT ((hilo_time)0)
+
+/* [any] The monotonic clock, in nanoseconds. */
+HILO_API hilo_time hilo_now(void);
+
+/* [any] The deadline @span nanoseconds from now; saturates at HILO_FOREVER, never below 0. */
+HILO_API hilo_time hilo_after(hilo_time span);
+
+/* A task's entry: 0 or more on success, a negative errno on failure. */
+typedef int (*hilo_task_fn)(void *arg);
+
+/* A callback: must not suspend; a call that would answers -EDEADLK. */
+typedef void (*hilo_callback_fn)(void *arg);
+
+typedef struct hilo_runtime hilo_runtime;
+typedef struct hilo_loop hilo_loop;
+typedef struct hilo_task hilo_task;
+typedef struct hilo_future hilo_future;
+typedef struct hilo_executor hilo_executor;
+typedef struct hilo_handle hilo_handle;
+
+HILO_END_DECLS
+
+#endif /* HILO_RUNTIME_TYPES_H */

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lock.c - waiting for a spinlock, and the two futex calls. The ordering is argued in lock.h.
+ */
+#include "scheduler/base/lock.h"
+
+#include <linux/futex.h>
+#include <sched.h>
+
+#include "scheduler/base/sys.h"
+
+/*
+ * Rounds of cpu_relax before the CPU is offered to others: some microseconds, more than any section
+ * lasts, so that who gets there knows that the holder does not run.
+ */
+#define SPIN_ROUNDS 100
+
+void hilo__spin_wait(struct spinlock *lock)
+{
+	/* relaxed: only a hint, the exchange that follows acquires */
+	for (int round = 0; load_relaxed(&lock->held); round++) {
+		if (round < SPIN_ROUNDS)
+			cpu_relax();
+		else
+			sched_yield();
+	}
+}
+
+#ifdef HILO_TESTING
+
+static _Thread_local int spins_held;
+
+HILO__NOINLINE void hilo__spin_count(int change)
+{
+	spins_held += change;
+}
+
+HILO__NOINLINE unsigned hilo__spin_held(void)
+{
+	return (unsigned)spins_held;
+}
+
+#endif
+
+int hilo__futex_wait(atomic(uint32_t) * word, uint32_t expected, int64_t deadline)
+{
+	struct timespec until;
+
+	if (deadline == INT64_MAX)
+		return hilo__sys_futex(word, FUTEX_WAIT_BITSET_PRIVATE, expected, NULL,
+				       FUTEX_BITSET_MATCH_ANY);
+	if (deadline < 0)
+		deadline = 0;
+	until.tv_sec = deadline / 1000000000;
+	until.tv_nsec = deadline % 1000000000;
+	/* This operation takes an absolute time, on the monotonic clock. */
+	return hilo__sys_futex(word, FUTEX_WAIT_BITSET_PRIVATE, expected, &until, FUTEX_BITSET_MATCH_ANY);
+}
+
+int hilo__futex_wake(atomic(uint32_t) * word, int n)
+{
+	return hilo__sys_futex(word, FUTEX_WAKE_PRIVATE, (uint32_t)n, NULL, 0);
+}

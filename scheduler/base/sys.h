@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_SCHEDULER_BASE_SYS_H
+#define HILO_SCHEDULER_BASE_SYS_H
+
+/*
+ * sys.h - the system calls that can fail, each as hilo__sys_<name>: 0 or more on success, a negative
+ * errno on failure. `errno` is read here and nowhere else.
+ *
+ * In release builds each is the call itself, inline. In HILO_TESTING builds each goes through the
+ * table hilo__sys, in which a simulation may replace it, and first through the faults that a test has
+ * asked for: fail the n-th, shorten a read or a write, delay, interrupt.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "scheduler/base/compiler.h"
+
+/*
+ * X(NAME, name, typical error, result, parameters, arguments). The typical error is the one that a
+ * test gets that asks for a fault without saying which. close stands apart because the descriptor is
+ * gone whatever it answers, so a fault must not keep it open.
+ */
+#define HILO__SYS_CALLS(X)                                                                                   \
+	X(CLOSE, close, EIO, int, (int fd), (fd))                                                            \
+	HILO__SYS_CALLS_BUT_CLOSE(X)
+
+#define HILO__SYS_CALLS_BUT_CLOSE(X)                                                                         \
+	X(OPEN, open, ENOENT, int, (const char *path, int flags), (path, flags))                             \
+	X(READ, read, EINTR, ssize_t, (int fd, void *buf, size_t size),                                      \
+	  (fd, buf, hilo__sys_shorten(SYS_CALL_READ, size)))                                                 \
+	X(WRITE, write, EINTR, ssize_t, (int fd, const void *buf, size_t size),                              \
+	  (fd, buf, hilo__sys_shorten(SYS_CALL_WRITE, size)))                                                \
+	X(EPOLL_CREATE1, epoll_create1, EMFILE, int, (int flags), (flags))                                   \
+	X(EPOLL_CTL, epoll_ctl, ENOSPC, int, (int epfd, int op, int fd, struct epoll_event *event),          \
+	  (epfd, op, fd, event))                                                                             \
+	X(EPOLL_WAIT, epoll_wait, EINTR, int, (int epfd, struct epoll_event *events, int max, int ms),       \
+	  (epfd, events, max, ms))                                                                           \
+	X(EPOLL_PWAIT2, epoll_pwait2, ENOSYS, int,                                                           \
+	  (int epfd, struct epoll_event *events, int max, const struct timespec *timeout),                   \
+	  (epfd, events, max, timeout))                                                                      \
+	X(EVENTFD, eventfd, EMFILE, int, (unsigned initial, int flags), (initial, flags))                    \
+	X(TIMERFD_CREATE, timerfd_create, EMFILE, int, (int clock, int flags), (clock, flags))               \
+	X(TIMERFD_SETTIME, timerfd_settime, EINVAL, int, (int fd, int flags, const struct itimerspec *when), \
+	  (fd, flags, when))                                                                                 \
+	X(PPOLL, ppoll, EINTR, int, (struct pollfd * fds, nfds_t n, const struct timespec *timeout),         \
+	  (fds, n, timeout))                                                                                 \
+	X(FUTEX, futex, EINTR, int,                                                                          \
+	  (void *word, int op, uint32_t value, const struct timespec *timeout, uint32_t bits),               \
+	  (word, op, value, timeout, bits))                                                                  \
+	X(MMAP, mmap, ENOMEM, int, (void *addr, size_t size, int prot, int flags, void **ret),               \
+	  (addr, size, prot, flags, ret))                                                                    \
+	X(MUNMAP, munmap, ENOMEM, int, (void *addr, size_t size), (addr, size))                              \
+	X(MADVISE, madvise, EINVAL, int, (void *addr, size_t size, int advice), (addr, size, advice))        \
+	X(MPROTECT, mprotect, ENOMEM, int, (void *addr, size_t size, int prot), (addr, size, prot))          \
+	X(PTHREAD_CREATE, pthread_create, EAGAIN, int,                                                       \
+	  (pthread_t * ret, const pthread_attr_t *attr, void *(*fn)(void *), void *arg),                     \
+	  (ret, attr, fn, arg))                                                                              \
+	X(SCHED_GETAFFINITY, sched_getaffinity, EINVAL, int, (pid_t pid, size_t size, cpu_set_t * ret),      \
+	  (pid, size, ret))                                                                                  \
+	X(GETRANDOM, getrandom, ENOSYS, ssize_t, (void *buf, size_t size, unsigned flags), (buf, size, flags))
+
+#define HILO__SYS_ENUM(NAME, name, error, result, params, args) SYS_CALL_##NAME,
+enum sys_call {
+	HILO__SYS_CALLS(HILO__SYS_ENUM) SYS_CALL_ANY,
+	SYS_CALLS = SYS_CALL_ANY
+};
+#undef HILO__SYS_ENUM
+
+/* A result in the manner of libc as a result in ours. */
+static inline ssize_t sys_result(ssize_t result)
+{
+	return HILO__UNLIKELY(result < 0) ? -errno : result;
+}
+
+static inline int sys_real_open(const char *path, int flags)
+{
+	return (int)sys_result(open(path, flags | O_CLOEXEC, 0666));
+}
+
+static inline int sys_real_close(int fd)
+{
+	return (int)sys_result(close(fd));
+}
+
+static inline ssize_t sys_real_read(int fd, void *buf, size_t size)
+{
+	return sys_result(read(fd, buf, size));
+}
+
+static inline ssize_t sys_real_write(int fd, const void *buf, size_t size)
+{
+	return sys_result(write(fd, buf, size));
+}
+
+static inline int sys_real_epoll_create1(int flags)
+{
+	return (int)sys_result(epoll_create1(flags));
+}
+
+static inline int sys_real_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+	return (int)sys_result(epoll_ctl(epfd, op, fd, event));
+}
+
+static inline int sys_real_epoll_wait(int epfd, struct epoll_event *events, int max, int ms)
+{
+	return (int)sys_result(epoll_wait(epfd, events, max, ms));
+}
+
+/* NULL for @timeout: wait for ever. Linux 5.11 and later; before, -ENOSYS. */
+static inline int sys_real_epoll_pwait2(int epfd, struct epoll_event *events, int max,
+					const struct timespec *timeout)
+{
+#ifdef SYS_epoll_pwait2
+	return (int)sys_result(syscall(SYS_epoll_pwait2, epfd, events, max, timeout, NULL, (size_t)0));
+#else
+	(void)epfd, (void)events, (void)max, (void)timeout;
+	return -ENOSYS;
+#endif
+}
+
+static inline int sys_real_eventfd(unsigned initial, int flags)
+{
+	return (int)sys_result(eventfd(initial, flags));
+}
+
+static inline int sys_real_timerfd_create(int clock, int flags)
+{
+	return (int)sys_result(timerfd_create(clock, flags));
+}
+
+static inline int sys_real_timerfd_settime(int fd, int flags, const struct itimerspec *when)
+{
+	return (int)sys_result(timerfd_settime(fd, flags, when, NULL));
+}
+
+static inline int sys_real_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout)
+{
+	return (int)sys_result(ppoll(fds, n, timeout, NULL));
+}
+
+static inline int sys_real_futex(void *word, int op, uint32_t value, const struct timespec *timeout,
+				 uint32_t bits)
+{
+	return (int)sys_result(syscall(SYS_futex, word, op, value, timeout, NULL, bits));
+}
+
+/* Without a file: @flags get MAP_ANONYMOUS | MAP_PRIVATE. */
+static inline int sys_real_mmap(void *addr, size_t size, int prot, int flags, void **ret)
+{
+	void *p = mmap(addr, size, prot, flags | MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	*ret = p;
+	return 0;
+}
+
+static inline int sys_real_munmap(void *addr, size_t size)
+{
+	return (int)sys_result(munmap(addr, size));
+}
+
+static inline int sys_real_madvise(void *addr, size_t size, int advice)
+{
+	return (int)sys_result(madvise(addr, size, advice));
+}
+
+static inline int sys_real_mprotect(void *addr, size_t size, int prot)
+{
+	return (int)sys_result(mprotect(addr, size, prot));
+}
+
+static inline int sys_real_pthread_create(pthread_t *ret, const pthread_attr_t *attr, void *(*fn)(void *),
+					  void *arg)
+{
+	return -pthread_create(ret, attr, fn, arg);
+}
+
+/* The kernel's call, which tells a mask that is too small with -EINVAL; 0 on success. */
+static inline int sys_real_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *ret)
+{
+	return (int)sys_result(sched_getaffinity(pid, size, ret));
+}
+
+static inline ssize_t sys_real_getrandom(void *buf, size_t size, unsigned flags)
+{
+	return sys_result(getrandom(buf, size, flags));
+}
+
+#ifdef HILO_TESTING
+
+#define HILO__SYS_FIELD(NAME, name, error, result, params, args) result(*name) params;
+struct sys_table {
+	HILO__SYS_CALLS(HILO__SYS_FIELD)
+};
+#undef HILO__SYS_FIELD
+
+/* What is really called. To be changed while no other thread makes calls. */
+extern struct sys_table hilo__sys;
+
+/*
+ * [any] Fail the @nth @call from now on (1: the next one; 0: none) with @error (0: a typical one) and
+ * every later one too if @persistent. SYS_CALL_ANY counts all calls as one sequence. Sets the counter
+ * of hilo__sys_calls back to 0.
+ */
+void hilo__sys_fail(enum sys_call call, long nth, int error, bool persistent);
+
+/* [any] Calls since the last hilo__sys_fail for @call, failed ones included. */
+long hilo__sys_calls(enum sys_call call);
+
+/* Trouble that correct code survives, in parts of a thousand of the calls. */
+struct sys_chaos {
+	uint64_t seed;
+	unsigned interrupt; /* -EINTR, of the calls that may answer so */
+	unsigned shorten;   /* a read or write of more than 8 bytes (a counter's) moves fewer, at least 1 */
+	unsigned delay;	    /* wait up to delay_us before the call */
+	unsigned delay_us;
+};
+
+/* [any] Start (or, with NULL, end) that trouble. The n-th decision depends on seed and n alone. */
+void hilo__sys_chaos(const struct sys_chaos *chaos);
+
+/* [any] No faults, no trouble, the machine's own calls. */
+void hilo__sys_reset(void);
+
+/* [any] "epoll_ctl" for SYS_CALL_EPOLL_CTL. */
+const char *hilo__sys_name(enum sys_call call);
+
+/* What each call asks first: 0, or the negative errno it shall answer; the size it shall use. */
+int hilo__sys_enter(enum sys_call call);
+size_t hilo__sys_shorten(enum sys_call call, size_t size);
+
+#define HILO__SYS_DEFINE(NAME, name, error, result, params, args)                                            \
+	static inline result hilo__sys_##name params                                                         \
+	{                                                                                                    \
+		int hilo__rc = hilo__sys_enter(SYS_CALL_##NAME);                                             \
+                                                                                                             \
+		return hilo__rc ? hilo__rc : hilo__sys.name args;                                            \
+	}
+
+#else
+
+#define hilo__sys_shorten(call, size) (size)
+#define HILO__SYS_DEFINE(NAME, name, error, result, params, args)                                            \
+	static inline result hilo__sys_##name params                                                         \
+	{                                                                                                    \
+		return sys_real_##name args;                                                                 \
+	}
+
+#endif /* HILO_TESTING */
+
+HILO__SYS_CALLS_BUT_CLOSE(HILO__SYS_DEFINE)
+
+static inline int hilo__sys_close(int fd)
+{
+#ifdef HILO_TESTING
+	int fault = hilo__sys_enter(SYS_CALL_CLOSE);
+	int rc = hilo__sys.close(fd);
+
+	return fault ? fault : rc;
+#else
+	return sys_real_close(fd);
+#endif
+}
+
+#endif /* HILO_SCHEDULER_BASE_SYS_H */

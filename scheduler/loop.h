@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_SCHEDULER_LOOP_H
+#define HILO_SCHEDULER_LOOP_H
+
+/*
+ * loop.h - the loop of one worker: everything it has to run, wait for and answer. A thread drives
+ * it; the loop itself knows of its thread only how to wake it, so that another one can take it over.
+ *
+ *	slot     the task that the running one has woken last: runs next, 3 times in a row at most
+ *	deque    fresh tasks: the owner takes the newest, thieves the oldest
+ *	ring     woken and yielded tasks, first in, first out; thieves take half
+ *	inbox    tasks from other threads, any thread may take them all
+ *	backlog  what the inbox held and the ring has no room for, oldest first; any thread may take it all
+ *	fresh    what the deque had no room for, newest first; any thread may take it all
+ *	pinned   tasks bound to this loop
+ *	calls    callbacks, strictly in order
+ *
+ * One turn of the loop (worker.c): callbacks; timers that are due; completions of the poller, if the
+ * last visit is long enough ago; inbox and pinned tasks into the ring; then up to `budget` tasks, or
+ * those of 50 us, whichever is less; again.
+ */
+#include <hilo/runtime/types.h>
+
+#include "scheduler/base/lock.h"
+#include "scheduler/base/pool.h"
+#include "scheduler/base/random.h"
+#include "scheduler/deque.h"
+#include "scheduler/fiber/stack.h"
+#include "scheduler/inbox.h"
+#include "scheduler/poller.h"
+#include "scheduler/ring.h"
+#include "scheduler/task.h"
+#include "scheduler/timer.h"
+
+struct thread;
+
+/* What the loop's thread is doing, in its park word. */
+enum park_state {
+	PARK_RUNNING = 0,
+	PARK_SLEEPING = 1, /* in the poller; who changes this to NOTIFIED wakes it */
+	PARK_NOTIFIED = 2,
+};
+
+/* What a worker that searches has seen of another loop. */
+struct sighting {
+	uint64_t since; /* cycles when it was first seen with a backlog in this search; 0: not */
+	uint64_t tick;	/* its tick at that moment */
+	uint64_t steps; /* changes whenever the worker runs, pushes or takes something */
+	uint64_t still; /* cycles since when it has not changed, as far as we have seen */
+};
+
+/* Only the owner writes; others read them one by one, racily on purpose. */
+struct loop_stats {
+	atomic(uint64_t) switches, spawned, completed, steals, stolen, wakes, sleeps, polls, timers;
+	atomic(uint64_t) fibers_taken, fibers_put;
+};
+
+struct hilo_loop {
+	/* Owner only. */
+	struct hilo_runtime *runtime;
+	struct heap *heap;
+	struct hilo_task *current; /* read by dumps */
+	unsigned index;
+	unsigned countdown;   /* tasks until the next turn */
+	unsigned budget;      /* tasks of one turn */
+	unsigned slot_runs;   /* how often in a row the slot was taken */
+	uint64_t turn_cycles; /* when this turn began */
+	uint64_t poll_cycles; /* when the poller was visited last */
+	uint64_t run_cycles;  /* average length of a task's run */
+	uint64_t next_id, last_id;
+	struct link *calls_first; /* calls taken from the inbox, not yet run */
+	struct link **calls_last;
+	struct link *pinned_first; /* pinned tasks taken from the inbox, ready */
+	struct link **pinned_last;
+	struct link *starved;	   /* fresh tasks that found no stack */
+	struct sighting *sightings; /* one for each loop of the runtime */
+	struct stack_cache stacks;
+	struct random random;
+	uint64_t idle_cycles; /* average length of the last idle gaps */
+	unsigned spin_misses;
+	unsigned idle_ticks;
+	hilo_time slept_at; /* when the last sleep began */
+	uint64_t fair_cycles; /* when the oldest fresh tasks were moved to the ring last, or there were none */
+	bool slept; /* since the last task was run */
+	bool spare; /* the runtime's last loop, see search.c */
+#ifdef HILO_TESTING
+	bool chaos;
+#endif
+
+	/* Written by the owner, read by all. */
+	HILO__ISOLATED atomic(uint64_t) tick; /* bumped for each task that is run */
+	struct loop_stats stats;
+
+	/* Shared. */
+	HILO__ISOLATED atomic(struct hilo_task *) slot;
+	HILO__ISOLATED atomic(uint32_t) park; /* enum park_state */
+	atomic(hilo_time) sleeps_until;	      /* while asleep: when it wakes by itself; else HILO_FOREVER */
+	HILO__ISOLATED atomic(uint32_t) visitors; /* threads inside hilo__loop_post */
+	struct inbox inbox;
+	struct inbox backlog;
+	struct inbox fresh;
+	struct inbox pinned;
+	struct inbox calls;
+	struct timers timers;
+	struct poller poller;
+	struct deque deque;
+	struct ring ring;
+};
+
+/*
+ * In test builds a runtime started with HILO_TEST_SEED in its environment decides by lot what is a
+ * matter of taste: which queue comes first, whether the slot may, whether a steal pays, whether a
+ * spawn wakes somebody. So tests cannot lean on an order that is not promised.
+ */
+#ifdef HILO_TESTING
+#define LOT(loop, of) ((loop)->chaos && random_below(&(loop)->random, of) == 0)
+#else
+#define LOT(loop, of) false
+#endif
+
+#define stat_add(counter, n) store_relaxed(counter, load_relaxed(counter) + (n)) /* relaxed: statistics, one writer */
+
+/* A callback waiting to run, or a timer that will make one: call_soon, call_later, watches. */
+struct call {
+	struct link link;
+	hilo_callback_fn fn;
+	void *arg;
+	void (*run)(struct call *);  /* how to run it; it may free the call */
+	void (*drop)(struct call *); /* how to end it when its loop has ended before */
+};
+
+/* [any] Put @link into @inbox, one of @loop's, and wake the loop if it sleeps. */
+void hilo__loop_post(struct hilo_loop *loop, struct inbox *inbox, struct link *link);
+
+/* [any] Queue @call on @loop, in order, and wake the loop if it sleeps. Never allocates. */
+void hilo__loop_call(struct hilo_loop *loop, struct call *call);
+
+/* [owner] Take @call out of the queue of its loop before it has run. False: not there. */
+bool hilo__loop_uncall(struct hilo_loop *loop, struct call *call);
+
+/* [any] Make sure that the loop looks at its inboxes soon. */
+void hilo__loop_notify(struct hilo_loop *loop);
+
+int hilo__loop_init(struct hilo_loop *loop, struct hilo_runtime *runtime, unsigned index);
+void hilo__loop_fini(struct hilo_loop *loop);
+
+#endif /* HILO_SCHEDULER_LOOP_H */

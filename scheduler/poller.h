@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_SCHEDULER_POLLER_H
+#define HILO_SCHEDULER_POLLER_H
+
+/*
+ * poller.h - operations that the kernel completes. An operation is submitted, perhaps cancelled, and
+ * completed by whoever reaps: any thread does any of it. What is behind is the back end's business.
+ *
+ * The operation may lie on the stack of the one who waits for it. The contract that makes this safe
+ * is that of timer.h:
+ *
+ *	complete(op) is called with a lock held. It may read the operation and wake somebody; it must
+ *	not suspend, and of this poller it may call nothing but wake. When it has returned, the poller stores
+ *	"not pending" as the last thing it does to the operation.
+ *	The waiter calls hilo__poller_cancel on every way out, even if it was complete that woke it.
+ *	Whatever cancel answers, afterwards nobody touches the operation: it can go out of scope.
+ *
+ * Descriptors belong to the caller, who may close them when no operation waits for them. If one is
+ * closed all the same, its operations end by cancel, by the deadline, or with -EBADF once the
+ * number is in use again; they never see an event of the file that has the number next.
+ */
+#include <hilo/runtime/types.h>
+
+#include "scheduler/base/atomic.h"
+#include "scheduler/base/list.h"
+
+/* The same values as HILO_READABLE and HILO_WRITABLE. */
+#define POLL_READABLE 1u
+#define POLL_WRITABLE 2u
+#define POLL_EVENTS (POLL_READABLE | POLL_WRITABLE)
+
+/* What an operation waits for, and how often it completes. */
+enum poll_kind {
+	/* One of `events`. Completes once, with those that are there; all of them if the file is broken. */
+	POLL_OP_WAIT = 0,
+	/*
+	 * The same, again and again: after each completion the operation stays submitted, but silent
+	 * until hilo__poller_resume. Ends with cancel, or with a result below zero.
+	 */
+	POLL_OP_WATCH = 1,
+};
+
+/*
+ * In `flags`. The caller promises to call hilo__poller_forget before it closes the descriptor, and
+ * tries again should the file turn out not to be ready. Most waits then cost no system call.
+ */
+#define POLL_KEPT 1u
+
+/* The most events that one reap or wait takes from the kernel. */
+#define POLL_BATCH 64
+
+/* One operation. Zero, but for the fields of the caller, is one that is not submitted. */
+struct poll_op {
+	struct list link; /* the poller's */
+	void (*complete)(struct poll_op *op);
+	int fd;
+	int result; /* when it completes: the events, > 0, or a negative errno */
+	uint8_t kind;
+	uint8_t events;
+	uint8_t flags;
+	uint8_t silent; /* the poller's */
+	atomic(uint32_t) pending;
+};
+
+/* The poller of one loop, to be embedded. */
+struct poller {
+	atomic(uint32_t) armed; /* operations submitted and neither completed nor cancelled */
+	atomic(uint32_t) woken; /* a wake-up is on its way, or was not yet seen */
+	int wake_fd;
+	struct poll_backend *backend;
+};
+
+/* [waiter] Prepare @op, which is not submitted. */
+static inline void poll_op_init(struct poll_op *op, enum poll_kind kind, int fd, unsigned events,
+				void (*complete)(struct poll_op *op))
+{
+	list_init(&op->link);
+	op->complete = complete;
+	op->fd = fd;
+	op->result = 0;
+	op->kind = (uint8_t)kind;
+	op->events = (uint8_t)events;
+	op->flags = 0;
+	op->silent = 0;
+	atomic_setup(&op->pending, 0);
+}
+
+/* [creator] -EMFILE, -ENFILE, -ENOMEM: nothing was made. */
+int hilo__poller_init(struct poller *poller);
+
+/* [creator] No operation may be submitted, nobody may sleep in it. */
+void hilo__poller_fini(struct poller *poller);
+
+/*
+ * [any] Submit @op, which must not be submitted. 0: it will complete, perhaps it has already. Less:
+ * it was not submitted and will not complete. -EBADF; -EPERM: a regular file; -EINVAL: no events;
+ * -ENOMEM; -ENOSPC: the user's limit of watched files; -ELOOP.
+ */
+int hilo__poller_submit(struct poller *poller, struct poll_op *op);
+
+/*
+ * [any] True: it will not complete any more. False: complete has been called, for the last time, and
+ * has returned, or it was never submitted. See above. Takes no lock if it has completed.
+ */
+bool hilo__poller_cancel(struct poller *poller, struct poll_op *op);
+
+/*
+ * [any] The completion of the POLL_OP_WATCH @op was dealt with: look again. Cannot fail; if the
+ * descriptor has gone bad meanwhile, @op completes for the last time, perhaps within this call.
+ * Nothing if it was cancelled.
+ */
+void hilo__poller_resume(struct poller *poller, struct poll_op *op);
+
+/*
+ * [any] @fd is about to be closed: whatever still waits for it completes with -EBADF, and nothing is
+ * remembered about the number. Needed only for POLL_KEPT.
+ */
+void hilo__poller_forget(struct poller *poller, int fd);
+
+/*
+ * [any] Complete what is ready, without waiting: of @max descriptors, POLL_BATCH at most. Returns how many
+ * operations that were; -EBUSY if another thread is at it. No system call if nothing is submitted.
+ */
+int hilo__poller_reap(struct poller *poller, unsigned max);
+
+/*
+ * [owner] As reap, but sleeps until something completes, a wake-up, or @deadline (HILO_FOREVER: none;
+ * passed: does not sleep). Returns how many completed; may return 0 early, after a signal for
+ * instance. The causes of the wake-ups that ended it are visible after it.
+ * The lateness of the deadline depends on the thread's timer slack, which is the caller's business.
+ */
+int hilo__poller_wait(struct poller *poller, hilo_time deadline);
+
+/*
+ * [any, async-signal-safe] End the owner's present wait, or its next one at once. A second one before
+ * the owner has returned from wait costs no system call. Leaves errno as it was.
+ */
+void hilo__poller_wake(struct poller *poller);
+
+/* [any] How many operations are submitted, at some moment during the call. */
+static inline unsigned hilo__poller_armed(const struct poller *poller)
+{
+	return load_relaxed(&((struct poller *)poller)->armed); /* relaxed: a hint; the owner sees its own */
+}
+
+#endif /* HILO_SCHEDULER_POLLER_H */

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scheduler.c - starting the workers of a runtime and ending them, and the records of plain threads.
+ *
+ * The end, in phases: CLOSING refuses new tasks and cancels those that are left; when the last one
+ * has ended (or the deadline is over) STOPPED lets the workers leave; then the threads are joined,
+ * and what they used goes back.
+ *
+ * P1  A submitter counts itself in `submitted`, then reads the phase; closing sets the phase, then
+ *     reads the count; all seq_cst. So either the submitter sees that it came too late, or closing
+ *     sees its task.
+ * P2  A completion counts itself, then bumps `quiet` (release) and wakes; closing reads `quiet`
+ *     (acquire), then the counts, then sleeps on what it read.
+ */
+#include "scheduler/scheduler.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "scheduler/base/clock.h"
+#include "scheduler/base/lock.h"
+#include "scheduler/base/mem.h"
+#include "scheduler/base/sys.h"
+#include "scheduler/worker.h"
+
+_Thread_local struct thread hilo__thread;
+
+#if !(defined(__x86_64__) || defined(__aarch64__)) || defined(HILO_UCONTEXT)
+HILO__NOINLINE struct thread *thread_self(void)
+{
+	struct thread *self = &hilo__thread;
+
+	__asm__ volatile("" : "+r"(self));
+	return self;
+}
+#endif
+
+struct heap *hilo__thread_heap(struct thread *self)
+{
+	if (HILO__UNLIKELY(!self->heap))
+		return hilo__heap_thread();
+	return self->heap;
+}
+
+/* The record is the thread's for good; at its end it goes back to the pool. */
+static pthread_key_t record_key;
+static pthread_once_t record_once = PTHREAD_ONCE_INIT;
+static bool record_key_made;
+
+static void record_end(void *record)
+{
+	hilo__thread.task = NULL;
+	if (hilo__thread.error)
+		hilo__on_error_free(hilo__thread.error);
+	hilo__thread.error = NULL;
+	hilo__task_free(record);
+}
+
+static void record_key_make(void)
+{
+	record_key_made = pthread_key_create(&record_key, record_end) == 0;
+}
+
+struct hilo_task *hilo__thread_record(struct thread *self)
+{
+	static const struct task_spec spec = {.flags = TASK_THREAD, .references = 1};
+	struct heap *heap;
+	struct hilo_task *record = self->task;
+
+	if (HILO__LIKELY(record != NULL))
+		return record;
+	(void)pthread_once(&record_once, record_key_make);
+	heap = hilo__thread_heap(self);
+	if (!record_key_made || !heap)
+		return NULL;
+	record = hilo__task_new(heap, NULL, &spec);
+	if (!record)
+		return NULL;
+	store_relaxed(&record->futex, 0); /* relaxed: nobody knows it yet */
+	if (pthread_setspecific(record_key, record) != 0) {
+		hilo__task_free(record);
+		return NULL;
+	}
+	self->task = record;
+	return record;
+}
+
+static uint64_t loops_sum(const struct hilo_runtime *runtime, size_t offset)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < runtime->all; i++) {
+		atomic(uint64_t) *counter = (void *)((char *)&runtime->loops[i]->stats + offset);
+
+		sum += load_acquire(counter); /* P2: orders the sums after each other */
+	}
+	return sum;
+}
+
+uint64_t hilo__scheduler_live(const struct hilo_runtime *runtime)
+{
+	/* Ends before starts: the difference is never too small while tasks come and go. */
+	uint64_t completed = loops_sum(runtime, offsetof(struct loop_stats, completed));
+	uint64_t spawned = loops_sum(runtime, offsetof(struct loop_stats, spawned));
+
+	return spawned + load_seq_cst(&((struct hilo_runtime *)runtime)->submitted) - completed; /* P1 */
+}
+
+uint64_t hilo__scheduler_fibers(const struct hilo_runtime *runtime)
+{
+	uint64_t put = loops_sum(runtime, offsetof(struct loop_stats, fibers_put));
+
+	return loops_sum(runtime, offsetof(struct loop_stats, fibers_taken)) - put;
+}
+
+void hilo__scheduler_quiet(struct hilo_runtime *runtime)
+{
+	(void)add_release(&runtime->quiet, 1); /* P2 */
+	(void)hilo__futex_wake(&runtime->quiet, 1);
+}
+
+struct foreach {
+	struct hilo_runtime *runtime;
+	void (*fn)(struct hilo_task *task, void *ctx);
+	void *ctx;
+};
+
+static bool slab_foreach(struct pool_slab *slab, void *ctx)
+{
+	struct foreach *each = ctx;
+	size_t count, stride;
+	void *first;
+
+	hilo__slab_objects(slab, &first, &count, &stride);
+	for (size_t i = 0; i < count; i++) {
+		struct hilo_task *task = (void *)((char *)first + i * stride);
+
+		if (!hilo__task_try_ref(task, each->runtime))
+			continue;
+		each->fn(task, each->ctx);
+		if (completion_unref(&task->done))
+			hilo__task_free(task);
+	}
+	return true;
+}
+
+void hilo__scheduler_foreach(struct hilo_runtime *runtime, void (*fn)(struct hilo_task *task, void *ctx),
+			     void *ctx)
+{
+	struct foreach each = {runtime, fn, ctx};
+
+	hilo__pool_foreach_slab(POOL_TASK, slab_foreach, &each);
+}
+
+struct hilo_runtime *hilo__runtimes;
+static struct spinlock runtimes_lock;
+
+static void runtimes_add(struct hilo_runtime *runtime)
+{
+	spin_lock(&runtimes_lock);
+	runtime->next = hilo__runtimes;
+	hilo__runtimes = runtime;
+	spin_unlock(&runtimes_lock);
+}
+
+static void runtimes_remove(struct hilo_runtime *runtime)
+{
+	spin_lock(&runtimes_lock);
+	for (struct hilo_runtime **at = &hilo__runtimes; *at; at = &(*at)->next)
+		if (*at == runtime) {
+			*at = runtime->next;
+			break;
+		}
+	spin_unlock(&runtimes_lock);
+}
+
+static void scheduler_free(struct hilo_runtime *runtime, unsigned loops)
+{
+	for (unsigned i = 0; i < loops; i++) {
+		hilo__loop_fini(runtime->loops[i]);
+		hilo__free(runtime->loops[i]);
+	}
+	hilo__free(runtime->loops);
+	hilo__free(runtime->threads);
+	runtime->loops = NULL;
+	runtime->threads = NULL;
+}
+
+static int scheduler_make_loops(struct hilo_runtime *runtime)
+{
+	runtime->all = runtime->workers + 1;
+	runtime->loops = hilo__calloc(runtime->all, sizeof(struct hilo_loop *));
+	runtime->threads = hilo__calloc(runtime->all, sizeof(pthread_t));
+	if (!runtime->loops || !runtime->threads) {
+		scheduler_free(runtime, 0);
+		return -ENOMEM;
+	}
+	for (unsigned i = 0; i < runtime->all; i++) {
+		struct hilo_loop *loop = hilo__aligned_alloc(_Alignof(struct hilo_loop), sizeof(struct hilo_loop));
+		int rc = -ENOMEM;
+
+		if (loop) {
+			memset(loop, 0, sizeof(*loop));
+			rc = hilo__loop_init(loop, runtime, i);
+		}
+		if (rc < 0) {
+			hilo__free(loop);
+			scheduler_free(runtime, i);
+			return rc;
+		}
+		runtime->loops[i] = loop;
+	}
+	return 0;
+}
+
+static void scheduler_join(struct hilo_runtime *runtime)
+{
+	store_seq_cst(&runtime->phase, PHASE_STOPPED); /* P1 of idle.h: before the park words are read */
+	for (unsigned i = 0; i < runtime->all; i++)
+		hilo__loop_notify(runtime->loops[i]);
+	for (unsigned i = 0; i < runtime->threads_started; i++)
+		(void)pthread_join(runtime->threads[i], NULL);
+	runtime->threads_started = 0;
+}
+
+/* Workers take no signals: those are the application's. Synchronous ones cannot be kept out. */
+static void signals_block(sigset_t *before)
+{
+	sigset_t all;
+
+	(void)sigfillset(&all);
+	(void)sigdelset(&all, SIGSEGV);
+	(void)sigdelset(&all, SIGBUS);
+	(void)sigdelset(&all, SIGFPE);
+	(void)sigdelset(&all, SIGILL);
+	(void)sigdelset(&all, SIGABRT);
+	(void)sigdelset(&all, SIGTRAP);
+	(void)sigdelset(&all, SIGSYS);
+	(void)pthread_sigmask(SIG_SETMASK, &all, before);
+}
+
+int hilo__scheduler_start(struct hilo_runtime *runtime)
+{
+	sigset_t before;
+	int rc = scheduler_make_loops(runtime);
+
+	if (rc < 0)
+		return rc;
+	hilo__overflow_install();
+	signals_block(&before);
+	for (unsigned i = 0; i < runtime->all && rc == 0; i++) {
+		rc = hilo__sys_pthread_create(&runtime->threads[i], NULL, hilo__worker_main, runtime->loops[i]);
+		if (rc == 0)
+			runtime->threads_started++;
+	}
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (rc == 0) {
+		for (unsigned i = 0; i < runtime->all; i++) {
+			char name[16];
+
+			if (i == runtime->workers)
+				(void)snprintf(name, sizeof(name), "hilo-spare");
+			else
+				(void)snprintf(name, sizeof(name), "hilo-%u", i % 100000);
+			(void)pthread_setname_np(runtime->threads[i], name);
+		}
+		runtimes_add(runtime);
+		return 0;
+	}
+	scheduler_join(runtime);
+	scheduler_free(runtime, runtime->all);
+	return rc;
+}
+
+static void task_cancel_left(struct hilo_task *task, void *ctx)
+{
+	(void)ctx;
+	if (!task_is_cancelled(task))
+		(void)hilo__task_cancel(task);
+}
+
+/* Spawns that were under way when the phase changed are found by a later round. */
+#define CANCEL_AGAIN (20 * HILO_MILLISECOND)
+
+int hilo__scheduler_close(struct hilo_runtime *runtime, hilo_time deadline)
+{
+	uint32_t open = PHASE_OPEN, seen;
+
+	(void)cas_seq_cst(&runtime->phase, &open, PHASE_CLOSING); /* P1 */
+	for (;;) {
+		hilo_time now = hilo__clock_now();
+
+		seen = load_acquire(&runtime->quiet); /* P2 */
+		if (hilo__scheduler_live(runtime) == 0)
+			return 0;
+		if (now >= deadline)
+			return -ETIMEDOUT;
+		hilo__scheduler_foreach(runtime, task_cancel_left, NULL);
+		if (now + CANCEL_AGAIN < deadline)
+			now += CANCEL_AGAIN;
+		else
+			now = deadline;
+		(void)hilo__futex_wait(&runtime->quiet, seen, now);
+	}
+}
+
+void hilo__scheduler_stop(struct hilo_runtime *runtime)
+{
+	runtimes_remove(runtime);
+	scheduler_join(runtime);
+	scheduler_free(runtime, runtime->all);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_SCHEDULER_SCHEDULER_H
+#define HILO_SCHEDULER_SCHEDULER_H
+
+/*
+ * scheduler.h - a runtime as its workers see it, and the face the upper layers use: make a task,
+ * make it ready, leave the running one.
+ */
+#include <hilo/runtime/types.h>
+
+#include <pthread.h>
+
+#include "scheduler/idle.h"
+#include "scheduler/loop.h"
+#include "scheduler/task.h"
+#include "scheduler/thread.h"
+
+/* How often in a row the slot may jump the queue: two tasks that wake each other must not starve others. */
+#define SLOT_RUNS 3
+/* A spawning task looks this often whether another worker should be woken. */
+#define SPAWNS_PER_LOOK 32
+
+/* The runtime's life, in its phase word; only ever raised. */
+enum phase {
+	PHASE_OPEN = 0,
+	PHASE_CLOSING = 1, /* no new tasks; those that are left were cancelled */
+	PHASE_STOPPED = 2, /* no tasks left; workers leave */
+};
+
+struct hilo_runtime {
+	unsigned workers;
+	unsigned all;		  /* workers and the spare one, which has the last index */
+	struct hilo_loop **loops; /* that many */
+	pthread_t *threads;
+	unsigned threads_started;
+
+	/* Effective options, fixed at start. */
+	uint8_t stack_class;
+	bool spin;
+	hilo_time shutdown;
+	uint64_t spin_cycles; /* the most a worker spins before it sleeps */
+	unsigned cpus;	      /* what the machine allows */
+	unsigned affinity;
+	double quota;	      /* CPUs the tightest cgroup allows; 0: no limit */
+
+	struct idle idle;
+	HILO__ISOLATED atomic(uint32_t) phase;
+	atomic(uint32_t) quiet; /* futex: bumped by completions while closing */
+	HILO__ISOLATED atomic(uint64_t) submitted; /* tasks made from outside */
+	HILO__ISOLATED atomic(uintptr_t) executor; /* the default one, made at first use */
+	atomic(uint32_t) calls_out; /* calls that tasks wait for in executors: their results will come soon */
+	struct hilo_runtime *next; /* in hilo__runtimes */
+};
+
+/* All runtimes of the process that have workers, for who looks in from outside. Its lock is in scheduler.c. */
+extern struct hilo_runtime *hilo__runtimes;
+
+/* What a task is made from. */
+struct task_spec {
+	hilo_task_fn entry;
+	void *arg;
+	void (*destroy)(void *arg);
+	const char *name; /* consumed on success */
+	const void *site;
+	struct hilo_loop *loop; /* with TASK_PINNED */
+	uint32_t references;
+	uint32_t stack_class; /* words: bytes that are stored one by one and loaded as two stall the load */
+	uint32_t flags;
+};
+
+/* [thread with @heap] A record for @spec, in no queue yet. NULL: out of memory. */
+struct hilo_task *hilo__task_new(struct heap *heap, struct hilo_runtime *runtime, const struct task_spec *spec);
+
+/* [whoever the word says] Give the record back. */
+void hilo__task_free(struct hilo_task *task);
+
+/* [worker] Queue a fresh task on the calling loop; a pinned one where it belongs. Never fails. */
+void hilo__task_start(struct thread *self, struct hilo_task *task);
+
+/* [any] Queue a fresh task of @runtime from outside. */
+void hilo__task_inject(struct hilo_runtime *runtime, struct hilo_task *task);
+
+/* [any] Queue a task that has become ready: its P bit was cleared by the caller. */
+void hilo__task_ready(struct hilo_task *task);
+
+/* [any] See hilo_task_cancel. */
+int hilo__task_cancel(struct hilo_task *task);
+
+/* [any] A reference on the live task in record @task of @runtime; false if there is none. */
+bool hilo__task_try_ref(struct hilo_task *task, struct hilo_runtime *runtime);
+
+/* [owner] At the back of the loop's ring. Never fails. */
+void hilo__worker_push(struct hilo_loop *loop, struct hilo_task *task);
+
+/* [any] Wake one sleeping worker; true if there was one. @from counts it. */
+bool hilo__worker_wake_one(struct hilo_runtime *runtime, struct hilo_loop *from);
+
+/* [owner] Would it pay to wake somebody for what is queued here? If so, do. */
+void hilo__worker_look(struct hilo_loop *loop);
+
+/* [task, suspends] Leave the running fiber in the way of @leave; returns when it runs again. */
+void hilo__leave(struct thread *self, enum leave leave);
+
+/* [creator] Fill in a runtime whose options are set; start its threads. 0, -ENOMEM, -EAGAIN. */
+int hilo__scheduler_start(struct hilo_runtime *runtime);
+
+/* [plain thread] Cancel what is left, wait until @deadline for it to end. 0 or -ETIMEDOUT. */
+int hilo__scheduler_close(struct hilo_runtime *runtime, hilo_time deadline);
+
+/* [plain thread, after close] Stop and join the threads, free the loops. */
+void hilo__scheduler_stop(struct hilo_runtime *runtime);
+
+/* [any] Tasks that have not ended; exact only while nothing changes. */
+uint64_t hilo__scheduler_live(const struct hilo_runtime *runtime);
+
+/* [any] A task has ended while the runtime closes: whoever waits for that looks again. */
+void hilo__scheduler_quiet(struct hilo_runtime *runtime);
+
+/* [any] How many tasks hold a stack, at most. */
+uint64_t hilo__scheduler_fibers(const struct hilo_runtime *runtime);
+
+/* [any] Call @fn for each live record of @runtime, holding a reference. */
+void hilo__scheduler_foreach(struct hilo_runtime *runtime,
+			     void (*fn)(struct hilo_task *task, void *ctx), void *ctx);
+
+/* [plain thread] The record that stands for the calling thread; NULL: out of memory. */
+struct hilo_task *hilo__thread_record(struct thread *self);
+
+/* [any] The heap of the calling thread; NULL: out of memory. */
+struct heap *hilo__thread_heap(struct thread *self);
+
+/* Called when a failed task goes without anybody having read its result; set by the upper layer. */
+extern void (*hilo__on_lost_failure)(struct hilo_task *task);
+
+/* Frees what hilo_fail attached; set by the upper layer. */
+extern void (*hilo__on_error_free)(struct error *error);
+
+#endif /* HILO_SCHEDULER_SCHEDULER_H */

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task.c - making, finding and freeing the records of tasks, and getting ready ones into a queue.
+ *
+ * Where a ready task goes: a pinned one to its loop; one that a task of the same runtime has woken to
+ * the slot of that task's loop, which runs it next (what was there before goes to the ring); of those
+ * that a turn has woken (timers, poller, callbacks) the first to the slot and the others to the ring;
+ * one that another thread has woken to the inbox of the loop it ran on last.
+ *
+ * P1  A record's fields are written before it is queued; each queue publishes them. hilo__task_free
+ *     stores the word of a dead record last, task_try_ref reads it first.
+ * P2  A visitor of a loop releases when it leaves; hilo__loop_fini acquires.
+ */
+#include "scheduler/scheduler.h"
+
+#include <errno.h>
+
+#include "scheduler/base/mem.h"
+#include "scheduler/base/panic.h"
+
+void (*hilo__on_lost_failure)(struct hilo_task *task);
+void (*hilo__on_error_free)(struct error *error);
+
+/* The numbers of tasks are handed out to threads in runs, so that a spawn touches nothing shared. */
+#define ID_RUN 4096
+static atomic(uint64_t) task_next_id = 1;
+
+static uint64_t task_id(struct hilo_loop *loop)
+{
+	if (!loop)
+		return add_relaxed(&task_next_id, 1); /* relaxed: a number, orders nothing */
+	if (loop->next_id == loop->last_id) {
+		loop->next_id = add_relaxed(&task_next_id, ID_RUN); /* relaxed: as above */
+		loop->last_id = loop->next_id + ID_RUN;
+	}
+	return loop->next_id++;
+}
+
+struct hilo_task *hilo__task_new(struct heap *heap, struct hilo_runtime *runtime, const struct task_spec *spec)
+{
+	struct hilo_task *task = pool_alloc(heap, POOL_TASK);
+
+	if (!task)
+		return NULL;
+	task_state_reset(&task->state);
+	store_relaxed(&task->fiber, NULL); /* relaxed: published by the queue, as all of these */
+	task->entry = spec->entry;
+	task->arg = spec->arg;
+	task->done.waiters = NULL;
+	store_relaxed(&task->runtime, runtime); /* relaxed: published by the word below, or by the queue */
+	task->loop = spec->loop;
+	task->id = task_id(thread_self()->loop);
+	store_relaxed(&task->name, spec->name); /* relaxed: as above */
+	task->destroy = spec->destroy;
+	task->spawn_site = spec->site;
+	task->error = NULL;
+	task->stack_class = (uint8_t)spec->stack_class;
+	task->flags = (uint8_t)spec->flags;
+	task->shield = 0;
+	store_relaxed(&task->looked, 0);					   /* relaxed: published by the queue */
+	store_release(&task->done.word, spec->references * COMPLETION_REF); /* P1 */
+	return task;
+}
+
+static HILO__COLD void task_free_rest(struct hilo_task *task)
+{
+	if (task->done.result < 0 && !load_relaxed(&task->looked) && hilo__on_lost_failure) /* relaxed: nobody else is left */
+		hilo__on_lost_failure(task);
+	if (task->error)
+		hilo__on_error_free(task->error);
+	hilo__free((void *)(uintptr_t)load_relaxed(&task->name)); /* relaxed: nobody else is left */
+}
+
+void hilo__task_free(struct hilo_task *task)
+{
+	struct heap *heap = thread_self()->heap;
+
+	if (HILO__UNLIKELY(task->error || load_relaxed(&task->name) || task->done.result < 0))
+		task_free_rest(task);
+	store_release(&task->done.word, COMPLETION_DONE); /* P1: dead, for task_try_ref */
+	if (HILO__LIKELY(heap))
+		pool_free(heap, POOL_TASK, task);
+	else
+		hilo__pool_free_any(POOL_TASK, task);
+}
+
+bool hilo__task_try_ref(struct hilo_task *task, struct hilo_runtime *runtime)
+{
+	uint32_t word = load_acquire(&task->done.word); /* P1 */
+
+	do {
+		if (word < COMPLETION_REF && (word & COMPLETION_DONE))
+			return false;
+	} while (!cas_acq_rel(&task->done.word, &word, word + COMPLETION_REF)); /* P1 */
+	/* The record may have died and begun another life in between: then it is that one we hold. */
+	if (load_relaxed(&task->runtime) == runtime && !(word & COMPLETION_DONE)) /* relaxed: P1 */
+		return true;
+	if (completion_unref(&task->done))
+		hilo__task_free(task);
+	return false;
+}
+
+/* [owner] Make room in a full ring: the older half goes to the inbox. */
+static HILO__COLD void loop_spill_ring(struct hilo_loop *loop)
+{
+	struct link *first, *last;
+
+	if (hilo__ring_spill(&loop->ring, &first, &last) > 0)
+		(void)hilo__inbox_push_chain(&loop->inbox, first, last);
+}
+
+/* [owner] Make room in a full deque: the older half goes to `fresh`, newest on top. */
+static HILO__COLD void loop_spill_deque(struct hilo_loop *loop)
+{
+	struct link *first, *last;
+
+	if (hilo__deque_spill(&loop->deque, &first, &last) > 0)
+		(void)hilo__inbox_push_chain(&loop->fresh, first, last);
+}
+
+static void loop_push_ring(struct hilo_loop *loop, struct hilo_task *task)
+{
+	while (HILO__UNLIKELY(hilo__ring_push(&loop->ring, task) < 0))
+		loop_spill_ring(loop);
+}
+
+/*
+ * [any] Put @link into @inbox of @loop and wake it. As soon as the link is in, the task may run, end,
+ * and the whole runtime with it; so we register as a visitor first, and whoever frees the loop waits
+ * for visitors (P2: our last release with its acquire).
+ */
+void hilo__loop_post(struct hilo_loop *loop, struct inbox *inbox, struct link *link)
+{
+	(void)add_relaxed(&loop->visitors, 1); /* relaxed: the push that follows releases it */
+	(void)hilo__inbox_push(inbox, link);
+	hilo__loop_notify(loop);
+	(void)sub_release(&loop->visitors, 1); /* P2 */
+}
+
+/* [any] To its own loop, whoever we are. */
+static void task_ready_pinned(struct hilo_task *task)
+{
+	hilo__loop_post(task->loop, &task->loop->pinned, &task->link);
+}
+
+static HILO__COLD void thread_wake(struct hilo_task *record)
+{
+	(void)add_release(&record->futex, 1); /* pairs with the acquire in wait.c */
+	(void)hilo__futex_wake(&record->futex, 1);
+}
+
+/* [any] From a thread that is none of the runtime's workers. */
+static void task_ready_remote(struct hilo_task *task)
+{
+	hilo__loop_post(task->loop, &task->loop->inbox, &task->link);
+}
+
+void hilo__task_ready(struct hilo_task *task)
+{
+	struct thread *self = thread_self();
+	struct hilo_loop *loop = self->loop;
+
+	if (HILO__UNLIKELY(task->flags & (TASK_PINNED | TASK_THREAD))) {
+		if (task->flags & TASK_THREAD)
+			thread_wake(task);
+		else
+			task_ready_pinned(task);
+		return;
+	}
+	if (!loop || loop->runtime != load_relaxed(&task->runtime)) { /* relaxed: constant while it lives */
+		task_ready_remote(task);
+		return;
+	}
+	/* The last one that a task has woken, or the first one that the turn has. */
+	if (loop->slot_runs < SLOT_RUNS && (self->task || !load_relaxed(&loop->slot))) { /* relaxed: only we fill it */
+		task = xchg_acq_rel(&loop->slot, task); /* pairs with itself: owner and thieves exchange */
+		if (!task)
+			return;
+	}
+	loop_push_ring(loop, task);
+}
+
+void hilo__task_wake(struct hilo_task *task, uint32_t episode)
+{
+	if (task_state_wake(&task->state, episode))
+		hilo__task_ready(task);
+}
+
+int hilo__task_cancel(struct hilo_task *task)
+{
+	if (completion_is_done(&task->done))
+		return -EALREADY;
+	if (task_state_cancel(&task->state))
+		hilo__task_ready(task);
+	return 0;
+}
+
+void hilo__task_start(struct thread *self, struct hilo_task *task)
+{
+	struct hilo_loop *loop = self->loop;
+
+	stat_add(&loop->stats.spawned, 1);
+	if (HILO__UNLIKELY(task->flags & TASK_PINNED)) {
+		task_ready_pinned(task);
+		return;
+	}
+	task->loop = loop;
+	while (HILO__UNLIKELY(hilo__deque_push(&loop->deque, task) < 0))
+		loop_spill_deque(loop);
+	if (HILO__UNLIKELY(hilo__deque_own_count(&loop->deque) % SPAWNS_PER_LOOK == 0))
+		hilo__worker_look(loop);
+	if (LOT(loop, 16))
+		(void)hilo__worker_wake_one(loop->runtime, loop);
+}
+
+/*
+ * Outside threads prefer one loop each, so that batches stay together; a sleeping one is preferred
+ * while that one is awake, since it may be stuck.
+ */
+void hilo__task_inject(struct hilo_runtime *runtime, struct hilo_task *task)
+{
+	unsigned index = (unsigned)((uintptr_t)thread_self()->heap / sizeof(void *) / 64) % runtime->workers;
+	struct hilo_loop *loop = runtime->loops[index];
+
+	if (task->flags & TASK_PINNED) {
+		task_ready_pinned(task);
+		return;
+	}
+	if (load_relaxed(&loop->park) == PARK_RUNNING && idle_sleepers(&runtime->idle)) { /* relaxed: a preference */
+		int sleeper = idle_pick(&runtime->idle, runtime->workers, index);
+
+		if (sleeper >= 0)
+			loop = runtime->loops[sleeper];
+	}
+	task->loop = loop;
+	task_ready_remote(task);
+}
+
+void hilo__worker_push(struct hilo_loop *loop, struct hilo_task *task)
+{
+	loop_push_ring(loop, task);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_SCHEDULER_TASK_H
+#define HILO_SCHEDULER_TASK_H
+
+/*
+ * task.h - the record of a task: 128 bytes, two cache lines.
+ *
+ * The first line is what spawn, run, wake and complete touch; the second is written at spawn and
+ * read when something is out of the ordinary. The stack is attached at the first run; what else a
+ * task needs while it waits lies in the page at the top of that stack (struct fiber).
+ *
+ * Plain threads that wait have such a record too: a wake-up need not know whom it wakes.
+ *
+ * Who frees it: see completion.h; the handles are the references, the run is the implicit one.
+ */
+#include <hilo/runtime/types.h>
+
+#include "scheduler/base/compiler.h"
+#include "scheduler/completion.h"
+#include "scheduler/inbox.h"
+#include "scheduler/task_state.h"
+
+struct fiber;
+struct error;
+
+struct hilo_task {
+	task_state state;	 /* first: the pool keeps these 8 bytes while the record is free */
+	struct link link;	 /* in an inbox or a chain; the free list's link while free */
+	atomic(struct fiber *) fiber; /* from first run to end; written by whoever runs it */
+	hilo_task_fn entry;	 /* NULL: the record of a plain thread */
+	void *arg;
+	struct completion done;	 /* result and joiners */
+	atomic(struct hilo_runtime *) runtime; /* its own; a plain thread's record: NULL */
+
+	struct hilo_loop *loop;	      /* pinned to it, or the one it ran on last */
+	uint64_t id;
+	atomic(const char *) name;    /* owned; NULL: not asked for yet, "task-<id>" */
+	void (*destroy)(void *arg);
+	const void *spawn_site;	      /* return address of the call that made it */
+	struct error *error;	      /* owned; what hilo_fail attached */
+	uint8_t stack_class;
+	uint8_t flags;		      /* TASK_* below; only the creator and the task itself write */
+	atomic(uint8_t) looked;	      /* somebody has read the result */
+	uint8_t shield;		      /* depth of shielded sections */
+	atomic(uint32_t) futex;	      /* of a plain thread: bumped by each wake */
+};
+
+#define TASK_PINNED 1u
+#define TASK_THREAD 2u /* a plain thread's record */
+#define TASK_MAIN 4u   /* the runtime's first task: its result is always looked at */
+
+_Static_assert(sizeof(struct hilo_task) <= 128, "a record is two cache lines");
+_Static_assert(offsetof(struct hilo_task, link) == TASK_LINK_OFFSET, "queues find the link there");
+
+static inline bool task_is_cancelled(struct hilo_task *task)
+{
+	return load_relaxed(&task->state) & TASK_CANCEL_MASK; /* relaxed: whoever is late is seen next time */
+}
+
+/* True if the task must stop now: a request is set and no shield holds it off. */
+static inline bool task_is_interrupted(struct hilo_task *task)
+{
+	return HILO__UNLIKELY(task_is_cancelled(task)) && !task->shield;
+}
+
+#endif /* HILO_SCHEDULER_TASK_H */

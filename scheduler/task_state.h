@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_SCHEDULER_TASK_STATE_H
+#define HILO_SCHEDULER_TASK_STATE_H
+
+/*
+ * task_state.h - the state word of a task: who may run it, who has woken it, who wants it to stop.
+ *
+ *	 63                              32 31        24 23        16 15                 2  1  0
+ *	| episode: number of this wait     |   unused   |  cancels   |      unused       |  | N| P|
+ *
+ * P  PARKED    the task has left its stack and waits; whoever clears P makes it ready, alone.
+ * N  NOTIFIED  a wake-up has come in this episode and was not consumed yet.
+ * cancels      how many requests to cancel are set (saturates at 255).
+ * episode      bumped at the end of each wait and at each reuse of the record, kept while the record
+ *              is free. A wake-up names the episode it is meant for; in any other it does nothing.
+ *
+ * A task that waits does: read its episode; register (task, episode) with whatever shall wake it;
+ * look whether that has happened; leave its stack; *commit*: set P unless N is set. Whoever wakes it
+ * does: copy (task, episode); detach the waiter; *wake*: clear P, or else set N. The episode makes
+ * late wake-ups harmless, so that a waker needs no reference: the record's memory is never used for
+ * anything but tasks, so the word can always be touched. 2^32 waits would have to pass between the
+ * copy and the wake for a number to repeat.
+ *
+ * I1  P is set by the task's own thread after its stack was left, cleared by exactly one wake or
+ *     cancel; between that and the next run the task belongs to whoever cleared P, who queues it.
+ * I2  N is set at most once per consumption; a task that finds it set does not park.
+ * P1  wake and cancel release (their CAS), end_wait, consume and commit acquire: what the waker did
+ *     before, the task sees after. A task that was parked sees it through the queue as well.
+ * P2  commit releases the task's stack to whoever clears P (acquire in wake and cancel).
+ *
+ * Every change is one read-modify-write, so that a cancel is never overwritten. Rejected: a plain
+ * store on resume, which is two nanoseconds cheaper. A cancel that lands in the owner's store buffer
+ * is then lost: the owner has read "no cancel" before its own store becomes visible.
+ * Rejected: a reference for every wake-up in flight: two more locked instructions for each wait.
+ *
+ * Progress: all operations are lock-free; wake and cancel retry only when another one succeeded.
+ */
+#include "scheduler/base/atomic.h"
+
+#define TASK_PARKED ((uint64_t)1)
+#define TASK_NOTIFIED ((uint64_t)2)
+#define TASK_CANCEL_SHIFT 16
+#define TASK_CANCEL_ONE ((uint64_t)1 << TASK_CANCEL_SHIFT)
+#define TASK_CANCEL_MASK ((uint64_t)0xff << TASK_CANCEL_SHIFT)
+#define TASK_EPISODE_SHIFT 32
+#define TASK_EPISODE_ONE ((uint64_t)1 << TASK_EPISODE_SHIFT)
+
+typedef atomic(uint64_t) task_state;
+
+static inline uint32_t task_state_episode(uint64_t state)
+{
+	return (uint32_t)(state >> TASK_EPISODE_SHIFT);
+}
+
+static inline unsigned task_state_cancels(uint64_t state)
+{
+	return (unsigned)((state & TASK_CANCEL_MASK) >> TASK_CANCEL_SHIFT);
+}
+
+/* [creator] A new life for the record: next episode, nothing set. Late wakes of the last life may
+ * still touch the word; they name an older episode, so what they write is overwritten or refused. */
+static inline void task_state_reset(task_state *word)
+{
+	uint64_t state = load_relaxed(word); /* relaxed: only the episode is used, and only we bump it */
+
+	store_relaxed(word, ((state >> TASK_EPISODE_SHIFT) + 1) << TASK_EPISODE_SHIFT); /* published by the queue */
+}
+
+/* [task's thread, its stack left behind] Park it. False: it was notified, so it must be queued. */
+static inline bool task_state_commit(task_state *word)
+{
+	uint64_t state = load_relaxed(word); /* relaxed: only an expected value */
+
+	do {
+		if (MUTANT(20, state & TASK_NOTIFIED, 0))
+			return false;
+	} while (!MUTANT(21, cas_acq_rel(word, &state, state | TASK_PARKED),
+			 cas_relaxed(word, &state, state | TASK_PARKED))); /* P1, P2 */
+	return true;
+}
+
+/* [any] Wake the wait @episode. True: the caller has made the task ready and must queue it. */
+static inline bool task_state_wake(task_state *word, uint32_t episode)
+{
+	uint64_t state = load_relaxed(word); /* relaxed: only an expected value */
+	uint64_t next;
+
+	do {
+		if (MUTANT(22, task_state_episode(state) != episode, 0))
+			return false;
+		/* Also if N is set already: what we read may be old, and the task may have consumed that N. */
+		next = (state & ~TASK_PARKED) | TASK_NOTIFIED;
+	} while (!MUTANT(23, cas_acq_rel(word, &state, next), cas_relaxed(word, &state, next))); /* P1, P2 */
+	return state & TASK_PARKED;
+}
+
+/* [any] One more request to cancel; wakes whatever wait there is. True: the caller must queue it. */
+static inline bool task_state_cancel(task_state *word)
+{
+	uint64_t state = load_relaxed(word); /* relaxed: only an expected value */
+	uint64_t next;
+
+	do {
+		next = (state & ~TASK_PARKED) | TASK_NOTIFIED;
+		if ((state & TASK_CANCEL_MASK) != TASK_CANCEL_MASK)
+			next += TASK_CANCEL_ONE;
+	} while (!cas_acq_rel(word, &state, next)); /* P1, P2 */
+	return MUTANT(24, state & TASK_PARKED, 0);
+}
+
+/* [task] Take back one request. Returns how many remain. */
+static inline unsigned task_state_uncancel(task_state *word)
+{
+	uint64_t state = load_relaxed(word); /* relaxed: only an expected value */
+
+	do {
+		if (!(state & TASK_CANCEL_MASK))
+			return 0;
+	} while (!cas_relaxed(word, &state, state - TASK_CANCEL_ONE)); /* relaxed: a count, guards nothing */
+	return task_state_cancels(state) - 1;
+}
+
+/* [task] Take the notification, if there is one: true. The wait goes on, so look again. */
+static inline bool task_state_consume(task_state *word)
+{
+	if (!(load_relaxed(word) & TASK_NOTIFIED)) /* relaxed: if it comes later, commit sees it */
+		return false;
+	(void)and_acq_rel(word, ~TASK_NOTIFIED); /* P1 */
+	return true;
+}
+
+/* [task] The wait is over: from here on its wake-ups are stale. */
+static inline void task_state_end_wait(task_state *word)
+{
+	uint64_t state = load_relaxed(word); /* relaxed: only an expected value */
+
+	while (!cas_acq_rel(word, &state, (state + TASK_EPISODE_ONE) & ~TASK_NOTIFIED)) /* P1 */
+		;
+}
+
+#endif /* HILO_SCHEDULER_TASK_STATE_H */

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_SCHEDULER_THREAD_H
+#define HILO_SCHEDULER_THREAD_H
+
+/*
+ * thread.h - what belongs to an operating system thread, and the only way to get at it.
+ *
+ * A task may go on on another thread after any suspension, and compilers keep the addresses of
+ * thread-local variables in registers. So there is one thread-local variable, and one accessor, in
+ * volatile assembly that no compiler may move, merge or remember. Whoever holds its result across a
+ * switch has a bug: read it again. Where there is no assembly for it, it is a call.
+ */
+#include "scheduler/base/compiler.h"
+#include "scheduler/fiber/fiber.h"
+
+struct hilo_loop;
+struct hilo_task;
+struct heap;
+struct error;
+
+/* What to do with the fiber that was left, once the next one runs. */
+enum leave {
+	LEAVE_NOTHING,
+	LEAVE_PARK,  /* commit its task's wait, or queue it if it was notified */
+	LEAVE_YIELD, /* to the back of the queue */
+	LEAVE_FREE,  /* its task has ended: the fiber goes to the cache */
+};
+
+struct thread {
+	struct hilo_loop *loop;	   /* the loop that it drives; NULL: a plain thread */
+	struct hilo_task *task;	   /* the task that runs now; a plain thread's record */
+	struct fiber *fiber;	   /* the fiber that runs now */
+	struct heap *heap;
+	enum leave leave;	   /* for the fiber just left ... */
+	struct fiber *left;	   /* ... this one ... */
+	struct hilo_task *left_task; /* ... whose task is, or was, this one */
+	struct error *error;	   /* hilo_fail outside of a task */
+	bool in_callback;
+	bool is_pool;		   /* a thread of an executor */
+	struct hilo_runtime *pool_runtime; /* whose calls it runs, if it is */
+	struct fiber root;	   /* of a worker: the loop itself runs here */
+};
+
+#ifdef __cplusplus
+#error "private header"
+#endif
+
+extern _Thread_local struct thread hilo__thread __attribute__((tls_model("initial-exec")));
+
+#if defined(__x86_64__) && !defined(HILO_UCONTEXT)
+static inline struct thread *thread_self(void)
+{
+	struct thread *self;
+
+	__asm__ volatile("movq %%fs:0, %0\n\taddq hilo__thread@gottpoff(%%rip), %0" : "=r"(self) : : "cc");
+	return self;
+}
+#elif defined(__aarch64__) && !defined(HILO_UCONTEXT)
+static inline struct thread *thread_self(void)
+{
+	struct thread *self;
+	uintptr_t offset;
+
+	__asm__ volatile("mrs %0, tpidr_el0\n\t"
+			 "adrp %1, :gottprel:hilo__thread\n\t"
+			 "ldr %1, [%1, :gottprel_lo12:hilo__thread]\n\t"
+			 "add %0, %0, %1"
+			 : "=&r"(self), "=&r"(offset));
+	return self;
+}
+#else
+struct thread *thread_self(void);
+#endif
+
+#endif /* HILO_SCHEDULER_THREAD_H */

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_SCHEDULER_WAIT_H
+#define HILO_SCHEDULER_WAIT_H
+
+/*
+ * wait.h - the one suspension primitive. Every call that suspends is written with it:
+ *
+ *	rc = hilo__wait_begin(&wait, WAIT_TASK, object, deadline);
+ *	if (rc < 0)
+ *		return rc;                              (a cancel was set, or this may not suspend)
+ *	register (wait.task, wait.episode) with what shall wake it;
+ *	while (!happened() && rc == 0)
+ *		rc = hilo__wait_park(&wait);            (0: look again; else the wait is over)
+ *	take the registration back; if it has happened after all, rc = 0;
+ *	hilo__wait_end(&wait);
+ *
+ * So the order of reasons is the same everywhere: a cancel that is set at entry wins; afterwards a
+ * result outranks a cancel, because the last look is at the object; a cancel outranks the deadline,
+ * because park looks for it first; a deadline already passed still tries once.
+ *
+ * The wait lies on the waiter's stack. Wake-ups name (task, episode) and may come late or in vain.
+ */
+#include <hilo/runtime/types.h>
+
+#include "scheduler/timer.h"
+
+struct hilo_task;
+
+/* What a task waits for, for dumps. */
+enum wait_kind {
+	WAIT_NOTHING = 0,
+	WAIT_SLEEP,
+	WAIT_TASK,
+	WAIT_FUTURE,
+	WAIT_EXECUTOR,
+	WAIT_EXECUTOR_ROOM,
+	WAIT_FD,
+	WAIT_OTHER,
+};
+
+struct wait {
+	struct hilo_task *task;
+	uint32_t episode;
+	bool thread;		/* a plain thread waits, on its futex */
+	bool armed;		/* the timer was added, to ... */
+	struct timers *timers;	/* ... this wheel */
+	hilo_time deadline;
+	struct timer timer;
+};
+
+/* [any] Begin. 0; -ECANCELED; -EDEADLK in a callback; -ENOMEM (a plain thread's first wait). */
+int hilo__wait_begin(struct wait *wait, enum wait_kind kind, const void *object, hilo_time deadline);
+
+/* [any, suspends] Wait for a wake-up. 0: look again; -ECANCELED; -ETIMEDOUT. */
+int hilo__wait_park(struct wait *wait);
+
+/* End; after it no wake-up for this wait has any effect. Never suspends. */
+void hilo__wait_end(struct wait *wait);
+
+#endif /* HILO_SCHEDULER_WAIT_H */

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_SCHEDULER_WORKER_H
+#define HILO_SCHEDULER_WORKER_H
+
+/* worker.h - the thread that drives a loop: what it runs next, when it steals, how it goes idle. */
+#include "scheduler/scheduler.h"
+
+/* A worker's thread. @arg is its loop. */
+void *hilo__worker_main(void *arg);
+
+/* [owner] One turn of the loop, on the worker's own stack. */
+void hilo__worker_turn(struct thread *self, struct hilo_loop *loop);
+
+/* [owner, nothing to run here] Search the others, then sleep. Something to run, or NULL: look again. */
+struct hilo_task *hilo__worker_search(struct hilo_loop *loop);
+
+/* [owner that has slept] Before it runs something again. */
+void hilo__worker_awake(struct hilo_loop *loop);
+
+/* [owner] Tasks of a list, oldest first, into our ring; what has no room becomes the backlog. */
+void hilo__worker_take_list(struct hilo_loop *loop, struct link *first);
+
+/* [owner] Everything that came in from other threads goes into the loop's own queues. */
+void hilo__worker_drain(struct hilo_loop *loop);
+
+/* [owner, own deque empty] Fresh tasks that once had no room, back into the deque. */
+void hilo__worker_take_fresh(struct hilo_loop *loop);
+
+/* [owner] Nothing queued here, as far as the owner can see without an exchange. */
+bool hilo__worker_is_empty(struct hilo_loop *loop);
+
+#endif /* HILO_SCHEDULER_WORKER_H */

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * model_task_state.c - the shipped state word of a task: waiting against waking against cancelling.
+ *
+ * T0 is the task; while it is parked nobody is on its "stack", and whoever clears P owns that stack until
+ * he has queued the task. Checked: no wake-up is lost; each park is ended by one queueing; the stack is
+ * handed over in both directions; a wake-up for a wait that is over does nothing.
+ */
+#include "tests/explore/explore.h"
+
+#include "scheduler/base/compiler.h"
+#include "scheduler/task_state.h"
+
+static task_state word;
+static atomic(uint32_t) queued; /* the run queue: 1 if the task is in it */
+static atomic(uint32_t) first, second;
+static unsigned stack;	 /* what the task leaves behind; owned with it */
+static unsigned payload; /* what the waker wants to hand over */
+static uint32_t episode_now;
+
+static void setup(void)
+{
+	word = (uint64_t)5 << TASK_EPISODE_SHIFT;
+	queued = 0;
+	first = 0;
+	second = 0;
+	stack = 0;
+	payload = 0;
+	episode_now = 5;
+}
+
+/* [whoever cleared P] The task is ours to queue, and its stack with it. */
+static void task_queue(void)
+{
+	EXPLORE_CHECK(plain_load(&stack) == 1u);
+	plain_store(&stack, 2u);
+	EXPLORE_CHECK(xchg_release(&queued, 1) == 0); /* as a run queue's push */
+	explore_unpark(0);
+}
+
+/* What hilo__wait_park and the switch away do. */
+static void task_park(void)
+{
+	if (task_state_consume(&word))
+		return;
+	plain_store(&stack, 1u);
+	if (!task_state_commit(&word)) {
+		plain_store(&stack, 0u);
+		return;
+	}
+	explore_park();
+	EXPLORE_CHECK(xchg_acquire(&queued, 0) == 1); /* as a run queue's pop */
+	EXPLORE_CHECK(plain_load(&stack) == 2u);
+}
+
+static void waker(atomic(uint32_t) * flag, uint32_t episode)
+{
+	store_release(flag, 1); /* read with acquire by the task */
+	if (task_state_wake(&word, episode)) {
+		EXPLORE_CHECK(plain_load(&episode_now) == episode);
+		task_queue();
+	}
+}
+
+static void task_waits_once(void)
+{
+	while (!load_acquire(&first))
+		task_park();
+	task_state_end_wait(&word);
+	EXPLORE_CHECK(plain_load(&payload) == 9u);
+}
+
+static void task_waits_for_both(void)
+{
+	while (!load_acquire(&first) || !load_acquire(&second))
+		task_park();
+	task_state_end_wait(&word);
+}
+
+/* Two waits in a row: what belongs to the first must not end a park of the second. */
+static void task_waits_twice(void)
+{
+	while (!load_acquire(&first))
+		task_park();
+	task_state_end_wait(&word);
+	plain_store(&episode_now, 6u);
+	/* Registers for the second, or finds that it has happened: one word decides. */
+	if (xchg_acq_rel(&second, 6) == 0)
+		while (load_acquire(&second) != 1)
+			task_park();
+	task_state_end_wait(&word);
+}
+
+static void task_waits_or_is_cancelled(void)
+{
+	while (!load_acquire(&first)) {
+		if (load_relaxed(&word) & TASK_CANCEL_MASK) /* relaxed: as task_is_cancelled */
+			break;
+		task_park();
+	}
+	task_state_end_wait(&word);
+}
+
+static void waker_first(void)
+{
+	plain_store(&payload, 9u);
+	waker(&first, 5);
+}
+
+static void waker_first_again(void)
+{
+	waker(&first, 5);
+}
+
+static void waker_second(void)
+{
+	waker(&second, 5);
+}
+
+static void waker_second_wait(void)
+{
+	if (xchg_acq_rel(&second, 1) == 6 && task_state_wake(&word, 6)) {
+		EXPLORE_CHECK(plain_load(&episode_now) == 6u);
+		task_queue();
+	}
+}
+
+/* Cancels, and never wakes otherwise. */
+static void canceller(void)
+{
+	if (task_state_cancel(&word))
+		task_queue();
+}
+
+/* Nobody sets `first`: only the request ends the wait. */
+static void canceller_twice(void)
+{
+	canceller();
+	canceller();
+}
+
+static void task_uncancels(void)
+{
+	task_waits_or_is_cancelled();
+	(void)task_state_uncancel(&word);
+}
+
+static void finish(void)
+{
+	EXPLORE_CHECK(queued == 0);
+	EXPLORE_CHECK(!(word & TASK_PARKED));
+}
+
+static void finish_cancelled(void)
+{
+	finish();
+	EXPLORE_CHECK(task_state_cancels(word) == 1);
+}
+
+static const struct explore_model models[] = {
+	EXPLORE_MODEL("state_wake", "T0 waits; T1 hands over and wakes", setup, finish, task_waits_once, waker_first),
+	EXPLORE_MODEL("state_wake_twice", "T0 waits for two things; T1, T2 wake it for one each", setup, finish,
+		      task_waits_for_both, waker_first_again, waker_second),
+	EXPLORE_MODEL("state_wake_same", "T0 waits; T1, T2 wake it for the same", setup, finish,
+		      task_waits_or_is_cancelled, waker_first_again, waker_first_again),
+	EXPLORE_MODEL("state_two_waits", "T0 waits twice; T1 wakes the first wait, T2 the second", setup, finish,
+		      task_waits_twice, waker_first_again, waker_second_wait),
+	EXPLORE_MODEL("state_late_wake", "T0 waits twice; T1, T2 wake the first wait, T3 the second", setup, finish,
+		      task_waits_twice, waker_first_again, waker_first_again, waker_second_wait),
+	EXPLORE_MODEL("state_cancel", "T0 waits; T1 cancels", setup, finish_cancelled, task_waits_or_is_cancelled,
+		      canceller),
+	EXPLORE_MODEL("state_wake_cancel", "T0 waits; T1 wakes; T2 cancels", setup, finish_cancelled,
+		      task_waits_or_is_cancelled, waker_first_again, canceller),
+	EXPLORE_MODEL("state_cancel_uncancel", "T0 waits, takes a request back; T1 cancels twice; T2 wakes", setup,
+		      finish, task_uncancels, canceller_twice, waker_first_again),
+};
+
+int main(int argc, char **argv)
+{
+	return explore_main(argc, argv, models, array_size(models));
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* How the message of a failure travels, and what becomes of one that nobody looks at. */
+#include "tests/support/test.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "scheduler/base/mem.h"
+
+static char sda[] = "sda", sdb[] = "sdb";
+
+static int fail_with_text(void *arg)
+{
+	return hilo_fail(-EIO, "disk %s is gone", (const char *)arg);
+}
+
+TASK_TEST(test_a_message_travels_with_the_result)
+{
+	hilo_task_opts opts = {.size = sizeof(opts), .name = "reader"};
+	hilo_task *task;
+
+	TASK_CHECK_TEXT(hilo_error_message(), "");
+	TASK_CHECK(hilo_error_code(), ==, 0);
+	TASK_CHECK(hilo_spawn_with(fail_with_text, sda, &opts, &task), ==, 0);
+	TASK_CHECK(hilo_await(task, HILO_FOREVER), ==, -EIO);
+	TASK_CHECK_TEXT(hilo_error_message(), "disk sda is gone");
+	TASK_CHECK_TEXT(hilo_error_task(), "reader");
+	TASK_CHECK(hilo_error_code(), ==, -EIO);
+	TASK_CHECK(hilo_error_cause(1, NULL, NULL), ==, NULL);
+
+	(void)hilo_fail(-EINVAL, "own");
+	TASK_CHECK(hilo_error_task(), ==, NULL);
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, -EIO);
+	TASK_CHECK_TEXT(hilo_error_message(), "disk sda is gone");
+	return 0;
+}
+
+static int fail_with_another_code(void *arg)
+{
+	(void)arg;
+	(void)hilo_fail(-EIO, "not what it returns");
+	return -ENOENT;
+}
+
+TASK_TEST(test_the_message_of_another_code_stays_behind)
+{
+	TASK_CHECK(hilo_join(hilo_spawn(fail_with_another_code, NULL), HILO_FOREVER), ==, -ENOENT);
+	TASK_CHECK_TEXT(hilo_error_message(), hilo_strerror(-ENOENT));
+	return 0;
+}
+
+static int chain_main(void *arg)
+{
+	intptr_t depth = (intptr_t)arg;
+	hilo_task *task;
+	int rc;
+
+	if (depth == 0)
+		return hilo_fail(-EIO, "level 0");
+	task = hilo_spawn(chain_main, (void *)(depth - 1));
+	rc = hilo_join(task, HILO_FOREVER);
+	TASK_CHECK(rc, ==, -EIO - (depth - 1));
+	return hilo_fail(-EIO - (int)depth, "level %d", (int)depth);
+}
+
+TASK_TEST(test_causes_are_kept_nearest_first)
+{
+	hilo_task *task = hilo_spawn(chain_main, (void *)(intptr_t)3);
+	const char *name = NULL;
+	int code = 0;
+
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, -EIO - 3);
+	TASK_CHECK_TEXT(hilo_error_message(), "level 3");
+	TASK_CHECK_TEXT(hilo_error_cause(1, &code, &name), "level 2");
+	TASK_CHECK(code, ==, -EIO - 2);
+	TASK_CHECK_CONTAINS(name, "task-");
+	TASK_CHECK_TEXT(hilo_error_cause(2, &code, NULL), "level 1");
+	TASK_CHECK_TEXT(hilo_error_cause(3, &code, NULL), "level 0");
+	TASK_CHECK(code, ==, -EIO);
+	TASK_CHECK(hilo_error_cause(4, &code, NULL), ==, NULL);
+	TASK_CHECK(hilo_fail(-EPERM, "mine"), ==, -EPERM);
+	TASK_CHECK_TEXT(hilo_error_cause(1, NULL, &name), "level 3");
+	return 0;
+}
+
+/* A chain without end: the nearest 8 are kept. */
+TASK_TEST(test_eight_causes_are_kept)
+{
+	for (int depth = 8; depth < 25; depth++) {
+		unsigned causes = 0;
+		char expected[32];
+
+		TASK_CHECK(hilo_join(hilo_spawn(chain_main, (void *)(intptr_t)depth), HILO_FOREVER), ==,
+			   -EIO - depth);
+		while (hilo_error_cause(causes + 1, NULL, NULL)) {
+			causes++;
+			(void)snprintf(expected, sizeof(expected), "level %d", depth - (int)causes);
+			TASK_CHECK_TEXT(hilo_error_cause(causes, NULL, NULL), expected);
+		}
+		TASK_CHECK(causes, ==, 8);
+	}
+	return 0;
+}
+
+/* The message of the last failure is an argument of the next one. */
+static int wrap_own(void *arg)
+{
+	(void)arg;
+	(void)hilo_fail(-EIO, "inner");
+	return hilo_fail(-EIO, "outer: %s", hilo_error_message());
+}
+
+TASK_TEST(test_a_message_may_quote_the_last_one)
+{
+	TASK_CHECK(hilo_join(hilo_spawn(wrap_own, NULL), HILO_FOREVER), ==, -EIO);
+	TASK_CHECK_TEXT(hilo_error_message(), "outer: inner");
+	for (int i = 0; i < 12; i++)
+		(void)hilo_fail(-EIO, "%d %s", i, hilo_error_message());
+	TASK_CHECK_TEXT(hilo_error_message(), "11 10 9 8 7 6 5 4 3 2 1 0 outer: inner");
+	return 0;
+}
+
+TASK_TEST(test_long_messages_end_in_dots)
+{
+	char text[400];
+	const char *message;
+
+	memset(text, 'a', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	(void)hilo_fail(-EIO, "%s", text);
+	message = hilo_error_message();
+	TASK_CHECK(strlen(message), ==, HILO_ERROR_MESSAGE_SIZE - 1);
+	TASK_CHECK_TEXT(message + HILO_ERROR_MESSAGE_SIZE - 4, "...");
+	return 0;
+}
+
+TASK_TEST(test_an_await_that_ends_early_has_no_task)
+{
+	hilo_task *task = hilo_spawn(test_entry_sleep_forever, NULL);
+	hilo_task *failed = hilo_spawn(test_entry_return, (void *)(intptr_t)-ETIMEDOUT);
+
+	TASK_CHECK(hilo_await(task, hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);
+	TASK_CHECK(hilo_error_task(), ==, NULL);
+	TASK_CHECK(hilo_join(failed, HILO_FOREVER), ==, -ETIMEDOUT);
+	TASK_CHECK(hilo_error_task(), !=, NULL);
+	TASK_CHECK(hilo_task_cancel(task), ==, 0);
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, -ECANCELED);
+	return 0;
+}
+
+static int lost_main(void *arg)
+{
+	hilo_task_opts opts = {.size = sizeof(opts), .name = "lost-one"};
+	hilo_task *task;
+	int result;
+
+	(void)arg;
+	TASK_CHECK(hilo_spawn_with(fail_with_text, sdb, &opts, NULL), ==, 0); /* reported */
+	opts.name = "lost-two";
+	TASK_CHECK(hilo_spawn_with(test_entry_return, (void *)(intptr_t)-ENOSPC, &opts, &task), ==, 0);
+	TEST_UNTIL(hilo_task_is_done(task));
+	TASK_CHECK(test_log_count("lost-two"), ==, 0); /* somebody can still look */
+	hilo_task_unref(hilo_task_ref(task));
+	TASK_CHECK(test_log_count("lost-two"), ==, 0);
+	hilo_task_unref(task); /* reported */
+	TASK_CHECK(test_log_count("lost-two"), ==, 1);
+
+	opts.name = "seen";
+	TASK_CHECK(hilo_spawn_with(test_entry_return, (void *)(intptr_t)-EIO, &opts, &task), ==, 0);
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, -EIO);
+	TASK_CHECK(hilo_spawn_with(test_entry_return, (void *)(intptr_t)-EIO, &opts, &task), ==, 0);
+	TEST_UNTIL(hilo_task_result(task, &result) == 0);
+	hilo_task_unref(task);
+	TASK_CHECK(hilo_spawn_with(test_entry_return, (void *)(intptr_t)-ECANCELED, &opts, NULL), ==, 0);
+	TASK_CHECK(hilo_spawn_with(test_entry_return, (void *)(intptr_t)5, &opts, NULL), ==, 0);
+	return 0;
+}
+
+static void test_lost_failures_are_reported_once(void **state)
+{
+	static const unsigned workers[] = {1, 2, 4};
+
+	(void)state;
+	for (size_t i = 0; i < array_size(workers); i++) {
+		test_log_begin();
+		assert_int_equal(test_run(workers[i], lost_main, NULL), 0);
+		test_log_end();
+		assert_int_equal(test_log_count("lost-one"), 1);
+		assert_int_equal(test_log_count("disk sdb is gone"), 1);
+		assert_int_equal(test_log_count("lost-two"), 1);
+		assert_int_equal(test_log_count("ENOSPC"), 1);
+		assert_int_equal(test_log_count("seen"), 0);
+	}
+}
+
+static void *thread_fails(void *arg)
+{
+	(void)arg;
+	(void)hilo_fail(-EIO, "in a thread");
+	TASK_CHECK_TEXT(hilo_error_message(), "in a thread");
+	return NULL;
+}
+
+/* What a thread has said goes with the thread. */
+static void test_a_thread_leaves_nothing(void **state)
+{
+	pthread_t thread;
+	long live;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, thread_fails, NULL), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	live = hilo__mem_live();
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(pthread_create(&thread, NULL, thread_fails, NULL), 0);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+	}
+	assert_int_equal(hilo__mem_live(), live);
+}
+
+static void callback_fails(void *arg)
+{
+	(void)hilo_fail(-EIO, "in a callback");
+	store_release((test_flag *)arg, 1);
+}
+
+static int pool_fails(void *arg)
+{
+	(void)arg;
+	return hilo_fail(-EIO, "in a pool's thread");
+}
+
+static int fail_everywhere_main(void *arg)
+{
+	test_flag flag;
+
+	(void)arg;
+	atomic_setup(&flag, 0);
+	TASK_CHECK(hilo_call_soon(callback_fails, &flag, NULL), ==, 0);
+	TEST_UNTIL(load_acquire(&flag));
+	TASK_CHECK(hilo_run_in_executor(NULL, pool_fails, NULL, HILO_FOREVER), ==, -EIO);
+	(void)hilo_fail(-EIO, "in the first task");
+	return 0;
+}
+
+static void test_a_runtime_leaves_nothing(void **state)
+{
+	long live;
+
+	(void)state;
+	assert_int_equal(test_run(2, fail_everywhere_main, NULL), 0);
+	live = hilo__mem_live();
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(test_run(2, fail_everywhere_main, NULL), 0);
+	assert_int_equal(hilo__mem_live(), live);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_message_travels_with_the_result),
+		cmocka_unit_test(test_the_message_of_another_code_stays_behind),
+		cmocka_unit_test(test_causes_are_kept_nearest_first),
+		cmocka_unit_test(test_eight_causes_are_kept),
+		cmocka_unit_test(test_a_message_may_quote_the_last_one),
+		cmocka_unit_test(test_long_messages_end_in_dots),
+		cmocka_unit_test(test_an_await_that_ends_early_has_no_task),
+		cmocka_unit_test(test_lost_failures_are_reported_once),
+		cmocka_unit_test(test_a_thread_leaves_nothing),
+		cmocka_unit_test(test_a_runtime_leaves_nothing),
+	};
+
+	test_begin();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory, threads and descriptors that are not to be had: each request in turn is refused. What was
+ * asked for fails with the documented code, nothing is leaked, and afterwards everything works.
+ */
+#include "tests/support/test.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "scheduler/base/mem.h"
+#include "scheduler/base/sys.h"
+
+#define MANY 700
+
+static bool is_refusal(int rc)
+{
+	return rc == -ENOMEM || rc == -EAGAIN;
+}
+
+static int nothing_main(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+/* What start asks for, one by one. */
+static void test_start(void **state)
+{
+	hilo_opts opts = {.size = sizeof(opts), .workers = 3};
+	unsigned fds, threads;
+	long live, calls = 0;
+
+	(void)state;
+	assert_int_equal(test_run(3, nothing_main, NULL), 0);
+	fds = test_fds();
+	threads = test_threads();
+	live = hilo__mem_live();
+	for (long n = 1; n == 1 || n <= calls + 1; n++) {
+		hilo_runtime *runtime = NULL;
+		int rc;
+
+		hilo__mem_fail_at(n, false);
+		rc = hilo_runtime_new(&opts, &runtime);
+		calls = hilo__mem_calls();
+		hilo__mem_fail_at(0, false);
+		if (rc < 0)
+			assert_int_equal(rc, -ENOMEM);
+		else
+			assert_int_equal(hilo_runtime_free(runtime), 0);
+		if (n > calls)
+			break;
+		assert_int_equal(test_fds(), fds);
+		assert_int_equal(hilo__mem_live(), live);
+	}
+	test_threads_settle(threads);
+	assert_int_equal(test_run(3, nothing_main, NULL), 0);
+}
+
+/* The calls of start that are no requests for memory: threads, descriptors, mappings. */
+static void test_start_without_threads_or_descriptors(void **state)
+{
+	static const enum sys_call calls[] = {SYS_CALL_PTHREAD_CREATE, SYS_CALL_EPOLL_CREATE1, SYS_CALL_EVENTFD,
+					      SYS_CALL_EPOLL_CTL, SYS_CALL_MMAP};
+	hilo_opts opts = {.size = sizeof(opts), .workers = 3};
+	unsigned fds = test_fds(), threads = test_threads();
+	long live = hilo__mem_live();
+
+	(void)state;
+	for (size_t i = 0; i < array_size(calls); i++) {
+		for (long n = 1; n < 100; n++) {
+			hilo_runtime *runtime = NULL;
+			long made;
+			int rc;
+
+			hilo__sys_fail(calls[i], n, 0, false);
+			rc = hilo_runtime_new(&opts, &runtime);
+			made = hilo__sys_calls(calls[i]);
+			hilo__sys_reset();
+			if (rc == 0)
+				assert_int_equal(hilo_runtime_free(runtime), 0);
+			else
+				assert_in_range(-rc, 1, 200);
+			assert_int_equal(test_fds(), fds);
+			assert_int_equal(hilo__mem_live(), live);
+			if (made < n)
+				break;
+		}
+		test_threads_settle(threads);
+	}
+	assert_int_equal(test_run(3, nothing_main, NULL), 0);
+}
+
+static atomic(unsigned) made, destroyed;
+
+static void destroy_count(void *arg)
+{
+	(void)arg;
+	(void)add_release(&destroyed, 1);
+}
+
+static int fail_main(void *arg)
+{
+	(void)arg;
+	(void)hilo_yield();
+	return hilo_fail(-EIO, "with a message");
+}
+
+static void call_nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void watch_nothing(int fd, unsigned events, void *arg)
+{
+	(void)fd, (void)events, (void)arg;
+}
+
+static int worst(int a, int b)
+{
+	return a < 0 ? a : b;
+}
+
+static int ask_for_tasks(void)
+{
+	hilo_task_opts opts = {.size = sizeof(opts), .name = "named", .destroy = destroy_count};
+	hilo_task *task;
+	int rc = hilo_spawn_with(fail_main, NULL, &opts, &task), joined;
+
+	if (rc == 0) {
+		(void)add_release(&made, 1);
+		joined = hilo_join(task, HILO_FOREVER);
+		if (joined != -EIO) {
+			TASK_CHECK(joined, ==, -ENOMEM);
+			rc = joined;
+		}
+	}
+	joined = hilo_join(hilo_spawn(nothing_main, NULL), HILO_FOREVER);
+	return worst(rc, joined);
+}
+
+static int ask_for_calls(void)
+{
+	hilo_handle *handle = NULL;
+	hilo_watch *watch = NULL;
+	int fds[2], rc = hilo_call_later(HILO_MINUTE, call_nothing, NULL, &handle);
+
+	if (rc == 0) {
+		TASK_CHECK(hilo_handle_cancel(handle), ==, 0);
+		hilo_handle_unref(handle);
+	}
+	rc = worst(rc, hilo_call_soon(call_nothing, NULL, NULL));
+	TASK_CHECK(pipe(fds), ==, 0);
+	rc = worst(rc, hilo_fd_watch(fds[0], HILO_READABLE, watch_nothing, NULL, &watch));
+	hilo_fd_unwatch(watch);
+	if (hilo_fd_wait(fds[0], HILO_READABLE, hilo_after(HILO_MICROSECOND)) == -ENOMEM)
+		rc = -ENOMEM;
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	return rc;
+}
+
+static int ask_for_executors(void)
+{
+	hilo_executor *executor;
+	int rc = hilo_executor_new(NULL, &executor), called;
+
+	if (rc < 0)
+		return rc;
+	called = hilo_run_in_executor(executor, nothing_main, NULL, HILO_FOREVER);
+	TASK_CHECK(hilo_executor_close(executor, 0, HILO_FOREVER), ==, 0);
+	return worst(called, hilo_run_in_executor(NULL, nothing_main, NULL, HILO_FOREVER));
+}
+
+/* Kept until the end, so that each round needs new memory. */
+static struct {
+	hilo_future *future[MANY * 64];
+	unsigned count;
+} kept;
+
+static int ask_for_futures(void)
+{
+	for (int i = 0; i < MANY && kept.count < array_size(kept.future); i++) {
+		hilo_future *future = hilo_future_new();
+
+		if (!future)
+			return -ENOMEM;
+		kept.future[kept.count++] = future;
+	}
+	return 0;
+}
+
+static int ask_for_all(void)
+{
+	int rc = ask_for_tasks();
+
+	rc = worst(rc, ask_for_calls());
+	rc = worst(rc, ask_for_executors());
+	return worst(rc, ask_for_futures());
+}
+
+static int refused_main(void *arg)
+{
+	long calls = 0;
+
+	(void)arg;
+	TASK_CHECK(ask_for_all(), ==, 0);
+	for (long n = 1; n == 1 || n <= calls + 1; n++) {
+		int rc;
+
+		hilo__mem_fail_at(n, false);
+		rc = ask_for_all();
+		calls = hilo__mem_calls();
+		hilo__mem_fail_at(0, false);
+		if (rc < 0)
+			TASK_CHECK(is_refusal(rc), ==, 1);
+		TASK_CHECK(ask_for_all(), ==, 0);
+		if (n > calls)
+			break;
+	}
+	/* And all at once. */
+	hilo__mem_fail_at(1, true);
+	for (int i = 0; i < 20; i++) {
+		int rc = ask_for_all();
+
+		if (rc < 0)
+			TASK_CHECK(is_refusal(rc), ==, 1);
+	}
+	hilo__mem_fail_at(0, false);
+	TASK_CHECK(ask_for_all(), ==, 0);
+	TEST_UNTIL(load_acquire(&destroyed) == load_acquire(&made));
+	return 0;
+}
+
+static void test_each_request_is_refused_once(void **state)
+{
+	static const unsigned workers[] = {1, 2, 4};
+
+	(void)state;
+	for (size_t i = 0; i < array_size(workers); i++) {
+		unsigned fds = test_fds();
+		long live;
+
+		assert_int_equal(test_run(workers[i], nothing_main, NULL), 0);
+		live = hilo__mem_live();
+		store_release(&made, 0);
+		store_release(&destroyed, 0);
+		kept.count = 0;
+		assert_int_equal(test_run(workers[i], refused_main, NULL), 0);
+		for (unsigned n = 0; n < kept.count; n++)
+			hilo_future_unref(kept.future[n]);
+		assert_int_equal(hilo__mem_live(), live);
+		assert_int_equal(test_fds(), fds);
+	}
+}
+
+/* No thread for a call: it fails, or runs on the one that there is. */
+static int no_threads_main(void *arg)
+{
+	(void)arg;
+	hilo__sys_fail(SYS_CALL_PTHREAD_CREATE, 1, 0, true);
+	TASK_CHECK(hilo_run_in_executor(NULL, nothing_main, NULL, HILO_FOREVER), ==, -EAGAIN);
+	hilo__sys_reset();
+	TASK_CHECK(hilo_run_in_executor(NULL, nothing_main, NULL, HILO_FOREVER), ==, 0);
+	return 0;
+}
+
+static void test_no_thread_for_a_call(void **state)
+{
+	(void)state;
+	assert_int_equal(test_run(2, no_threads_main, NULL), 0);
+}
+
+/*
+ * A stack that is not to be had: the task waits while others hold one. Each test needs a class of
+ * stacks that nobody has used before in this program.
+ */
+static void stacks_refuse(void)
+{
+	hilo__sys_fail(SYS_CALL_MMAP, 1, ENOMEM, true);
+	hilo__mem_fail_at(1, true);
+}
+
+static void stacks_allow(void)
+{
+	hilo__mem_fail_at(0, false);
+	hilo__sys_reset();
+}
+
+static int no_stack_main(void *arg)
+{
+	hilo_task_opts opts = {.size = sizeof(opts), .stack = HILO_STACK_8M, .destroy = destroy_count};
+	hilo_task *task;
+
+	(void)arg;
+	store_release(&destroyed, 0);
+	TASK_CHECK(hilo_spawn_with(nothing_main, NULL, &opts, &task), ==, 0);
+	stacks_refuse();
+	for (int i = 0; i < 20; i++)
+		TASK_CHECK(hilo_yield(), ==, 0);
+	TASK_CHECK(hilo_task_is_done(task), ==, 0);
+	TASK_CHECK(load_acquire(&destroyed), ==, 0);
+	stacks_allow();
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0);
+	TASK_CHECK(load_acquire(&destroyed), ==, 1);
+	return 0;
+}
+
+static void test_a_task_waits_for_a_stack_while_others_hold_one(void **state)
+{
+	(void)state;
+	assert_int_equal(test_run(1, no_stack_main, NULL), 0);
+}
+
+static void test_nobody_holds_a_stack(void **state)
+{
+	hilo_opts opts = {.size = sizeof(opts), .workers = 1};
+	hilo_task_opts large = {.size = sizeof(large), .stack = HILO_STACK_1M, .destroy = destroy_count};
+	hilo_runtime *runtime;
+	hilo_task *task;
+
+	(void)state;
+	store_release(&destroyed, 0);
+	assert_int_equal(hilo_runtime_new(&opts, &runtime), 0);
+	assert_int_equal(hilo_submit(runtime, nothing_main, NULL, NULL, &task), 0);
+	assert_int_equal(hilo_join(task, HILO_FOREVER), 0);
+	large.flags = HILO_TASK_PINNED;
+	stacks_refuse();
+	assert_int_equal(hilo_submit(runtime, test_entry_return, (void *)(intptr_t)5, &large, &task), 0);
+	assert_int_equal(hilo_join(task, HILO_FOREVER), -ENOMEM);
+	stacks_allow();
+	assert_int_equal(load_acquire(&destroyed), 1);
+	assert_int_equal(hilo_submit(runtime, test_entry_return, (void *)(intptr_t)5, &large, &task), 0);
+	assert_int_equal(hilo_join(task, HILO_FOREVER), 5);
+	assert_int_equal(hilo_runtime_free(runtime), 0);
+	assert_int_equal(load_acquire(&destroyed), 2);
+}
+
+/* A message that has no memory leaves the code. */
+static void test_a_failure_without_its_message(void **state)
+{
+	(void)state;
+	assert_int_equal(hilo_fail(-EIO, "with"), -EIO);
+	assert_string_equal(hilo_error_message(), "with");
+	hilo__mem_fail_at(1, true);
+	assert_int_equal(hilo_fail(-EPERM, "without"), -EPERM);
+	assert_string_equal(hilo_error_message(), "");
+	hilo__mem_fail_at(0, false);
+	assert_int_equal(hilo_fail(-EIO, "again"), -EIO);
+	assert_string_equal(hilo_error_message(), "again");
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_start),
+		cmocka_unit_test(test_start_without_threads_or_descriptors),
+		cmocka_unit_test(test_each_request_is_refused_once),
+		cmocka_unit_test(test_no_thread_for_a_call),
+		cmocka_unit_test(test_a_task_waits_for_a_stack_while_others_hold_one),
+		cmocka_unit_test(test_nobody_holds_a_stack),
+		cmocka_unit_test(test_a_failure_without_its_message),
+	};
+
+	test_begin();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A task that does not give its thread back delays no other, whatever the other waits for, with one
+ * worker as with two. The hog here blocks until the others have done their work: if they cannot,
+ * nothing ever ends, and the test's limit in time says so. No clock is looked at.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <hilo/hilo.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "scheduler/base/atomic.h"
+
+#define TICKS 20
+
+struct world {
+	unsigned hogs;
+	int pipe[2];  /* the hogs block in reading it */
+	int ready[2]; /* a task waits for it to become readable */
+	atomic(unsigned) hogging;
+	atomic(unsigned) ticks;
+	hilo_runtime *runtime;
+	hilo_future *future;
+};
+
+/* Blocks its thread in the kernel until a byte comes. */
+static int hog_blocks(void *arg)
+{
+	struct world *w = arg;
+	char byte;
+
+	(void)add_seq_cst(&w->hogging, 1);
+	return read(w->pipe[0], &byte, 1) == 1 ? 0 : -EIO;
+}
+
+/* Burns its thread until the ticker has ticked. */
+static int hog_spins(void *arg)
+{
+	struct world *w = arg;
+
+	(void)add_seq_cst(&w->hogging, 1);
+	while (load_seq_cst(&w->ticks) < TICKS)
+		cpu_relax();
+	return 0;
+}
+
+static int release(struct world *w)
+{
+	for (unsigned i = 0; i < w->hogs; i++)
+		if (write(w->pipe[1], "x", 1) != 1)
+			return -EIO;
+	return 0;
+}
+
+/* Until every worker has a hog. Yields, since the hogs may be queued behind us. */
+static void wait_for_hogs(struct world *w)
+{
+	while (load_seq_cst(&w->hogging) < w->hogs)
+		(void)hilo_yield();
+}
+
+static int ticker(void *arg)
+{
+	struct world *w = arg;
+
+	wait_for_hogs(w);
+	for (int i = 0; i < TICKS; i++) {
+		int rc = hilo_sleep(HILO_MILLISECOND);
+
+		if (rc < 0)
+			return rc;
+		(void)add_seq_cst(&w->ticks, 1);
+	}
+	return 0;
+}
+
+static int ticker_releases(void *arg)
+{
+	int rc = ticker(arg);
+
+	return rc < 0 ? rc : release(arg);
+}
+
+static int plain_release(void *arg)
+{
+	return release(arg);
+}
+
+/* A fresh task, made just before its maker begins to hog: it lies in the same worker's queue. */
+static int hog_with_child(void *arg)
+{
+	struct world *w = arg;
+
+	hilo_task_detach(hilo_spawn(plain_release, w));
+	return hog_blocks(w);
+}
+
+static int wakes_releaser(void *arg)
+{
+	struct world *w = arg;
+	int rc = hilo_future_await(w->future, NULL, HILO_FOREVER);
+
+	return rc < 0 ? rc : release(w);
+}
+
+/* Its last act before hogging is to wake somebody, who then lies in the worker's slot. */
+static int hog_with_woken(void *arg)
+{
+	struct world *w = arg;
+
+	(void)hilo_future_set(w->future, NULL, NULL);
+	return hog_blocks(w);
+}
+
+static int waits_for_fd(void *arg)
+{
+	struct world *w = arg;
+	int rc = hilo_fd_wait(w->ready[0], HILO_READABLE, HILO_FOREVER);
+
+	return rc < 0 ? rc : release(w);
+}
+
+/* Outside of the runtime: once all workers are hogged, submit a task, or make a descriptor ready. */
+static void *outside_submits(void *arg)
+{
+	struct world *w = arg;
+
+	while (load_seq_cst(&w->hogging) < w->hogs)
+		cpu_relax();
+	return (void *)(intptr_t)hilo_submit(w->runtime, plain_release, w, NULL, NULL);
+}
+
+static void *outside_writes(void *arg)
+{
+	struct world *w = arg;
+
+	while (load_seq_cst(&w->hogging) < w->hogs)
+		cpu_relax();
+	return (void *)(intptr_t)(write(w->ready[1], "x", 1) == 1 ? 0 : -EIO);
+}
+
+struct scenario {
+	hilo_task_fn hog, other;
+	void *(*outside)(void *arg);
+	bool one_hog; /* only the first worker's: the others have plain ones */
+};
+
+/* One hog for each worker; all of them must end. */
+static void run(const struct scenario *scenario, unsigned workers)
+{
+	hilo_opts opts = {.size = sizeof(opts), .workers = workers};
+	struct world w = {.hogs = workers};
+	hilo_task *hogs[8], *other = NULL;
+	pthread_t thread;
+
+	assert_int_equal(pipe(w.pipe), 0);
+	assert_int_equal(pipe(w.ready), 0);
+	w.future = hilo_future_new();
+	assert_non_null(w.future);
+	assert_int_equal(hilo_runtime_new(&opts, &w.runtime), 0);
+	if (scenario->other)
+		assert_int_equal(hilo_submit(w.runtime, scenario->other, &w, NULL, &other), 0);
+	if (scenario->outside)
+		assert_int_equal(pthread_create(&thread, NULL, scenario->outside, &w), 0);
+	/* The one that wakes or spawns comes last, when the others hog already. */
+	for (unsigned i = workers; i-- > 0;) {
+		hilo_task_fn hog = scenario->one_hog && i > 0 ? hog_blocks : scenario->hog;
+
+		assert_int_equal(hilo_submit(w.runtime, hog, &w, NULL, &hogs[i]), 0);
+	}
+	for (unsigned i = 0; i < workers; i++)
+		assert_int_equal(hilo_join(hogs[i], HILO_FOREVER), 0);
+	if (other)
+		assert_int_equal(hilo_join(other, HILO_FOREVER), 0);
+	if (scenario->outside) {
+		void *result;
+
+		assert_int_equal(pthread_join(thread, &result), 0);
+		assert_null(result);
+	}
+	assert_int_equal(hilo_runtime_free(w.runtime), 0);
+	hilo_future_unref(w.future);
+	for (int i = 0; i < 2; i++) {
+		(void)close(w.pipe[i]);
+		(void)close(w.ready[i]);
+	}
+}
+
+static void run_all(struct scenario scenario)
+{
+	run(&scenario, 1);
+	run(&scenario, 2);
+}
+
+static void test_timers_go_on_while_all_workers_burn(void **state)
+{
+	(void)state;
+	run_all((struct scenario){.hog = hog_spins, .other = ticker});
+}
+
+static void test_timers_go_on_while_all_workers_block(void **state)
+{
+	(void)state;
+	run_all((struct scenario){.hog = hog_blocks, .other = ticker_releases});
+}
+
+static void test_a_fresh_task_is_taken_from_a_blocked_worker(void **state)
+{
+	(void)state;
+	run_all((struct scenario){.hog = hog_with_child, .one_hog = true});
+}
+
+static void test_a_woken_task_is_taken_from_the_slot_of_a_blocked_worker(void **state)
+{
+	(void)state;
+	run_all((struct scenario){.hog = hog_with_woken, .other = wakes_releaser, .one_hog = true});
+}
+
+static void test_a_task_from_outside_runs_while_all_workers_block(void **state)
+{
+	(void)state;
+	run_all((struct scenario){.hog = hog_blocks, .outside = outside_submits});
+}
+
+static void test_a_descriptor_is_served_while_all_workers_block(void **state)
+{
+	(void)state;
+	run_all((struct scenario){.hog = hog_blocks, .other = waits_for_fd, .outside = outside_writes});
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_timers_go_on_while_all_workers_burn),
+		cmocka_unit_test(test_timers_go_on_while_all_workers_block),
+		cmocka_unit_test(test_a_fresh_task_is_taken_from_a_blocked_worker),
+		cmocka_unit_test(test_a_woken_task_is_taken_from_the_slot_of_a_blocked_worker),
+		cmocka_unit_test(test_a_task_from_outside_runs_while_all_workers_block),
+		cmocka_unit_test(test_a_descriptor_is_served_while_all_workers_block),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

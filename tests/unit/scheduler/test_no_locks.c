@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pushing, popping, stealing and waking tasks takes no lock that could send a thread into the kernel:
+ * workers that contend for each other's queues make not one futex call. (That the library does not
+ * use the C library's mutexes either is checked where its symbols are: .ci/check-symbols.)
+ */
+#include "tests/support/test.h"
+
+#include "scheduler/base/sys.h"
+
+#define WORKERS 8
+#define TREES 32
+#define CHILDREN 50
+#define YIELDS 20
+
+static int leaf(void *arg)
+{
+	(void)arg;
+	return hilo_yield();
+}
+
+static int tree(void *arg)
+{
+	hilo_task *child[CHILDREN];
+
+	for (int round = 0; round < YIELDS; round++) {
+		for (int i = 0; i < CHILDREN; i++)
+			child[i] = hilo_spawn(leaf, arg);
+		for (int i = 0; i < CHILDREN; i++)
+			TASK_CHECK(hilo_join(child[i], HILO_FOREVER), ==, 0);
+	}
+	return 0;
+}
+
+static int contend(void *arg)
+{
+	hilo_task *trees[TREES];
+	long before = hilo__sys_calls(SYS_CALL_FUTEX);
+
+	for (int i = 0; i < TREES; i++)
+		trees[i] = hilo_spawn(tree, arg);
+	for (int i = 0; i < TREES; i++)
+		TASK_CHECK(hilo_join(trees[i], HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo__sys_calls(SYS_CALL_FUTEX) - before, ==, 0);
+	return 0;
+}
+
+static void test_workers_that_contend_make_no_futex_call(void **state)
+{
+	(void)state;
+	assert_int_equal(test_run(WORKERS, contend, NULL), 0);
+}
+
+/* So that the count is known to count. */
+static void test_a_plain_thread_that_waits_makes_one(void **state)
+{
+	long before = hilo__sys_calls(SYS_CALL_FUTEX);
+
+	(void)state;
+	assert_int_equal(hilo_sleep(HILO_MILLISECOND), 0);
+	assert_true(hilo__sys_calls(SYS_CALL_FUTEX) > before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_workers_that_contend_make_no_futex_call),
+		cmocka_unit_test(test_a_plain_thread_that_waits_makes_one),
+	};
+
+	test_begin();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
