@@ -9,6 +9,7 @@ export LC_ALL=C
 hilo_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 hilo_start=$EPOCHREALTIME
 hilo_child=
+hilo_patience=5 # tenths of a second that an interrupted child gets to end
 hilo_jobs=$(nproc 2>/dev/null || echo 2)
 
 # A descriptor of its own for messages: a trap may run while standard output is redirected into a log.
@@ -54,13 +55,13 @@ run_child() {
 	return "$status"
 }
 
-# Half a second to end by itself, then by force. (An ended process nobody has waited for still counts as
+# A moment to end by itself, then by force. (An ended process nobody has waited for still counts as
 # there; in a container where process 1 waits for nobody that is for ever, hence no longer patience.)
 end_child() {
 	local tries=0
 	[ -n "$hilo_child" ] || return 0
 	kill -TERM -- "-$hilo_child" 2>/dev/null
-	while kill -0 -- "-$hilo_child" 2>/dev/null && [ $((tries += 1)) -le 5 ]; do
+	while kill -0 -- "-$hilo_child" 2>/dev/null && [ $((tries += 1)) -le "$hilo_patience" ]; do
 		sleep 0.1
 	done
 	kill -KILL -- "-$hilo_child" 2>/dev/null

@@ -6,6 +6,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
 
 hilo_steps=0
+hilo_patience=15 # the children are scripts that end children of their own
 hilo_logs=$hilo_root/build/ci
 hilo_totals=(0 0 0)
 

@@ -3,7 +3,8 @@
  * call.c - callbacks of a loop: soon, later, at a time; and their handles.
  *
  * A handle has two holders: the user, if he asked for it, and the queue or the wheel that it is in.
- * Its state decides once between running and being cancelled.
+ * Its state decides once between running and being cancelled. Another thread may fire the timer of a
+ * loop that is stuck: whoever takes the handle out of the queue waits for it with hilo__timer_del.
  */
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/loop.h>
@@ -54,6 +55,7 @@ static void handle_run(struct call *call)
 {
 	hilo_handle *handle = container_of(call, hilo_handle, call);
 
+	(void)hilo__timer_del(&handle->loop->timers, &handle->timer);
 	if (handle_decide(handle, HANDLE_RUN))
 		call->fn(call->arg);
 	hilo_handle_unref(handle);

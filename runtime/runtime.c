@@ -214,7 +214,7 @@ static void report_left(struct hilo_task *task, void *ctx)
 	static const char *const waits[] = {"nothing", "a timer", "a task", "a future", "a call in an executor",
 					    "room in an executor", "a descriptor", "something"};
 	struct fiber *fiber = load_relaxed(&task->fiber); /* relaxed: a report, racy by nature */
-	int kind = fiber ? fiber->wait.kind : 0;
+	int kind = fiber ? load_relaxed(&fiber->wait.kind) : 0; /* relaxed: as above */
 
 	(void)ctx;
 	hilo__log(HILO_LOG_WARNING, "task %s did not end at shutdown: %s, waits for %s (spawned at %p)",
@@ -342,13 +342,13 @@ static void dump_task(struct hilo_task *task, void *ctx)
 	static const char *const waits[] = {"-", "sleep", "task", "future", "executor", "executor-room", "fd", "other"};
 	struct dump *dump = ctx;
 	struct fiber *fiber = load_relaxed(&task->fiber); /* relaxed: racy by nature */
-	int kind = fiber ? fiber->wait.kind : 0;
+	int kind = fiber ? load_relaxed(&fiber->wait.kind) : 0; /* relaxed: as above */
 	char line[256];
 	int length = snprintf(line, sizeof(line), "#%llu %s %s entry=%p waits=%s on=%p\n",
 			      (unsigned long long)task->id, hilo_task_name(task), states[hilo_task_get_state(task)],
 			      (void *)(uintptr_t)task->entry,
 			      waits[kind >= 0 && kind < (int)array_size(waits) ? kind : 0],
-			      fiber ? (void *)(uintptr_t)fiber->wait.object : NULL);
+			      fiber ? (void *)(uintptr_t)load_relaxed(&fiber->wait.object) : NULL); /* relaxed: as above */
 
 	if (length >= (int)sizeof(line))
 		length = (int)sizeof(line) - 1;

@@ -81,6 +81,7 @@ struct hilo_loop {
 	unsigned idle_ticks;
 	hilo_time slept_at; /* when the last sleep began */
 	uint64_t fair_cycles; /* when the oldest fresh tasks were moved to the ring last, or there were none */
+	uint64_t drain_cycles; /* when the inbox, or the backlog, was looked at last */
 	bool slept; /* since the last task was run */
 	bool spare; /* the runtime's last loop, see search.c */
 #ifdef HILO_TESTING

@@ -48,13 +48,19 @@ static pthread_key_t record_key;
 static pthread_once_t record_once = PTHREAD_ONCE_INIT;
 static bool record_key_made;
 
-static void record_end(void *record)
+static void record_end(void *arg)
 {
+	struct hilo_task *record = arg;
+
 	hilo__thread.task = NULL;
 	if (hilo__thread.error)
 		hilo__on_error_free(hilo__thread.error);
 	hilo__thread.error = NULL;
-	hilo__task_free(record);
+	/* As a task ends: somebody who took it for one, in its earlier life, may hold it for a moment. */
+	record->done.result = 0;
+	(void)completion_set(&record->done);
+	if (completion_unref(&record->done))
+		hilo__task_free(record);
 }
 
 static void record_key_make(void)

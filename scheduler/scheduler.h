@@ -89,8 +89,15 @@ int hilo__task_cancel(struct hilo_task *task);
 /* [any] A reference on the live task in record @task of @runtime; false if there is none. */
 bool hilo__task_try_ref(struct hilo_task *task, struct hilo_runtime *runtime);
 
+/* [owner] Make room in the loop's ring. */
+void hilo__loop_spill_ring(struct hilo_loop *loop);
+
 /* [owner] At the back of the loop's ring. Never fails. */
-void hilo__worker_push(struct hilo_loop *loop, struct hilo_task *task);
+static inline void loop_push_ring(struct hilo_loop *loop, struct hilo_task *task)
+{
+	while (HILO__UNLIKELY(hilo__ring_push(&loop->ring, task) < 0))
+		hilo__loop_spill_ring(loop);
+}
 
 /* [any] Wake one sleeping worker; true if there was one. @from counts it. */
 bool hilo__worker_wake_one(struct hilo_runtime *runtime, struct hilo_loop *from);

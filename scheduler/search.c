@@ -68,7 +68,7 @@ static struct hilo_task *steal_half(struct hilo_loop *loop, struct hilo_loop *vi
 		task = taken[0];
 		for (int i = 1; i < n; i++)
 			if (hilo__deque_push(&loop->deque, taken[i]) < 0)
-				hilo__worker_push(loop, taken[i]);
+				loop_push_ring(loop, taken[i]);
 	}
 	stat_add(&loop->stats.steals, 1);
 	stat_add(&loop->stats.stolen, (uint64_t)n);
@@ -85,7 +85,7 @@ static struct hilo_task *serve_stuck(struct hilo_loop *loop, struct hilo_loop *v
 		return task;
 	chain = hilo__inbox_take_all(&victim->fresh);
 	if (chain) {
-		hilo__inbox_fill(&loop->fresh, chain); /* ours is empty: we have nothing */
+		hilo__inbox_fill(&loop->fresh, chain); /* ours is empty: the caller has looked for news */
 		return NULL;
 	}
 	chain = hilo__inbox_take_all(&victim->backlog);
@@ -116,12 +116,14 @@ static void sighting_update(struct sighting *seen, struct hilo_loop *victim, uin
 /* [spare] Something to run from a worker that is stuck; NULL: none is, or what it had is ours now. */
 static struct hilo_task *spare_look_round(struct hilo_loop *loop)
 {
+	unsigned workers = loop->runtime->workers, first = random_below(&loop->random, workers);
 	uint64_t now = cycles_now();
 	struct hilo_task *task = NULL;
 
-	for (unsigned i = 0; i < loop->runtime->workers && !task; i++) {
-		struct hilo_loop *victim = loop->runtime->loops[i];
-		struct sighting *seen = &loop->sightings[i];
+	/* Until there is news: what serve_stuck fills must be empty. */
+	for (unsigned i = 0; i < workers && !task && !loop_has_news(loop); i++) {
+		struct hilo_loop *victim = loop->runtime->loops[(first + i) % workers];
+		struct sighting *seen = &loop->sightings[victim->index];
 
 		sighting_update(seen, victim, now);
 		if (now - seen->still < SPARE_STUCK_US * hilo__cycles_per_us())
@@ -187,7 +189,8 @@ static struct hilo_task *look_round(struct hilo_loop *loop, bool *watching)
 		struct hilo_loop *victim = runtime->loops[(first + i) % runtime->all];
 		struct hilo_task *task = victim == loop ? NULL : look_at(loop, victim, watching);
 
-		if (task)
+		/* News: serve_stuck has filled our own queues, which must be empty for another one. */
+		if (task || loop_has_news(loop))
 			return task;
 	}
 	return NULL;

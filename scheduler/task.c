@@ -7,8 +7,11 @@
  * that a turn has woken (timers, poller, callbacks) the first to the slot and the others to the ring;
  * one that another thread has woken to the inbox of the loop it ran on last.
  *
- * P1  A record's fields are written before it is queued; each queue publishes them. hilo__task_free
- *     stores the word of a dead record last, task_try_ref reads it first.
+ * P1  A record's fields are written before it is queued; each queue publishes them. A visitor, who has
+ *     only found the record in its slab, reads `runtime` (acquire), then the word (acquire), and lets
+ *     it alone if it is DONE: so nobody but the holders of references ever touches the word of a
+ *     finished or a dead record. Making one stores DONE, then `runtime` (release), then the word of
+ *     its new life (release); the first matters in a record that was never used.
  * P2  A visitor of a loop releases when it leaves; hilo__loop_fini acquires.
  */
 #include "scheduler/scheduler.h"
@@ -47,7 +50,8 @@ struct hilo_task *hilo__task_new(struct heap *heap, struct hilo_runtime *runtime
 	task->entry = spec->entry;
 	task->arg = spec->arg;
 	task->done.waiters = NULL;
-	store_relaxed(&task->runtime, runtime); /* relaxed: published by the word below, or by the queue */
+	store_relaxed(&task->done.word, COMPLETION_DONE); /* relaxed: published by the next line */
+	store_release(&task->runtime, runtime);		  /* P1 */
 	task->loop = spec->loop;
 	task->id = task_id(thread_self()->loop);
 	store_relaxed(&task->name, spec->name); /* relaxed: as above */
@@ -86,14 +90,17 @@ void hilo__task_free(struct hilo_task *task)
 
 bool hilo__task_try_ref(struct hilo_task *task, struct hilo_runtime *runtime)
 {
-	uint32_t word = load_acquire(&task->done.word); /* P1 */
+	uint32_t word;
 
+	if (load_acquire(&task->runtime) != runtime) /* P1 */
+		return false;
+	word = load_acquire(&task->done.word); /* P1 */
 	do {
-		if (word < COMPLETION_REF && (word & COMPLETION_DONE))
+		if (word & COMPLETION_DONE)
 			return false;
 	} while (!cas_acq_rel(&task->done.word, &word, word + COMPLETION_REF)); /* P1 */
 	/* The record may have died and begun another life in between: then it is that one we hold. */
-	if (load_relaxed(&task->runtime) == runtime && !(word & COMPLETION_DONE)) /* relaxed: P1 */
+	if (load_relaxed(&task->runtime) == runtime) /* relaxed: the word published it */
 		return true;
 	if (completion_unref(&task->done))
 		hilo__task_free(task);
@@ -101,7 +108,7 @@ bool hilo__task_try_ref(struct hilo_task *task, struct hilo_runtime *runtime)
 }
 
 /* [owner] Make room in a full ring: the older half goes to the inbox. */
-static HILO__COLD void loop_spill_ring(struct hilo_loop *loop)
+HILO__COLD void hilo__loop_spill_ring(struct hilo_loop *loop)
 {
 	struct link *first, *last;
 
@@ -116,12 +123,6 @@ static HILO__COLD void loop_spill_deque(struct hilo_loop *loop)
 
 	if (hilo__deque_spill(&loop->deque, &first, &last) > 0)
 		(void)hilo__inbox_push_chain(&loop->fresh, first, last);
-}
-
-static void loop_push_ring(struct hilo_loop *loop, struct hilo_task *task)
-{
-	while (HILO__UNLIKELY(hilo__ring_push(&loop->ring, task) < 0))
-		loop_spill_ring(loop);
 }
 
 /*
@@ -234,9 +235,4 @@ void hilo__task_inject(struct hilo_runtime *runtime, struct hilo_task *task)
 	}
 	task->loop = loop;
 	task_ready_remote(task);
-}
-
-void hilo__worker_push(struct hilo_loop *loop, struct hilo_task *task)
-{
-	loop_push_ring(loop, task);
 }

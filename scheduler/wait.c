@@ -42,9 +42,10 @@ int hilo__wait_begin(struct wait *wait, enum wait_kind kind, const void *object,
 	wait->armed = false;
 	wait->deadline = deadline;
 	if (HILO__LIKELY(!wait->thread)) {
-		self->fiber->wait.kind = (int)kind;
-		self->fiber->wait.object = object;
-		self->fiber->wait.deadline = deadline;
+		/* relaxed: reports read them one by one */
+		store_relaxed(&self->fiber->wait.kind, (int)kind);
+		store_relaxed(&self->fiber->wait.object, object);
+		store_relaxed(&self->fiber->wait.deadline, deadline);
 	}
 	return 0;
 }
@@ -105,5 +106,5 @@ void hilo__wait_end(struct wait *wait)
 		(void)hilo__timer_del(wait->timers, &wait->timer);
 	task_state_end_wait(&wait->task->state);
 	if (!wait->thread)
-		thread_self()->fiber->wait.kind = WAIT_NOTHING;
+		store_relaxed(&thread_self()->fiber->wait.kind, WAIT_NOTHING); /* relaxed: as above */
 }

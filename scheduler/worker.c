@@ -37,6 +37,8 @@
 #define FAIR_US 5000
 #define FAIR_TASKS 64
 #define POLLS_PER_TURN 128
+/* However full the ring is, what waits to get into it is looked at so often. */
+#define DRAIN_US 1000
 
 bool hilo__worker_is_empty(struct hilo_loop *loop)
 {
@@ -144,7 +146,7 @@ static inline void worker_requeue(struct hilo_loop *loop, struct hilo_task *task
 	if (HILO__UNLIKELY(task->flags & TASK_PINNED))
 		hilo__task_ready(task);
 	else
-		hilo__worker_push(loop, task);
+		loop_push_ring(loop, task);
 }
 
 /* [the fiber switched to] Do with the fiber that was left what it asked for. */
@@ -250,16 +252,21 @@ void hilo__leave(struct thread *self, enum leave leave)
 }
 
 /* [owner] The task has run, or was cancelled before it could: everything that waits for it goes on. */
-static void task_finish(struct thread *self, struct hilo_task *task, int result)
+static void task_finish(struct hilo_task *task, int result)
 {
-	struct hilo_loop *loop = self->loop;
+	struct thread *self;
+	struct hilo_loop *loop;
 
 	if (task->destroy)
 		task->destroy(task->arg);
+	self = thread_self(); /* only here: destroy is the user's, and may have suspended */
+	loop = self->loop;
 	task->done.result = result;
 	store_relaxed(&task->fiber, NULL); /* relaxed: as above */
-	if (completion_set(&task->done))
+	if (completion_set(&task->done)) {
+		self->task = NULL; /* the log may be called with its failure: by nobody who could suspend */
 		hilo__task_free(task);
+	}
 	stat_add(&loop->stats.completed, 1);
 	if (HILO__UNLIKELY(load_relaxed(&loop->runtime->phase) != PHASE_OPEN)) /* relaxed: closing looks again by itself */
 		hilo__scheduler_quiet(loop->runtime);
@@ -271,7 +278,7 @@ static inline void task_execute(struct hilo_task *task)
 
 	if (!task_is_cancelled(task))
 		result = task->entry(task->arg);
-	task_finish(thread_self(), task, result);
+	task_finish(task, result);
 }
 
 /* A fiber: runs its task, then fresh ones that need the same stack, then gives itself back. */
@@ -355,7 +362,7 @@ static void loop_run_calls(struct thread *self, struct hilo_loop *loop)
 }
 
 /* [owner] Tasks that found no stack: again, or, when nobody holds one that could come free, the end. */
-static HILO__COLD void loop_retry_starved(struct thread *self, struct hilo_loop *loop)
+static HILO__COLD void loop_retry_starved(struct hilo_loop *loop)
 {
 	struct link *link = loop->starved;
 
@@ -365,9 +372,9 @@ static HILO__COLD void loop_retry_starved(struct thread *self, struct hilo_loop 
 
 		link = link->next;
 		if (hilo__scheduler_fibers(loop->runtime) == 0)
-			task_finish(self, task, -ENOMEM);
+			task_finish(task, -ENOMEM);
 		else
-			hilo__worker_push(loop, task);
+			worker_requeue(loop, task);
 	}
 }
 
@@ -377,7 +384,7 @@ void hilo__worker_take_list(struct hilo_loop *loop, struct link *first)
 	for (unsigned n = 0; first && n < RING_CAP / 2; n++) {
 		struct link *next = first->next;
 
-		hilo__worker_push(loop, hilo__link_task(first));
+		loop_push_ring(loop, hilo__link_task(first));
 		first = next;
 	}
 	/* Nobody but the owner fills the backlog, and it is empty now. */
@@ -407,9 +414,14 @@ void hilo__worker_drain(struct hilo_loop *loop)
 	if (HILO__UNLIKELY(!hilo__inbox_is_empty(&loop->fresh)) &&
 	    hilo__deque_size(&loop->deque) <= DEQUE_CAP / 4)
 		hilo__worker_take_fresh(loop);
-	/* So much is queued already that moving more would only be moved back. */
-	if (hilo__ring_size(&loop->ring) > RING_CAP / 4)
+	/*
+	 * So much is queued already that moving more would only be moved back. Now and then it is moved
+	 * all the same: tasks that are always ready would keep the others out for ever.
+	 */
+	if (hilo__ring_size(&loop->ring) > RING_CAP / 4 &&
+	    loop->turn_cycles - loop->drain_cycles < DRAIN_US * hilo__cycles_per_us())
 		return;
+	loop->drain_cycles = loop->turn_cycles;
 	if (HILO__UNLIKELY(!hilo__inbox_is_empty(&loop->backlog)))
 		hilo__worker_take_list(loop, hilo__inbox_take_all(&loop->backlog));
 	else if (!hilo__inbox_is_empty(&loop->inbox))
@@ -437,7 +449,7 @@ static void loop_be_fair(struct hilo_loop *loop)
 		oldest = hilo__deque_pop_oldest(&loop->deque);
 		if (!oldest)
 			break;
-		hilo__worker_push(loop, oldest);
+		loop_push_ring(loop, oldest);
 	}
 }
 
@@ -469,7 +481,7 @@ void hilo__worker_turn(struct thread *self, struct hilo_loop *loop)
 	loop_fire_timers(loop);
 	loop_poll(loop);
 	if (HILO__UNLIKELY(loop->starved))
-		loop_retry_starved(self, loop);
+		loop_retry_starved(loop);
 	hilo__worker_drain(loop);
 	loop_be_fair(loop);
 	hilo__worker_look(loop);

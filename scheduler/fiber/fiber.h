@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "scheduler/base/atomic.h"
 #include "scheduler/base/compiler.h"
 #include "scheduler/fiber/sanitize.h"
 #include "scheduler/fiber/switch.h"
@@ -30,9 +31,10 @@ struct hilo_task;
 
 /* What the task on a fiber waits for; kept by the layers above, for reports. */
 struct fiber_wait {
-	int kind;
-	const void *object;
-	int64_t deadline;
+	/* Relaxed: the task writes, reports read whatever they find. */
+	atomic(int) kind;
+	atomic(const void *) object;
+	atomic(int64_t) deadline;
 	int64_t since;
 };
 

@@ -40,6 +40,8 @@ struct explore_model {
 	 */
 	bool (*work_remains)(void);
 	int bound; /* preemptions, if not the default */
+	/* cpu_relax waits for time to pass, not for another thread; the loop around it ends by itself. */
+	bool pauses_end;
 };
 
 /* An entry of a program's table of models: name, operations, setup, finish, threads. */

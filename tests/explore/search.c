@@ -482,6 +482,8 @@ void explore_pause(const struct explore_site *site)
 		return;
 	if (++steps > STEPS_MAX)
 		explore_fail("livelock: more than %d operations", STEPS_MAX);
+	if (model->pauses_end)
+		return;
 	memory_pause(t);
 	t->hash = hash_mix(t->hash, 4);
 	t->status = THREAD_SPINNING;

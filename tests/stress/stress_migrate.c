@@ -40,6 +40,7 @@ static HILO__NOINLINE void errno_set(int value)
 static inline __attribute__((always_inline)) void migrate_once(struct random *random, unsigned round)
 {
 	char *block[BLOCKS];
+	hilo_time until;
 	hilo_loop *before = hilo_loop_current();
 
 	for (unsigned i = 0; i < BLOCKS; i++) {
@@ -49,6 +50,10 @@ static inline __attribute__((always_inline)) void migrate_once(struct random *ra
 		TASK_CHECK(block[i], !=, NULL);
 		memset(block[i], (int)(round + i), size);
 	}
+	/* Work enough for others to find it worth stealing. */
+	until = hilo_now() + random_below(random, 20) * HILO_MICROSECOND;
+	while (hilo_now() < until)
+		;
 	errno_set((int)round + 1);
 	TASK_CHECK(errno_get(), ==, round + 1);
 	if (random_below(random, 4))

@@ -439,14 +439,14 @@ static void test_no_thread_is_to_be_had(void **state)
 	hilo__sys_fail(SYS_CALL_PTHREAD_CREATE, 1, 0, true);
 	assert_int_equal(hilo_run_in_executor(executor, short_call, &calls, HILO_FOREVER), -EAGAIN);
 	assert_int_equal(stats_of(executor).queued, 0);
-	hilo__sys_reset();
+	hilo__sys_fail(SYS_CALL_PTHREAD_CREATE, 0, 0, false);
 	assert_int_equal(load_acquire(&calls), 0);
 	assert_int_equal(hilo_run_in_executor(executor, short_call, &calls, HILO_FOREVER), 1);
 	/* One is there: that more cannot be had is no failure. */
 	hilo__sys_fail(SYS_CALL_PTHREAD_CREATE, 1, 0, true);
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(hilo_run_in_executor(executor, short_call, &calls, HILO_FOREVER), 1);
-	hilo__sys_reset();
+	hilo__sys_fail(SYS_CALL_PTHREAD_CREATE, 0, 0, false);
 	assert_int_equal(load_acquire(&calls), 21);
 	assert_int_equal(hilo_executor_close(executor, 0, HILO_FOREVER), 0);
 }

@@ -327,7 +327,7 @@ static int stack_main(void *arg)
 
 TASK_TEST(test_stack_classes_are_as_large_as_they_say)
 {
-	static const size_t sizes[] = {48 << 10, 10 << 10, 48 << 10, 220 << 10, 900 << 10, 7500 << 10};
+	static const size_t sizes[] = {48 << 10, 8 << 10, 48 << 10, 220 << 10, 900 << 10, 7500 << 10};
 	hilo_task *task[4 * array_size(sizes)];
 
 	for (size_t i = 0; i < array_size(task); i++) {
