@@ -5,6 +5,9 @@
  * A handle has two holders: the user, if he asked for it, and the queue or the wheel that it is in.
  * Its state decides once between running and being cancelled. Another thread may fire the timer of a
  * loop that is stuck: whoever takes the handle out of the queue waits for it with hilo__timer_del.
+ *
+ * P1  Dropping a reference releases, the last drop acquires: who frees sees all uses ended.
+ * P2  Run and cancel meet in one CAS; the winner releases for the loser, who learns that it lost.
  */
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/loop.h>
@@ -35,7 +38,7 @@ void hilo_handle_unref(hilo_handle *handle)
 {
 	struct heap *heap = thread_self()->heap;
 
-	if (!handle || sub_acq_rel(&handle->refs, 1) != 1) /* the last one sees all uses ended */
+	if (!handle || sub_acq_rel(&handle->refs, 1) != 1) /* P1 */
 		return;
 	if (heap)
 		pool_free(heap, POOL_OBJECT, handle);
@@ -47,7 +50,7 @@ static bool handle_decide(hilo_handle *handle, enum handle_state state)
 {
 	uint32_t pending = HANDLE_PENDING;
 
-	return cas_acq_rel(&handle->state, &pending, (uint32_t)state); /* one of run and cancel wins */
+	return cas_acq_rel(&handle->state, &pending, (uint32_t)state); /* P2 */
 }
 
 /* [loop] Its turn has come. */

@@ -23,6 +23,8 @@
  * P1  The state of a call is set to DONE with release as the last touch of it; its caller acquires.
  *     Task and episode are copied before, for the wake after.
  * P2  `queued` is a hint for the thread that spins; the lock orders the queue itself.
+ * P3  pool_wake releases, pool_sleep acquires: the thread sees what its waker did.
+ * P4  The CAS that makes a pool the default one releases it, whoever finds it acquires.
  *
  * Rejected: a condition variable. Each call pays a system call for a thread that another would have
  * served in the meantime.
@@ -175,7 +177,7 @@ static void pool_wake(struct pool_thread *thread)
 {
 	if (!thread)
 		return;
-	store_release(&thread->futex, 1); /* with the acquire of pool_sleep; it may end at once, the futex call is harmless */
+	store_release(&thread->futex, 1); /* P3; the thread may end at once: waking nobody is harmless */
 	(void)hilo__futex_wake(&thread->futex, 1);
 }
 
@@ -297,11 +299,11 @@ static bool pool_sleep(struct hilo_executor *ex, struct pool_thread *me)
 	me->next = ex->idle;
 	ex->idle = me;
 	spin_unlock(&ex->lock);
-	while (!load_acquire(&me->futex)) /* with pool_wake */
+	while (!load_acquire(&me->futex)) /* P3 */
 		if (hilo__futex_wait(&me->futex, 0, until) == -ETIMEDOUT)
 			break;
 	spin_lock(&ex->lock);
-	woken = load_acquire(&me->futex); /* as above */
+	woken = load_acquire(&me->futex); /* P3 */
 	if (woken)
 		return true;
 	/* Taken from the list but not yet told: wait for it, since `me` must outlive the telling. */
@@ -311,7 +313,7 @@ static bool pool_sleep(struct hilo_executor *ex, struct pool_thread *me)
 			return false;
 		}
 	spin_unlock(&ex->lock);
-	while (!load_acquire(&me->futex)) /* as above */
+	while (!load_acquire(&me->futex)) /* P3 */
 		cpu_relax();
 	spin_lock(&ex->lock);
 	return true;
@@ -460,13 +462,13 @@ static int executor_default(hilo_executor **ret)
 
 	if (!runtime)
 		return -EDEADLK;
-	*ret = (hilo_executor *)load_acquire(&runtime->executor); /* with the CAS below */
+	*ret = (hilo_executor *)load_acquire(&runtime->executor); /* P4 */
 	if (HILO__LIKELY(*ret != NULL))
 		return 0;
 	rc = executor_new(NULL, runtime->cpus, runtime->spin, &made);
 	if (rc < 0)
 		return rc;
-	if (cas_acq_rel(&runtime->executor, &none, (uintptr_t)made)) { /* the first one stays */
+	if (cas_acq_rel(&runtime->executor, &none, (uintptr_t)made)) { /* P4: the first one stays */
 		*ret = made;
 		return 0;
 	}
@@ -697,7 +699,7 @@ int hilo_executor_close(hilo_executor *executor, unsigned flags, hilo_time deadl
 
 int hilo__runtime_close_executor(hilo_runtime *runtime, hilo_time deadline)
 {
-	hilo_executor *executor = (hilo_executor *)load_acquire(&runtime->executor); /* with executor_default */
+	hilo_executor *executor = (hilo_executor *)load_acquire(&runtime->executor); /* P4 */
 	int rc = hilo_executor_close(executor, HILO_EXECUTOR_CANCEL_QUEUED, deadline);
 
 	if (rc == 0)

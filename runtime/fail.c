@@ -8,6 +8,8 @@
  *
  * What a plain thread holds is freed at its end together with its record; what callbacks have said,
  * with the worker's thread.
+ *
+ * P1  Dropping a reference releases, the last drop acquires: who frees sees all uses ended.
  */
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/task.h>
@@ -52,13 +54,14 @@ static struct error **error_slot(void)
 	if (self->loop)
 		return self->task ? &self->task->error : &self->error;
 	hilo__error_init();
-	(void)hilo__thread_record(self); /* its end frees ours; without memory for it there is none for a message */
+	(void)hilo__thread_record(
+		self); /* its end frees ours; without memory for it there is none for a message */
 	return &self->error;
 }
 
 void hilo__error_free(struct error *error)
 {
-	while (error && sub_acq_rel(&error->refs, 1) == 1) { /* the last holder sees all uses ended */
+	while (error && sub_acq_rel(&error->refs, 1) == 1) { /* P1 */
 		struct error *cause = error->cause;
 
 		hilo__free(error);
@@ -145,7 +148,8 @@ void hilo__error_receive(struct hilo_task *task, int code)
 	if (!error)
 		return;
 	(void)snprintf(error->task, sizeof(error->task), "%s", hilo_task_name(task));
-	(void)snprintf(error->message, sizeof(error->message), "%s", from ? from->message : hilo_strerror(code));
+	(void)snprintf(error->message, sizeof(error->message), "%s",
+		       from ? from->message : hilo_strerror(code));
 }
 
 void hilo__error_own(int code)

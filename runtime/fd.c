@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* fd.c - waiting for a descriptor, and watching one. */
+/*
+ * fd.c - waiting for a descriptor, and watching one.
+ *
+ * P1  The completion of a wait releases `happened`, its waiter acquires.
+ * P2  Dropping a reference on a watch releases, the last drop acquires: who frees sees all uses ended.
+ * P3  hilo_fd_unwatch releases `ended`; a call that runs on the loop acquires, and leaves the user alone.
+ */
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/loop.h>
 
@@ -21,35 +27,8 @@ static void fd_wait_complete(struct poll_op *op)
 {
 	struct fd_wait *w = container_of(op, struct fd_wait, op);
 
-	store_release(&w->happened, 1); /* with the acquire in fd_wait_task */
+	store_release(&w->happened, 1); /* P1 */
 	hilo__task_wake(w->wait.task, w->wait.episode);
-}
-
-static int fd_wait_task(int fd, unsigned events, hilo_time deadline)
-{
-	struct fd_wait w;
-	struct hilo_loop *loop = thread_self()->loop;
-	struct poller *poller;
-	int rc = hilo__wait_begin(&w.wait, WAIT_FD, (void *)(intptr_t)fd, deadline);
-
-	if (rc < 0)
-		return rc;
-	poller = &loop->poller;
-	atomic_setup(&w.happened, 0);
-	poll_op_init(&w.op, POLL_OP_WAIT, fd, events, fd_wait_complete);
-	rc = hilo__poller_submit(poller, &w.op);
-	if (rc < 0) {
-		hilo__wait_end(&w.wait);
-		return rc;
-	}
-	if (deadline <= 0)
-		(void)hilo__poller_reap(poller, POLL_BATCH); /* tried once */
-	while (!load_acquire(&w.happened) && rc == 0) /* with fd_wait_complete */
-		rc = hilo__wait_park(&w.wait);
-	if (!hilo__poller_cancel(poller, &w.op))
-		rc = w.op.result;
-	hilo__wait_end(&w.wait);
-	return rc;
 }
 
 static int fd_wait_thread(int fd, unsigned events, hilo_time deadline)
@@ -80,6 +59,35 @@ static int fd_wait_thread(int fd, unsigned events, hilo_time deadline)
 	if (poll.revents & POLLOUT)
 		there |= HILO_WRITABLE;
 	return (int)there;
+}
+
+static int fd_wait_task(int fd, unsigned events, hilo_time deadline)
+{
+	struct fd_wait w;
+	struct hilo_loop *loop = thread_self()->loop;
+	struct poller *poller;
+	int rc = hilo__wait_begin(&w.wait, WAIT_FD, (void *)(intptr_t)fd, deadline);
+
+	if (rc < 0)
+		return rc;
+	poller = &loop->poller;
+	atomic_setup(&w.happened, 0);
+	poll_op_init(&w.op, POLL_OP_WAIT, fd, events, fd_wait_complete);
+	rc = hilo__poller_submit(poller, &w.op);
+	if (rc < 0) {
+		hilo__wait_end(&w.wait);
+		return rc;
+	}
+	while (!load_acquire(&w.happened) && rc == 0) /* P1 */
+		rc = hilo__wait_park(&w.wait);
+	if (!hilo__poller_cancel(poller, &w.op))
+		rc = w.op.result;
+	hilo__wait_end(&w.wait);
+	if (rc != -ETIMEDOUT)
+		return rc;
+	/* Once more by ourselves: a deadline that has passed still tries, and the event may not be fetched yet. */
+	rc = fd_wait_thread(fd, events, HILO_NO_WAIT);
+	return rc > 0 ? rc : -ETIMEDOUT;
 }
 
 static int fd_check(const char *what, int fd, unsigned events)
@@ -118,7 +126,7 @@ struct hilo_watch {
 
 static void watch_unref(struct hilo_watch *watch)
 {
-	if (sub_acq_rel(&watch->refs, 1) == 1) /* the last one sees all uses ended */
+	if (sub_acq_rel(&watch->refs, 1) == 1) /* P2 */
 		hilo__free(watch);
 }
 
@@ -137,9 +145,9 @@ static void watch_run(struct call *call)
 	/* A descriptor that broke for good: every event asked for, so that the user's own call finds out. */
 	unsigned events = watch->result > 0 ? (unsigned)watch->result : watch->op.events;
 
-	if (!load_acquire(&watch->ended)) { /* pairs with unwatch on another thread */
+	if (!load_acquire(&watch->ended)) { /* P3 */
 		watch->fn(watch->fd, events, watch->arg);
-		if (!load_acquire(&watch->ended)) /* as above */
+		if (!load_acquire(&watch->ended)) /* P3 */
 			hilo__poller_resume(&watch->loop->poller, &watch->op);
 	}
 	watch_unref(watch);
@@ -185,7 +193,7 @@ void hilo_fd_unwatch(hilo_watch *watch)
 {
 	if (!watch)
 		return;
-	store_release(&watch->ended, 1); /* pairs with watch_run */
+	store_release(&watch->ended, 1); /* P3 */
 	(void)hilo__poller_cancel(&watch->loop->poller, &watch->op);
 	watch_unref(watch);
 }

@@ -70,7 +70,7 @@ static bool future_claim(hilo_future *future)
 {
 	uint32_t no = 0;
 
-	return cas_acq_rel(&future->claimed, &no, 1); /* one winner; the result is published by the completion */
+	return cas_acq_rel(&future->claimed, &no, 1); /* pairs with itself: one winner; the completion publishes the result */
 }
 
 static int future_complete(hilo_future *future, int result)

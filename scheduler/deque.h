@@ -174,16 +174,4 @@ static inline int64_t hilo__deque_size(struct deque *dq)
 	return n > 0 ? n : 0;
 }
 
-/*
- * [any] The last look before sleep, in the way of inbox.h's P2. A push is only a release, so the pair
- * is complete only for an owner that does a seq_cst read-modify-write between its push and its look
- * at who sleeps.
- */
-static inline bool hilo__deque_is_empty_seq_cst(struct deque *dq)
-{
-	int64_t t = load_seq_cst(&dq->top); /* P2 */
-
-	return load_seq_cst(&dq->bottom) <= t; /* P2 */
-}
-
 #endif /* HILO_SCHEDULER_DEQUE_H */

@@ -103,9 +103,9 @@ static inline bool idle_watch_begin(struct idle *idle, unsigned index)
 {
 	uint32_t none = 0;
 
-	if (load_relaxed(&idle->watcher)) /* relaxed: the CAS decides */
+	if (load_seq_cst(&idle->watcher)) /* P3 of search.c */
 		return false;
-	return cas_acq_rel(&idle->watcher, &none, index + 1); /* one winner; pairs with watch_end */
+	return cas_seq_cst(&idle->watcher, &none, index + 1); /* one winner; pairs with watch_end; P3 of search.c */
 }
 
 static inline void idle_watch_end(struct idle *idle)

@@ -70,11 +70,12 @@ int hilo__loop_init(struct hilo_loop *loop, struct hilo_runtime *runtime, unsign
 	return rc;
 }
 
-/* Timers that are still armed become calls, and calls end without being run. */
-static void loop_drop_calls(struct hilo_loop *loop)
+bool hilo__loop_drop(struct hilo_loop *loop)
 {
 	struct link *first;
+	bool any = false;
 
+	/* Timers that are still armed become calls. */
 	while (hilo__timers_expire(&loop->timers, HILO_FOREVER, 1024))
 		;
 	hilo__inbox_append(&loop->calls, &loop->calls_last);
@@ -85,7 +86,9 @@ static void loop_drop_calls(struct hilo_loop *loop)
 		if (!loop->calls_first)
 			loop->calls_last = &loop->calls_first;
 		call->drop(call);
+		any = true;
 	}
+	return any;
 }
 
 void hilo__loop_fini(struct hilo_loop *loop)
@@ -93,7 +96,8 @@ void hilo__loop_fini(struct hilo_loop *loop)
 	/* A thread that has posted here may still be on its way out: P2 of task.c. */
 	while (load_acquire(&loop->visitors))
 		cpu_relax();
-	loop_drop_calls(loop);
+	/* Watches that nobody has ended: hilo_fd_unwatch, which may come later, finds them cancelled. */
+	hilo__poller_abandon(&loop->poller);
 	hilo__poller_fini(&loop->poller);
 	hilo__stack_cache_drain(&loop->stacks);
 	hilo__heap_return(loop->heap);

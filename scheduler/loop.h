@@ -143,6 +143,11 @@ bool hilo__loop_uncall(struct hilo_loop *loop, struct call *call);
 void hilo__loop_notify(struct hilo_loop *loop);
 
 int hilo__loop_init(struct hilo_loop *loop, struct hilo_runtime *runtime, unsigned index);
+
+/* [closing thread] End the calls and the timers that are left. True: there were some. */
+bool hilo__loop_drop(struct hilo_loop *loop);
+
+/* [closing thread] Free what the loop has, after hilo__loop_drop. */
 void hilo__loop_fini(struct hilo_loop *loop);
 
 #endif /* HILO_SCHEDULER_LOOP_H */

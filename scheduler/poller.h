@@ -88,6 +88,9 @@ static inline void poll_op_init(struct poll_op *op, enum poll_kind kind, int fd,
 /* [creator] -EMFILE, -ENFILE, -ENOMEM: nothing was made. */
 int hilo__poller_init(struct poller *poller);
 
+/* [creator] Nobody else uses it any more: cancel what is still submitted. */
+void hilo__poller_abandon(struct poller *poller);
+
 /* [creator] No operation may be submitted, nobody may sleep in it. */
 void hilo__poller_fini(struct poller *poller);
 

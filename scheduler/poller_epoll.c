@@ -524,6 +524,22 @@ fail:
 	return rc;
 }
 
+void hilo__poller_abandon(struct poller *poller)
+{
+	struct poll_array *array = load_relaxed(&poller->backend->table.array); /* relaxed: nobody else is left */
+
+	for (size_t i = 0; array && i < array->size; i++) {
+		struct poll_chunk *chunk = load_relaxed(&array->chunk[i]); /* relaxed: likewise */
+
+		for (unsigned k = 0; chunk && k < POLL_CHUNK; k++) {
+			struct list *node;
+
+			while ((node = list_first(&chunk->fd[k].ops)))
+				(void)hilo__poller_cancel(poller, list_entry(node, struct poll_op, link));
+		}
+	}
+}
+
 void hilo__poller_fini(struct poller *poller)
 {
 	HILO__ASSERT(!load_relaxed(&poller->armed)); /* relaxed: nobody else is left */

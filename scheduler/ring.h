@@ -150,16 +150,4 @@ static inline int64_t hilo__ring_size(struct ring *ring)
 	return n < 0 ? 0 : n < RING_CAP ? n : RING_CAP;
 }
 
-/*
- * [any] The last look before sleep, in the way of inbox.h's P2. A push is only a release, so the pair
- * is complete only for an owner that does a seq_cst read-modify-write between its push and its look
- * at who sleeps.
- */
-static inline bool hilo__ring_is_empty_seq_cst(struct ring *ring)
-{
-	int64_t h = load_seq_cst(&ring->head); /* with the looker's own seq_cst write, see above */
-
-	return load_seq_cst(&ring->tail) <= h; /* as above */
-}
-
 #endif /* HILO_SCHEDULER_RING_H */

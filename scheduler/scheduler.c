@@ -183,6 +183,14 @@ static void runtimes_remove(struct hilo_runtime *runtime)
 
 static void scheduler_free(struct hilo_runtime *runtime, unsigned loops)
 {
+	bool again;
+
+	/* Done callbacks run even now, and may ask for others on any loop: none goes before all are quiet. */
+	do {
+		again = false;
+		for (unsigned i = 0; i < loops; i++)
+			again |= hilo__loop_drop(runtime->loops[i]);
+	} while (again);
 	for (unsigned i = 0; i < loops; i++) {
 		hilo__loop_fini(runtime->loops[i]);
 		hilo__free(runtime->loops[i]);

@@ -21,7 +21,10 @@
  * P3  A watcher that ends its ticking stores `ticking`, then reads the park words; a worker that
  *     wakes stores its park word, then reads `ticking` and when the sleepers wake; all seq_cst. So
  *     either the watcher sees the worker and goes on, or the worker sees that nobody will look and
- *     wakes somebody.
+ *     wakes somebody. A watcher keeps its role while it sleeps, also without a limit, and nobody else
+ *     can take it then: so if there is one, it is the one to wake. The same is done by a worker that goes to
+ *     sleep while another one runs, if it finds the role taken by one that does not tick. Taking the
+ *     role is seq_cst and comes before the look at the park words.
  *
  * Rejected: stealing whatever is there, one by one, as soon as it is there. With empty tasks two
  * workers are then two to four times slower than one, in every system that was measured.
@@ -300,6 +303,44 @@ static bool nothing_came(struct hilo_loop *loop)
 	       load_seq_cst(&loop->runtime->phase) != PHASE_STOPPED; /* P1 */
 }
 
+/* [any] Claim the sleep of @loop (P2) and end it. */
+static bool loop_wake(struct hilo_loop *loop)
+{
+	uint32_t sleeping = PARK_SLEEPING;
+
+	if (load_seq_cst(&loop->park) != PARK_SLEEPING || /* P1 */
+	    !cas_seq_cst(&loop->park, &sleeping, PARK_NOTIFIED)) /* P2 */
+		return false;
+	hilo__poller_wake(&loop->poller);
+	return true;
+}
+
+/* [worker] See to it that the watcher, if there is one, looks at who runs: it may do so no more. False: none. */
+static bool watcher_rouse(struct hilo_runtime *runtime)
+{
+	uint32_t watcher = load_seq_cst(&runtime->idle.watcher); /* P3 */
+
+	if (watcher)
+		(void)loop_wake(runtime->loops[watcher - 1]); /* else it is awake, and looks before it sleeps */
+	return watcher != 0;
+}
+
+/* [worker about to sleep] Take the part of an idle worker: true, to watch. The spare one always does. */
+static bool sleep_watching(struct hilo_loop *loop)
+{
+	struct idle *idle = &loop->runtime->idle;
+
+	if (loop->spare)
+		return true;
+	if (loop->runtime->workers == 1)
+		return false;
+	if (idle_watch_begin(idle, loop->index))
+		return true;
+	if (!load_seq_cst(&idle->ticking) && somebody_runs(loop)) /* P3 */
+		(void)watcher_rouse(loop->runtime);
+	return false;
+}
+
 static void worker_sleep(struct hilo_loop *loop)
 {
 	struct idle *idle = &loop->runtime->idle;
@@ -311,13 +352,12 @@ static void worker_sleep(struct hilo_loop *loop)
 		idle_sleep_begin(idle, loop->index);
 	(void)xchg_seq_cst(&loop->park, PARK_SLEEPING); /* P1 */
 	if (nothing_came(loop)) {
-		watch = loop->spare ||
-			(loop->runtime->workers > 1 && idle_watch_begin(idle, loop->index));
+		watch = sleep_watching(loop);
 		stat_add(&loop->stats.sleeps, 1);
 		deadline = sleep_deadline(loop, watch);
 		store_seq_cst(&loop->sleeps_until, deadline); /* P3 */
 		(void)hilo__poller_wait(&loop->poller, deadline);
-		store_relaxed(&loop->sleeps_until, HILO_FOREVER); /* relaxed: at worst we are woken in vain */
+		store_seq_cst(&loop->sleeps_until, HILO_FOREVER); /* P3 */
 		if (watch && !loop->spare) {
 			store_seq_cst(&idle->ticking, 0); /* P3 */
 			idle_watch_end(idle);
@@ -381,20 +421,8 @@ void hilo__worker_awake(struct hilo_loop *loop)
 	if (!load_seq_cst(&runtime->idle.spare_ticking)) /* P3 */
 		hilo__loop_notify(runtime->loops[runtime->workers]);
 	if (runtime->workers > 1 && !load_seq_cst(&runtime->idle.ticking) && /* P3 */
-	    idle_sleepers(&runtime->idle) && !somebody_wakes_soon(loop))
+	    idle_sleepers(&runtime->idle) && !somebody_wakes_soon(loop) && !watcher_rouse(runtime))
 		(void)hilo__worker_wake_one(runtime, loop);
-}
-
-/* [any] Claim the sleep of @loop (P2) and end it. */
-static bool loop_wake(struct hilo_loop *loop)
-{
-	uint32_t sleeping = PARK_SLEEPING;
-
-	if (load_seq_cst(&loop->park) != PARK_SLEEPING || /* P1 */
-	    !cas_seq_cst(&loop->park, &sleeping, PARK_NOTIFIED)) /* P2 */
-		return false;
-	hilo__poller_wake(&loop->poller);
-	return true;
 }
 
 void hilo__loop_notify(struct hilo_loop *loop)

@@ -79,6 +79,7 @@ void hilo__task_free(struct hilo_task *task)
 {
 	struct heap *heap = thread_self()->heap;
 
+	/* relaxed: nobody else is left */
 	if (HILO__UNLIKELY(task->error || load_relaxed(&task->name) || task->done.result < 0))
 		task_free_rest(task);
 	store_release(&task->done.word, COMPLETION_DONE); /* P1: dead, for task_try_ref */

@@ -295,6 +295,7 @@ static void fiber_main(struct fiber *fiber)
 		task_execute(fiber->task);
 		self = thread_self();
 		next = loop_pick(self->loop);
+		/* relaxed: ours, since we run it */
 		if (!next || load_relaxed(&next->fiber) || next->stack_class != fiber->class)
 			break;
 		store_relaxed(&next->fiber, fiber); /* relaxed: as above */

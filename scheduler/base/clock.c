@@ -36,6 +36,8 @@ static void clock_read_both(uint64_t *ret_cycles, int64_t *ret_ns)
 	uint64_t before, after;
 	int64_t ns;
 
+	*ret_cycles = 0;
+	*ret_ns = 0;
 	for (int i = 0; i < CALIBRATE_TRIES; i++) {
 		before = hilo__cycles_raw();
 		ns = clock_read();

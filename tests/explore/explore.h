@@ -46,8 +46,12 @@ struct explore_model {
 
 /* An entry of a program's table of models: name, operations, setup, finish, threads. */
 #define EXPLORE_MODEL(NAME, OPERATIONS, SETUP, FINISH, ...)                                                  \
+	EXPLORE_MODEL_BOUND(0, NAME, OPERATIONS, SETUP, FINISH, __VA_ARGS__)
+
+/* The same with a bound of its own, for what would take too long at the usual one. */
+#define EXPLORE_MODEL_BOUND(BOUND, NAME, OPERATIONS, SETUP, FINISH, ...)                                                  \
 	{                                                                                                    \
-		.name = NAME, .operations = OPERATIONS, .setup = SETUP, .finish = FINISH,                    \
+		.name = NAME, .operations = OPERATIONS, .setup = SETUP, .finish = FINISH, .bound = BOUND,    \
 		.threads = sizeof((void (*[])(void)){__VA_ARGS__}) / sizeof(void (*)(void)),                 \
 		.thread = {__VA_ARGS__},                                                                     \
 	}

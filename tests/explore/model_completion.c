@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 
+#include "runtime/error_impl.h"
 #include "runtime/runtime_impl.h"
 #include "tests/explore/waiting.h"
 
@@ -51,11 +52,6 @@ static void setup_one(void)
 static void setup_two(void)
 {
 	setup_with(2);
-}
-
-static void setup_three(void)
-{
-	setup_with(3);
 }
 
 static void finish(void)
@@ -222,15 +218,15 @@ static const struct explore_model models[] = {
 		      waiter_twice),
 	EXPLORE_MODEL("done_two_waiters", "T0 completes; T1, T2 await, drop", setup_two, finish, complete,
 		      waiter_patient, waiter_patient),
-	EXPLORE_MODEL("done_three_waiters", "T0 completes; T1, T2, T3 await", setup_one, finish_kept, complete,
+	EXPLORE_MODEL_BOUND(2, "done_three_waiters", "T0 completes; T1, T2, T3 await", setup_one, finish_kept, complete,
 		      waiter_borrows, waiter_borrows, waiter_borrows),
 	EXPLORE_MODEL("done_timeout", "T0 completes; T1 awaits with a deadline, then without, drops; T2 is the timer",
 		      setup_one, finish, complete, waiter_hasty, timer_of_T1),
-	EXPLORE_MODEL("done_timeout_second", "T0 completes; T1 awaits with a deadline, T2 is the timer; T3 awaits",
+	EXPLORE_MODEL_BOUND(2, "done_timeout_second", "T0 completes; T1 awaits with a deadline, T2 is the timer; T3 awaits",
 		      setup_one, finish_kept, complete, waiter_hasty_borrows, timer_of_T1, waiter_borrows),
 	EXPLORE_MODEL("done_cancel", "T0 completes; T1 awaits, drops; T2 cancels T1", setup_one, finish, complete,
 		      waiter_cancelled, canceller_of_T1),
-	EXPLORE_MODEL("done_cancel_second", "T0 completes; T1 awaits, T2 cancels it; T3 awaits", setup_one,
+	EXPLORE_MODEL_BOUND(2, "done_cancel_second", "T0 completes; T1 awaits, T2 cancels it; T3 awaits", setup_one,
 		      finish_kept, complete, waiter_cancelled_borrows, canceller_of_T1, waiter_borrows),
 	EXPLORE_MODEL("done_cancel_shielded", "T0 completes; T1 awaits under a shield, drops; T2 cancels T1",
 		      setup_one, finish, complete, waiter_shielded, canceller_of_T1),

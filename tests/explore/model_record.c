@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 
+#include "scheduler/base/mem.h"
 #include "scheduler/base/pool.h"
 #include "tests/explore/waiting.h"
 
@@ -26,10 +27,10 @@ void hilo__free(void *p)
 	EXPLORE_CHECK(p == NULL);
 }
 
-void *hilo__map_aligned(size_t size, size_t alignment)
+void *hilo__map_aligned(size_t alignment, size_t size)
 {
-	(void)size;
 	(void)alignment;
+	(void)size;
 	return NULL;
 }
 

@@ -106,7 +106,8 @@ int main(void)
 	for (size_t i = 0; i < array_size(workers); i++) {
 		store_release(&migrations, 0);
 		TASK_CHECK(test_run(workers[i], all_main, NULL), ==, 0);
-		printf("%u workers: %llu migrations\n", workers[i], (unsigned long long)load_acquire(&migrations));
+		printf("%u workers: %llu migrations\n", workers[i],
+		       (unsigned long long)load_acquire(&migrations));
 	}
 	return 0;
 }

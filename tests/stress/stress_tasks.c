@@ -88,7 +88,8 @@ static void meet_future(struct random *random)
 	if (rc < 0) {
 		hilo_future_unref(future);
 	} else {
-		hilo_time deadline = random_below(random, 2) ? HILO_FOREVER : hilo_after(random_below(random, 50000));
+		hilo_time deadline =
+			random_below(random, 2) ? HILO_FOREVER : hilo_after(random_below(random, 50000));
 
 		rc = hilo_future_await(future, &got, deadline);
 		if (rc == 0)
@@ -110,7 +111,8 @@ static int blocking_call(void *arg)
 static void call_executor(struct random *random)
 {
 	int rc = hilo_run_in_executor(NULL, blocking_call, random_below(random, 4) ? NULL : random,
-				      random_below(random, 3) ? HILO_FOREVER : hilo_after(random_below(random, 300000)));
+				      random_below(random, 3) ? HILO_FOREVER
+							      : hilo_after(random_below(random, 300000)));
 
 	if (rc == 21)
 		(void)add_relaxed(&world.calls, 1);
@@ -147,7 +149,8 @@ static void wait_a_little(struct random *random)
 /* Wait for a child, with a deadline or without, shielded once we were cancelled. */
 static void child_join(struct random *random, hilo_task *child)
 {
-	hilo_time deadline = random_below(random, 4) ? HILO_FOREVER : hilo_after(random_below(random, 100000));
+	hilo_time deadline =
+		random_below(random, 4) ? HILO_FOREVER : hilo_after(random_below(random, 100000));
 	int rc = hilo_join(child, deadline);
 
 	if (rc == 1 || hilo_error_task())
@@ -262,8 +265,10 @@ static void world_run(unsigned workers)
 	TASK_CHECK(load_acquire(&world.made), ==, load_acquire(&world.destroyed));
 	TASK_CHECK(load_acquire(&world.entered), <=, load_acquire(&world.made));
 	printf("%2u workers: %llu tasks, %llu entered, %llu futures, %llu calls\n", workers,
-	       (unsigned long long)load_acquire(&world.made), (unsigned long long)load_acquire(&world.entered),
-	       (unsigned long long)load_acquire(&world.futures), (unsigned long long)load_acquire(&world.calls));
+	       (unsigned long long)load_acquire(&world.made),
+	       (unsigned long long)load_acquire(&world.entered),
+	       (unsigned long long)load_acquire(&world.futures),
+	       (unsigned long long)load_acquire(&world.calls));
 	if (world.round > 1) /* the first one leaves this thread's own record and messages */
 		TASK_CHECK(hilo__mem_live(), <=, live + 8);
 }

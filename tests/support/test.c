@@ -173,7 +173,8 @@ static void log_catch(enum hilo_log_level level, const char *line, void *arg)
 {
 	(void)level, (void)arg;
 	pthread_mutex_lock(&caught.lock);
-	(void)snprintf(caught.lines[caught.count % array_size(caught.lines)], sizeof(caught.lines[0]), "%s", line);
+	(void)snprintf(caught.lines[caught.count % array_size(caught.lines)], sizeof(caught.lines[0]), "%s",
+		       line);
 	caught.count++;
 	pthread_mutex_unlock(&caught.lock);
 }

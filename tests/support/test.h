@@ -106,8 +106,8 @@ void test_log_last(char *buf, size_t size);
 typedef atomic(unsigned) test_flag;
 
 /* Entries of tasks that many tests need. */
-int test_entry_return(void *arg);	  /* returns (intptr_t)arg */
+int test_entry_return(void *arg);	 /* returns (intptr_t)arg */
 int test_entry_sleep_forever(void *arg); /* until cancelled */
-int test_entry_wait(void *arg);		  /* awaits the future @arg; returns what that returned */
+int test_entry_wait(void *arg);		 /* awaits the future @arg; returns what that returned */
 
 #endif /* TESTS_SUPPORT_TEST_H */

@@ -96,8 +96,8 @@ TASK_TEST(test_calls_run_on_threads_of_the_pool)
 	TASK_CHECK(hilo_run_in_executor(executor, see_thread, &seen, HILO_FOREVER), ==, 4);
 	TASK_CHECK(hilo_run_in_executor(executor, see_thread, &seen, HILO_FOREVER), ==, 4);
 	TASK_CHECK_TEXT(seen.name, "gatekeeper"); /* by the second call the name is set */
-	TASK_CHECK(hilo_run_in_executor(executor, test_entry_return, (void *)(intptr_t)-EIO, HILO_FOREVER), ==,
-		   -EIO);
+	TASK_CHECK(hilo_run_in_executor(executor, test_entry_return, (void *)(intptr_t)-EIO, HILO_FOREVER),
+		   ==, -EIO);
 	TASK_CHECK(hilo_run_in_executor(executor, NULL, NULL, HILO_FOREVER), ==, -EINVAL);
 	TASK_CHECK(hilo_executor_close(executor, 0, HILO_FOREVER), ==, 0);
 	return 0;
@@ -175,7 +175,8 @@ TASK_TEST(test_queued_calls_that_end_early_never_run)
 	for (int i = 0; i < 10; i++)
 		task[i] = hilo_spawn(pass_main, &queued);
 	TEST_UNTIL(stats_of(executor).queued == 10);
-	TASK_CHECK(hilo_run_in_executor(executor, gate_pass, &counted, hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);
+	TASK_CHECK(hilo_run_in_executor(executor, gate_pass, &counted, hilo_after(HILO_MILLISECOND)), ==,
+		   -ETIMEDOUT);
 	TASK_CHECK(hilo_run_in_executor(executor, gate_pass, &counted, HILO_NO_WAIT), ==, -ETIMEDOUT);
 	for (int i = 0; i < 10; i += 2)
 		TASK_CHECK(hilo_task_cancel(task[i]), ==, 0);
@@ -209,7 +210,8 @@ TASK_TEST(test_running_calls_are_waited_for)
 	hilo_task *task;
 
 	gate_init(&gate);
-	pass.deadline = hilo_after(300 * HILO_MILLISECOND); /* far enough for a slow machine to start the call */
+	pass.deadline =
+		hilo_after(300 * HILO_MILLISECOND); /* far enough for a slow machine to start the call */
 	task = hilo_spawn(run_then_sleep, &pass);
 	TEST_UNTIL(load_acquire(&gate.inside));
 	TASK_CHECK(hilo_task_cancel(task), ==, 0);
@@ -239,7 +241,8 @@ TASK_TEST(test_a_full_queue_fails_or_runs_inline)
 		gate_init(&gate);
 		atomic_setup(&calls, 0);
 		/* The code of the function itself is no overflow. */
-		TASK_CHECK(hilo_run_in_executor(executor, return_overflow, &calls, HILO_FOREVER), ==, HILO_EOVERFLOW);
+		TASK_CHECK(hilo_run_in_executor(executor, return_overflow, &calls, HILO_FOREVER), ==,
+			   HILO_EOVERFLOW);
 		TASK_CHECK(load_acquire(&calls), ==, 1);
 		first = hilo_spawn(pass_main, &pass);
 		TEST_UNTIL(load_acquire(&gate.inside));
@@ -250,7 +253,8 @@ TASK_TEST(test_a_full_queue_fails_or_runs_inline)
 				   HILO_EOVERFLOW);
 			TASK_CHECK(load_acquire(&calls), ==, 1);
 		} else {
-			TASK_CHECK(hilo_run_in_executor(executor, test_entry_return, (void *)(intptr_t)3, HILO_FOREVER),
+			TASK_CHECK(hilo_run_in_executor(executor, test_entry_return, (void *)(intptr_t)3,
+							HILO_FOREVER),
 				   ==, 3);
 		}
 		store_release(&gate.open, 1);
@@ -364,7 +368,8 @@ TASK_TEST(test_close_races_callers_that_leave)
 			task[i] = hilo_spawn(pass_main, &pass);
 		/* Whoever is past the entry is the executor's; the others must not begin once it is closed. */
 		for (size_t i = 0; i < array_size(task); i++)
-			TEST_UNTIL(hilo_task_get_state(task[i]) == HILO_TASK_SUSPENDED || hilo_task_is_done(task[i]));
+			TEST_UNTIL(hilo_task_get_state(task[i]) == HILO_TASK_SUSPENDED ||
+				   hilo_task_is_done(task[i]));
 		for (size_t i = 0; i < array_size(task); i += 2)
 			(void)hilo_task_cancel(task[i]);
 		TASK_CHECK(hilo_executor_close(executor, round & 1, HILO_FOREVER), ==, 0);
@@ -385,7 +390,8 @@ static void test_plain_threads_use_an_executor(void **state)
 	assert_int_equal(hilo_run_in_executor(executor, see_thread, &seen, HILO_FOREVER), 4);
 	assert_false(pthread_equal(seen.thread, pthread_self()));
 	assert_int_equal(hilo_run_in_executor(NULL, see_thread, &seen, HILO_FOREVER), -EDEADLK);
-	assert_int_equal(hilo_executor_get_stats(NULL, &(hilo_executor_stats){.size = sizeof(wrong)}), -EDEADLK);
+	assert_int_equal(hilo_executor_get_stats(NULL, &(hilo_executor_stats){.size = sizeof(wrong)}),
+			 -EDEADLK);
 	assert_int_equal(hilo_executor_get_stats(executor, &wrong), -EINVAL);
 	assert_int_equal(hilo_executor_get_stats(executor, NULL), -EINVAL);
 	assert_int_equal(stats_of(executor).calls, 1);
@@ -420,8 +426,9 @@ static void test_idle_threads_end(void **state)
 	(void)state;
 	assert_int_equal(hilo_executor_new(&opts, &executor), 0);
 	for (int i = 0; i < 5; i++) {
-		assert_int_equal(hilo_run_in_executor(executor, test_entry_return, (void *)(intptr_t)2, HILO_FOREVER),
-				 2);
+		assert_int_equal(
+			hilo_run_in_executor(executor, test_entry_return, (void *)(intptr_t)2, HILO_FOREVER),
+			2);
 		TEST_UNTIL(stats_of(executor).threads == 0);
 	}
 	assert_int_equal(stats_of(executor).calls, 5);

@@ -302,7 +302,8 @@ static int on_done_pinned(void *arg)
 	for (unsigned i = 0; i < 5; i++) {
 		registration[i].called = &called;
 		registration[i].number = i;
-		TASK_CHECK(hilo_future_on_done(future, &registration[i].node, on_done, &registration[i]), ==, 0);
+		TASK_CHECK(hilo_future_on_done(future, &registration[i].node, on_done, &registration[i]), ==,
+			   0);
 	}
 	TASK_CHECK(hilo_future_remove_on_done(future, &registration[2].node), ==, 0);
 	TASK_CHECK(hilo_future_set(future, NULL, NULL), ==, 0);

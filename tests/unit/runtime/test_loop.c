@@ -89,7 +89,9 @@ static void *sender_main(void *arg)
 	struct numbered *numbered = arg;
 
 	for (unsigned i = 0; i < CALLS / SENDERS; i++)
-		TASK_CHECK(hilo_call_soon_threadsafe(numbered->sequence->loop, sequence_add, &numbered[i], NULL), ==, 0);
+		TASK_CHECK(
+			hilo_call_soon_threadsafe(numbered->sequence->loop, sequence_add, &numbered[i], NULL),
+			==, 0);
 	return NULL;
 }
 
@@ -226,7 +228,9 @@ PINNED_TEST(test_cancel_from_another_thread)
 	atomic_setup(&race.ran, 0);
 	atomic_setup(&race.cancelled, 0);
 	for (int i = 0; i < CANCELS; i++)
-		TASK_CHECK(hilo_call_later(i * 2 * HILO_MICROSECOND, cancel_race_call, &race, &race.handle[i]), ==, 0);
+		TASK_CHECK(
+			hilo_call_later(i * 2 * HILO_MICROSECOND, cancel_race_call, &race, &race.handle[i]),
+			==, 0);
 	TASK_CHECK(pthread_create(&thread, NULL, cancel_race_thread, &race), ==, 0);
 	test_join_thread(thread);
 	TEST_UNTIL(load_acquire(&race.ran) + load_acquire(&race.cancelled) == CANCELS);
@@ -421,7 +425,8 @@ static void watched_begin(struct watched *watched, unsigned take, bool end)
 	atomic_setup(&watched->calls, 0);
 	atomic_setup(&watched->bytes, 0);
 	TASK_CHECK(pipe(watched->fds), ==, 0);
-	TASK_CHECK(hilo_fd_watch(watched->fds[0], HILO_READABLE, watched_call, watched, &watched->watch), ==, 0);
+	TASK_CHECK(hilo_fd_watch(watched->fds[0], HILO_READABLE, watched_call, watched, &watched->watch), ==,
+		   0);
 }
 
 static void watched_end(struct watched *watched)

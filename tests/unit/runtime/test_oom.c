@@ -60,8 +60,8 @@ static void test_start(void **state)
 /* The calls of start that are no requests for memory: threads, descriptors, mappings. */
 static void test_start_without_threads_or_descriptors(void **state)
 {
-	static const enum sys_call calls[] = {SYS_CALL_PTHREAD_CREATE, SYS_CALL_EPOLL_CREATE1, SYS_CALL_EVENTFD,
-					      SYS_CALL_EPOLL_CTL, SYS_CALL_MMAP};
+	static const enum sys_call calls[] = {SYS_CALL_PTHREAD_CREATE, SYS_CALL_EPOLL_CREATE1,
+					      SYS_CALL_EVENTFD, SYS_CALL_EPOLL_CTL, SYS_CALL_MMAP};
 	hilo_opts opts = {.size = sizeof(opts), .workers = 3};
 	unsigned fds = test_fds(), threads = test_threads();
 	long live = hilo__mem_live();
@@ -230,6 +230,7 @@ static int ask_for_all(void)
 
 static int refused_main(void *arg)
 {
+	unsigned refusals = 0;
 	long calls = 0;
 
 	(void)arg;
@@ -243,10 +244,12 @@ static int refused_main(void *arg)
 		hilo__mem_fail_at(0, false);
 		if (rc < 0)
 			TASK_CHECK(is_refusal(rc), ==, 1);
+		refusals += rc < 0;
 		TASK_CHECK(ask_for_all(), ==, 0);
 		if (n > calls)
 			break;
 	}
+	TASK_CHECK(refusals, >=, 3);
 	/* And all at once. */
 	hilo__mem_fail_at(1, true);
 	for (int i = 0; i < 20; i++) {

@@ -272,8 +272,8 @@ static int entry_yield(void *arg)
 TASK_TEST(test_destroy_is_called_once_at_every_ending)
 {
 	static const struct ending endings[] = {
-		{entry_count, false, false, 0},	     {entry_fail, false, false, -EIO},
-		{entry_yield, false, false, 0},	     {entry_sleep, true, false, -ECANCELED},
+		{entry_count, false, false, 0}, {entry_fail, false, false, -EIO},
+		{entry_yield, false, false, 0}, {entry_sleep, true, false, -ECANCELED},
 		{entry_yield, false, true, 0},
 	};
 
@@ -332,9 +332,10 @@ TASK_TEST(test_stack_classes_are_as_large_as_they_say)
 
 	for (size_t i = 0; i < array_size(task); i++) {
 		size_t class = i % array_size(sizes);
-		hilo_task_opts opts = {.size = sizeof(opts), .stack = (enum hilo_stack_class)class};
+		hilo_task_opts opts = {.size = sizeof(opts), .stack = (enum hilo_stack_class) class};
 
-		TASK_CHECK(hilo_spawn_with(stack_main, (void *)(uintptr_t)sizes[class], &opts, &task[i]), ==, 0);
+		TASK_CHECK(hilo_spawn_with(stack_main, (void *)(uintptr_t)sizes[class], &opts, &task[i]), ==,
+			   0);
 	}
 	for (size_t i = 0; i < array_size(task); i++)
 		TASK_CHECK(hilo_join(task[i], HILO_FOREVER), ==, 0);
