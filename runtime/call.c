@@ -24,7 +24,7 @@ enum handle_state {
 };
 
 struct hilo_handle {
-	uint64_t unused;	/* the pool's word */
+	uint64_t unused; /* the pool's word */
 	atomic(uint32_t) refs;
 	atomic(uint32_t) state; /* enum handle_state; leaves PENDING once, by CAS */
 	struct call call;
@@ -106,7 +106,8 @@ int hilo_call_soon_threadsafe(hilo_loop *loop, hilo_callback_fn fn, void *arg, h
 
 	if (!loop || !fn)
 		return hilo_fail(-EINVAL, "hilo_call_soon: %s is NULL", loop ? "fn" : "loop");
-	if (load_relaxed(&loop->runtime->phase) == PHASE_STOPPED) /* relaxed: a late one is dropped at the end */
+	if (load_relaxed(&loop->runtime->phase) ==
+	    PHASE_STOPPED) /* relaxed: a late one is dropped at the end */
 		return HILO_ECLOSED;
 	handle = handle_new(loop, fn, arg, ret);
 	if (!handle)

@@ -19,8 +19,8 @@ HILO_BEGIN_DECLS
  * Codes below -5000 are Hilo's own, for what errno has no word for.
  */
 #define HILO_EINVALSTATE (-5001) /* a one-shot result was set a second time, or read before it was set */
-#define HILO_ECLOSED (-5002)     /* the runtime, loop or executor is shutting down or closed */
-#define HILO_EOVERFLOW (-5003)   /* a bounded queue is full and its policy says to fail */
+#define HILO_ECLOSED (-5002)	 /* the runtime, loop or executor is shutting down or closed */
+#define HILO_EOVERFLOW (-5003)	 /* a bounded queue is full and its policy says to fail */
 
 /* Bytes of the longest message kept, with its final NUL; a longer one is cut and ends in "...". */
 #define HILO_ERROR_MESSAGE_SIZE 240

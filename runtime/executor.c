@@ -94,9 +94,9 @@ struct hilo_executor {
 	unsigned max_queued;
 	unsigned visitors; /* callers that wait for room, or are about to look again */
 	bool ending;	   /* somebody was found to be the last, and sets gone */
-	bool waking;   /* a thread was woken or started and has not looked at the queue yet */
-	bool spinning; /* a thread spins */
-	bool reserve;  /* a reserve thread waits */
+	bool waking;	   /* a thread was woken or started and has not looked at the queue yet */
+	bool spinning;	   /* a thread spins */
+	bool reserve;	   /* a reserve thread waits */
 	bool closed;
 	bool may_spin;
 	bool has_exited;
@@ -198,7 +198,8 @@ static bool job_decide(struct job *job, enum job_state state)
 {
 	uint32_t queued = JOB_QUEUED;
 
-	return cas_acq_rel(&job->state, &queued, (uint32_t)state); /* pairs with itself; the lock orders the rest */
+	return cas_acq_rel(&job->state, &queued,
+			   (uint32_t)state); /* pairs with itself; the lock orders the rest */
 }
 
 /* [lock ex] Take the oldest call out of the queue, now nobody else's; NULL: none. */
@@ -295,7 +296,8 @@ static bool pool_sleep(struct hilo_executor *ex, struct pool_thread *me)
 	hilo_time until = hilo_after(ex->idle_time);
 	bool woken;
 
-	store_relaxed(&me->futex, 0); /* relaxed: whoever wakes us takes us from the list first, under the lock */
+	store_relaxed(&me->futex,
+		      0); /* relaxed: whoever wakes us takes us from the list first, under the lock */
 	me->next = ex->idle;
 	ex->idle = me;
 	spin_unlock(&ex->lock);
@@ -394,9 +396,11 @@ static void *pool_reserve_main(void *arg)
 static int opts_check(const hilo_executor_opts *opts)
 {
 	if (opts->size != sizeof(*opts))
-		return hilo_fail(-EINVAL, "hilo_executor_opts.size is %zu, not %zu", opts->size, sizeof(*opts));
+		return hilo_fail(-EINVAL, "hilo_executor_opts.size is %zu, not %zu", opts->size,
+				 sizeof(*opts));
 	if ((unsigned)opts->overflow > HILO_OVERFLOW_INLINE)
-		return hilo_fail(-EINVAL, "hilo_executor_opts.overflow is %d: no such policy", (int)opts->overflow);
+		return hilo_fail(-EINVAL, "hilo_executor_opts.overflow is %d: no such policy",
+				 (int)opts->overflow);
 	if (opts->idle < 0)
 		return hilo_fail(-EINVAL, "hilo_executor_opts.idle is %lld: negative", (long long)opts->idle);
 	return 0;

@@ -21,17 +21,17 @@ typedef int (*hilo_blocking_fn)(void *arg);
 /* What happens to a call when the queue is full. */
 enum hilo_overflow {
 	HILO_OVERFLOW_SUSPEND = 0, /* the caller waits for room, up to its deadline */
-	HILO_OVERFLOW_FAIL = 1,    /* HILO_EOVERFLOW at once */
+	HILO_OVERFLOW_FAIL = 1,	   /* HILO_EOVERFLOW at once */
 	HILO_OVERFLOW_INLINE = 2   /* the caller runs it itself, on its own thread */
 };
 
 /* Zero means the default in every field. */
 typedef struct hilo_executor_opts {
-	size_t size;          /* sizeof(hilo_executor_opts) */
+	size_t size;	      /* sizeof(hilo_executor_opts) */
 	const char *name;     /* of the threads; copied; default "hilo-pool" */
 	unsigned max_threads; /* default 512 */
 	unsigned max_queued;  /* calls waiting for a thread; default 65536 */
-	hilo_time idle;       /* a thread without work ends after this; default 10 s */
+	hilo_time idle;	      /* a thread without work ends after this; default 10 s */
 	enum hilo_overflow overflow;
 } hilo_executor_opts;
 
@@ -61,12 +61,12 @@ HILO_API int hilo_executor_close(hilo_executor *executor, unsigned flags, hilo_t
 
 /* Figures of a pool, read one by one: for statistics only. */
 typedef struct hilo_executor_stats {
-	size_t size;         /* sizeof(hilo_executor_stats), set by the caller */
-	uint64_t calls;      /* calls that were run */
-	uint64_t cancelled;  /* calls that left the queue without being run */
-	unsigned threads;    /* now */
-	unsigned peak;       /* the most threads at any time */
-	unsigned queued;     /* calls waiting now */
+	size_t size;	    /* sizeof(hilo_executor_stats), set by the caller */
+	uint64_t calls;	    /* calls that were run */
+	uint64_t cancelled; /* calls that left the queue without being run */
+	unsigned threads;   /* now */
+	unsigned peak;	    /* the most threads at any time */
+	unsigned queued;    /* calls waiting now */
 } hilo_executor_stats;
 
 /* [any] Read the figures of @executor (NULL: the default one). -EINVAL, -EDEADLK as above. */

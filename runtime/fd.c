@@ -105,7 +105,8 @@ int hilo_fd_wait(int fd, unsigned events, hilo_time deadline)
 
 	if (rc < 0)
 		return rc;
-	return thread_self()->loop ? fd_wait_task(fd, events, deadline) : fd_wait_thread(fd, events, deadline);
+	return thread_self()->loop ? fd_wait_task(fd, events, deadline)
+				   : fd_wait_thread(fd, events, deadline);
 }
 
 /*

@@ -10,9 +10,9 @@
 #include "scheduler/base/pool.h"
 
 struct hilo_future {
-	uint64_t unused;	   /* the pool's word */
-	atomic(uint32_t) claimed;  /* 1 once somebody has begun to complete it: the first one wins */
-	atomic(uint32_t) taken;	   /* 1 once the value was moved out */
+	uint64_t unused;	  /* the pool's word */
+	atomic(uint32_t) claimed; /* 1 once somebody has begun to complete it: the first one wins */
+	atomic(uint32_t) taken;	  /* 1 once the value was moved out */
 	struct completion done;
 	void *value;
 	void (*drop)(void *value);
@@ -70,7 +70,8 @@ static bool future_claim(hilo_future *future)
 {
 	uint32_t no = 0;
 
-	return cas_acq_rel(&future->claimed, &no, 1); /* pairs with itself: one winner; the completion publishes the result */
+	return cas_acq_rel(&future->claimed, &no,
+			   1); /* pairs with itself: one winner; the completion publishes the result */
 }
 
 static int future_complete(hilo_future *future, int result)
@@ -194,7 +195,8 @@ int hilo_future_on_done(hilo_future *future, hilo_done_node *place, hilo_callbac
 	struct done_node *node = (struct done_node *)(void *)place;
 	struct hilo_loop *loop = thread_self()->loop;
 
-	_Static_assert(sizeof(struct done_node) <= sizeof(hilo_done_node), "the caller's place is large enough");
+	_Static_assert(sizeof(struct done_node) <= sizeof(hilo_done_node),
+		       "the caller's place is large enough");
 	if (!future)
 		return -ENOMEM;
 	if (!place || !fn)

@@ -43,8 +43,7 @@ HILO_API HILO_MUST_CHECK int hilo_call_later(hilo_time delay, hilo_callback_fn f
 					     hilo_handle **ret);
 
 /* [any task, callback] Call it at @when. Equal times: in the order of asking. */
-HILO_API HILO_MUST_CHECK int hilo_call_at(hilo_time when, hilo_callback_fn fn, void *arg,
-					  hilo_handle **ret);
+HILO_API HILO_MUST_CHECK int hilo_call_at(hilo_time when, hilo_callback_fn fn, void *arg, hilo_handle **ret);
 
 /* [any] Take a call back: 0 if it will not run, -EALREADY if it has begun or was cancelled. */
 HILO_API int hilo_handle_cancel(hilo_handle *handle);

@@ -32,14 +32,16 @@ static void lost_failure(struct hilo_task *task)
 
 	if (task->done.result == -ECANCELED || task->flags & (TASK_MAIN | TASK_THREAD))
 		return;
-	hilo__log(HILO_LOG_ERROR, "task %s failed and nobody looked: %s%s%s (spawned at %p)", hilo_task_name(task),
-		  hilo_errname(task->done.result), message ? ": " : "", message ? message : "", task->spawn_site);
+	hilo__log(HILO_LOG_ERROR, "task %s failed and nobody looked: %s%s%s (spawned at %p)",
+		  hilo_task_name(task), hilo_errname(task->done.result), message ? ": " : "",
+		  message ? message : "", task->spawn_site);
 }
 
 static void overflow_describe(struct fiber *fiber, char *buf, size_t size)
 {
 	struct hilo_task *task = fiber->task;
-	const char *name = task ? load_relaxed(&task->name) : NULL; /* relaxed: a report from a signal handler */
+	const char *name =
+		task ? load_relaxed(&task->name) : NULL; /* relaxed: a report from a signal handler */
 
 	if (!task)
 		(void)snprintf(buf, size, "no task");
@@ -69,7 +71,8 @@ static int env_number(const char *name, unsigned least, unsigned most, unsigned 
 	errno = 0;
 	number = strtoul(text, &end, 10);
 	if (*end || errno || number < least || number > most || text[0] == '-')
-		return hilo_fail(-EINVAL, "%s=%s: a whole number from %u to %u is needed", name, text, least, most);
+		return hilo_fail(-EINVAL, "%s=%s: a whole number from %u to %u is needed", name, text, least,
+				 most);
 	*value = (unsigned)number;
 	return 0;
 }
@@ -93,7 +96,8 @@ static int opts_check(const hilo_opts *opts)
 	if (opts->size != sizeof(*opts))
 		return hilo_fail(-EINVAL, "hilo_opts.size is %zu, not %zu", opts->size, sizeof(*opts));
 	if (opts->workers > IDLE_MAX_WORKERS)
-		return hilo_fail(-EINVAL, "hilo_opts.workers is %u, more than %d", opts->workers, IDLE_MAX_WORKERS);
+		return hilo_fail(-EINVAL, "hilo_opts.workers is %u, more than %d", opts->workers,
+				 IDLE_MAX_WORKERS);
 	if ((unsigned)opts->stack > HILO_STACK_8M)
 		return hilo_fail(-EINVAL, "hilo_opts.stack is %d: no such class", (int)opts->stack);
 	if (opts->flags & ~(HILO_PRINT_CONFIG | HILO_NO_SPIN))
@@ -101,7 +105,8 @@ static int opts_check(const hilo_opts *opts)
 	if (opts->shutdown < 0)
 		return hilo_fail(-EINVAL, "hilo_opts.shutdown is %lld: negative", (long long)opts->shutdown);
 	if (opts->spin_us > MAX_SPIN_US)
-		return hilo_fail(-EINVAL, "hilo_opts.spin_us is %u, more than %d", opts->spin_us, MAX_SPIN_US);
+		return hilo_fail(-EINVAL, "hilo_opts.spin_us is %u, more than %d", opts->spin_us,
+				 MAX_SPIN_US);
 	return 0;
 }
 
@@ -167,7 +172,8 @@ int hilo_runtime_config(const hilo_runtime *runtime, char *buf, size_t size)
 	config_add(buf, size, &length, "stack=%s\n", stack_names[runtime->stack_class]);
 	config_add(buf, size, &length, "spin_us=%llu\n",
 		   runtime->spin ? (unsigned long long)(runtime->spin_cycles / hilo__cycles_per_us()) : 0ULL);
-	config_add(buf, size, &length, "shutdown_ms=%lld\n", (long long)(runtime->shutdown / HILO_MILLISECOND));
+	config_add(buf, size, &length, "shutdown_ms=%lld\n",
+		   (long long)(runtime->shutdown / HILO_MILLISECOND));
 	return (int)length;
 }
 
@@ -211,9 +217,15 @@ int hilo_runtime_new(const hilo_opts *opts, hilo_runtime **ret)
 
 static void report_left(struct hilo_task *task, void *ctx)
 {
-	static const char *const waits[] = {"nothing", "a timer", "a task", "a future", "a call in an executor",
-					    "room in an executor", "a descriptor", "something"};
-	struct fiber *fiber = load_relaxed(&task->fiber); /* relaxed: a report, racy by nature */
+	static const char *const waits[] = {"nothing",
+					    "a timer",
+					    "a task",
+					    "a future",
+					    "a call in an executor",
+					    "room in an executor",
+					    "a descriptor",
+					    "something"};
+	struct fiber *fiber = load_relaxed(&task->fiber);	/* relaxed: a report, racy by nature */
 	int kind = fiber ? load_relaxed(&fiber->wait.kind) : 0; /* relaxed: as above */
 
 	(void)ctx;
@@ -301,7 +313,8 @@ int hilo_run(hilo_task_fn main, void *arg, const hilo_opts *opts)
 		return rc;
 	rc = run_main(runtime, main, arg);
 	if (hilo_runtime_free(runtime) < 0)
-		hilo__log(HILO_LOG_WARNING, "hilo_run returns while tasks are left: they go on in the background");
+		hilo__log(HILO_LOG_WARNING,
+			  "hilo_run returns while tasks are left: they go on in the background");
 	return rc;
 }
 
@@ -339,16 +352,17 @@ struct dump {
 static void dump_task(struct hilo_task *task, void *ctx)
 {
 	static const char *const states[] = {"created", "runnable", "suspended", "done"};
-	static const char *const waits[] = {"-", "sleep", "task", "future", "executor", "executor-room", "fd", "other"};
+	static const char *const waits[] = {"-",	"sleep",	 "task", "future",
+					    "executor", "executor-room", "fd",	 "other"};
 	struct dump *dump = ctx;
-	struct fiber *fiber = load_relaxed(&task->fiber); /* relaxed: racy by nature */
+	struct fiber *fiber = load_relaxed(&task->fiber);	/* relaxed: racy by nature */
 	int kind = fiber ? load_relaxed(&fiber->wait.kind) : 0; /* relaxed: as above */
 	char line[256];
-	int length = snprintf(line, sizeof(line), "#%llu %s %s entry=%p waits=%s on=%p\n",
-			      (unsigned long long)task->id, hilo_task_name(task), states[hilo_task_get_state(task)],
-			      (void *)(uintptr_t)task->entry,
-			      waits[kind >= 0 && kind < (int)array_size(waits) ? kind : 0],
-			      fiber ? (void *)(uintptr_t)load_relaxed(&fiber->wait.object) : NULL); /* relaxed: as above */
+	int length = snprintf(
+		line, sizeof(line), "#%llu %s %s entry=%p waits=%s on=%p\n", (unsigned long long)task->id,
+		hilo_task_name(task), states[hilo_task_get_state(task)], (void *)(uintptr_t)task->entry,
+		waits[kind >= 0 && kind < (int)array_size(waits) ? kind : 0],
+		fiber ? (void *)(uintptr_t)load_relaxed(&fiber->wait.object) : NULL); /* relaxed: as above */
 
 	if (length >= (int)sizeof(line))
 		length = (int)sizeof(line) - 1;

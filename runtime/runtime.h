@@ -14,12 +14,12 @@ HILO_BEGIN_DECLS
 
 /* Zero means the default in every field. Environment variables override what the options say. */
 typedef struct hilo_opts {
-	size_t size;                 /* sizeof(hilo_opts) */
-	unsigned workers;            /* HILO_WORKERS; default: CPUs allowed by affinity and cgroups */
+	size_t size;		     /* sizeof(hilo_opts) */
+	unsigned workers;	     /* HILO_WORKERS; default: CPUs allowed by affinity and cgroups */
 	enum hilo_stack_class stack; /* HILO_STACK=16K|64K|256K|1M|8M; of tasks that ask for none */
-	hilo_time shutdown;          /* how long leftover tasks get to end once cancelled; default 10 s */
-	unsigned flags;              /* HILO_PRINT_CONFIG; HILO_CONFIG=1 */
-	unsigned spin_us;            /* HILO_SPIN_US; the most a worker spins before it sleeps; default 50 */
+	hilo_time shutdown;	     /* how long leftover tasks get to end once cancelled; default 10 s */
+	unsigned flags;		     /* HILO_PRINT_CONFIG; HILO_CONFIG=1 */
+	unsigned spin_us;	     /* HILO_SPIN_US; the most a worker spins before it sleeps; default 50 */
 } hilo_opts;
 
 #define HILO_PRINT_CONFIG 1u /* log the effective configuration at start, at level INFO, on standard error */
@@ -61,16 +61,16 @@ HILO_API int hilo_runtime_config(const hilo_runtime *runtime, char *buf, size_t 
 
 /* Figures of one worker, read one by one without stopping it: for statistics only. */
 typedef struct hilo_worker_stats {
-	size_t size;          /* sizeof(hilo_worker_stats), set by the caller */
-	uint64_t switches;    /* tasks that were given the thread */
-	uint64_t spawned;     /* tasks made here */
-	uint64_t completed;   /* tasks that ended here */
-	uint64_t steals;      /* successful steals by this worker */
-	uint64_t stolen;      /* tasks it got that way */
-	uint64_t wakes;       /* other workers that it woke with a system call */
-	uint64_t sleeps;      /* times it went to sleep in the kernel */
-	uint64_t polls;       /* visits to the poller */
-	uint64_t timers;      /* timers that fired here */
+	size_t size;	    /* sizeof(hilo_worker_stats), set by the caller */
+	uint64_t switches;  /* tasks that were given the thread */
+	uint64_t spawned;   /* tasks made here */
+	uint64_t completed; /* tasks that ended here */
+	uint64_t steals;    /* successful steals by this worker */
+	uint64_t stolen;    /* tasks it got that way */
+	uint64_t wakes;	    /* other workers that it woke with a system call */
+	uint64_t sleeps;    /* times it went to sleep in the kernel */
+	uint64_t polls;	    /* visits to the poller */
+	uint64_t timers;    /* timers that fired here */
 } hilo_worker_stats;
 
 /*

@@ -12,7 +12,8 @@
 int hilo__submit(hilo_runtime *runtime, struct task_spec *spec, const hilo_task_opts *opts, hilo_task **ret);
 
 /* [task, plain thread; suspends] Wait until @done is done. 0, -ECANCELED, -ETIMEDOUT, -EDEADLK, -ENOMEM. */
-int hilo__await_completion(struct completion *done, enum wait_kind kind, const void *object, hilo_time deadline);
+int hilo__await_completion(struct completion *done, enum wait_kind kind, const void *object,
+			   hilo_time deadline);
 
 /* [closing thread] End the default executor of @runtime, if it was ever used. */
 int hilo__runtime_close_executor(hilo_runtime *runtime, hilo_time deadline);

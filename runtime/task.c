@@ -35,9 +35,9 @@ static int spec_from_opts(struct task_spec *spec, struct hilo_runtime *runtime, 
 		spec->stack_class = opts->stack;
 	if (opts->flags & HILO_TASK_PINNED) {
 		spec->flags = TASK_PINNED;
-		spec->loop = opts->loop ? opts->loop
-				 : here && here->runtime == runtime ? here
-								     : runtime->loops[0];
+		spec->loop = opts->loop				? opts->loop
+			     : here && here->runtime == runtime ? here
+								: runtime->loops[0];
 	}
 	spec->destroy = opts->destroy;
 	if (opts->name) {
@@ -58,7 +58,8 @@ static inline int task_spawn(struct task_spec *spec, const hilo_task_opts *opts,
 
 	if (HILO__UNLIKELY(!loop))
 		return -EDEADLK;
-	if (HILO__UNLIKELY(load_relaxed(&loop->runtime->phase) != PHASE_OPEN)) /* relaxed: closing looks again for late ones */
+	if (HILO__UNLIKELY(load_relaxed(&loop->runtime->phase) !=
+			   PHASE_OPEN)) /* relaxed: closing looks again for late ones */
 		return HILO_ECLOSED;
 	rc = spec_from_opts(spec, loop->runtime, opts);
 	if (HILO__UNLIKELY(rc < 0))
@@ -108,7 +109,7 @@ int hilo__submit(hilo_runtime *runtime, struct task_spec *spec, const hilo_task_
 		hilo__free((void *)(uintptr_t)spec->name);
 		return -ENOMEM;
 	}
-	(void)add_seq_cst(&runtime->submitted, 1); /* P1 of scheduler.c */
+	(void)add_seq_cst(&runtime->submitted, 1);	   /* P1 of scheduler.c */
 	if (load_seq_cst(&runtime->phase) != PHASE_OPEN) { /* P1 of scheduler.c */
 		(void)sub_seq_cst(&runtime->submitted, 1);
 		hilo__scheduler_quiet(runtime);
@@ -135,7 +136,8 @@ int hilo_submit(hilo_runtime *runtime, hilo_task_fn entry, void *arg, const hilo
 }
 
 /* Wait until @done is done; the reasons for an early end as wait.h says. */
-int hilo__await_completion(struct completion *done, enum wait_kind kind, const void *object, hilo_time deadline)
+int hilo__await_completion(struct completion *done, enum wait_kind kind, const void *object,
+			   hilo_time deadline)
 {
 	struct waiter waiter;
 	struct wait wait;
@@ -385,5 +387,7 @@ enum hilo_task_state hilo_task_get_state(const hilo_task *task)
 	state = load_relaxed(&((hilo_task *)(uintptr_t)task)->state); /* relaxed: at some moment */
 	if (state & TASK_PARKED)
 		return HILO_TASK_SUSPENDED;
-	return load_relaxed(&((hilo_task *)(uintptr_t)task)->fiber) ? HILO_TASK_RUNNABLE : HILO_TASK_CREATED; /* relaxed: as above */
+	return load_relaxed(&((hilo_task *)(uintptr_t)task)->fiber)
+		       ? HILO_TASK_RUNNABLE
+		       : HILO_TASK_CREATED; /* relaxed: as above */
 }

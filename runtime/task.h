@@ -36,7 +36,7 @@ enum hilo_stack_class {
 };
 
 enum hilo_task_state {
-	HILO_TASK_CREATED = 0,  /* spawned, not yet started: it has no stack */
+	HILO_TASK_CREATED = 0,	/* spawned, not yet started: it has no stack */
 	HILO_TASK_RUNNABLE = 1, /* running now, or ready and waiting for a worker */
 	HILO_TASK_SUSPENDED = 2,
 	HILO_TASK_DONE = 3
@@ -44,12 +44,12 @@ enum hilo_task_state {
 
 /* Zero means the default in every field. */
 typedef struct hilo_task_opts {
-	size_t size;                  /* sizeof(hilo_task_opts) */
-	const char *name;             /* copied; default "task-N" */
+	size_t size;	  /* sizeof(hilo_task_opts) */
+	const char *name; /* copied; default "task-N" */
 	enum hilo_stack_class stack;
-	unsigned flags;               /* HILO_TASK_PINNED */
-	hilo_loop *loop;              /* with HILO_TASK_PINNED: on which loop; NULL: the caller's */
-	void (*destroy)(void *arg);   /* called with the argument once the task has ended or could not start */
+	unsigned flags;		    /* HILO_TASK_PINNED */
+	hilo_loop *loop;	    /* with HILO_TASK_PINNED: on which loop; NULL: the caller's */
+	void (*destroy)(void *arg); /* called with the argument once the task has ended or could not start */
 } hilo_task_opts;
 
 #define HILO_TASK_PINNED 1u /* bound to a loop: never stolen, moves only with its loop */

@@ -125,7 +125,8 @@ static inline bool completion_unref(struct completion *c)
 	uint32_t word = load_acquire(&c->word); /* P3 */
 
 	/* Sole owner of a finished object: nobody else can touch the word any more. */
-	if (word == (COMPLETION_DONE | COMPLETION_REF) || word == (COMPLETION_DONE | COMPLETION_WAITERS | COMPLETION_REF))
+	if (word == (COMPLETION_DONE | COMPLETION_REF) ||
+	    word == (COMPLETION_DONE | COMPLETION_WAITERS | COMPLETION_REF))
 		return true;
 	word = sub_acq_rel(&c->word, COMPLETION_REF) - COMPLETION_REF; /* P3 */
 	return (word & COMPLETION_DONE) && MUTANT(32, word < COMPLETION_REF, true);

@@ -42,11 +42,11 @@
 #define IDLE_MAX_WORKERS (64 * IDLE_WORDS)
 
 struct idle {
-	HILO__ISOLATED atomic(uint32_t) sleeping;  /* how many sleep; a hint but for I1 */
-	atomic(uint32_t) searching;		   /* 0 or 1 */
-	atomic(uint32_t) watcher;		   /* index + 1 of the watcher, 0: none */
-	atomic(uint32_t) ticking;		   /* the watcher's sleep has a limit of 1 ms */
-	atomic(uint32_t) spare_ticking;		   /* the spare worker's sleep has a limit of 5 ms */
+	HILO__ISOLATED atomic(uint32_t) sleeping;	  /* how many sleep; a hint but for I1 */
+	atomic(uint32_t) searching;			  /* 0 or 1 */
+	atomic(uint32_t) watcher;			  /* index + 1 of the watcher, 0: none */
+	atomic(uint32_t) ticking;			  /* the watcher's sleep has a limit of 1 ms */
+	atomic(uint32_t) spare_ticking;			  /* the spare worker's sleep has a limit of 5 ms */
 	HILO__ISOLATED atomic(uint64_t) mask[IDLE_WORDS]; /* bit of each sleeping worker; a hint */
 };
 
@@ -68,8 +68,9 @@ static inline void idle_search_end(struct idle *idle)
 /* [worker @index] Before it looks at its inboxes for the last time. */
 static inline void idle_sleep_begin(struct idle *idle, unsigned index)
 {
-	(void)or_relaxed(&idle->mask[index / 64], (uint64_t)1 << (index % 64)); /* relaxed: a hint, the park word decides */
-	(void)add_relaxed(&idle->sleeping, 1);				       /* relaxed: a hint */
+	(void)or_relaxed(&idle->mask[index / 64],
+			 (uint64_t)1 << (index % 64)); /* relaxed: a hint, the park word decides */
+	(void)add_relaxed(&idle->sleeping, 1);	       /* relaxed: a hint */
 }
 
 static inline void idle_sleep_end(struct idle *idle, unsigned index)
@@ -88,7 +89,8 @@ static inline uint32_t idle_sleepers(const struct idle *idle)
 static inline int idle_pick(const struct idle *idle, unsigned workers, unsigned not_me)
 {
 	for (unsigned word = 0; word * 64 < workers; word++) {
-		uint64_t mask = load_relaxed(&((struct idle *)idle)->mask[word]); /* relaxed: the park word decides */
+		uint64_t mask =
+			load_relaxed(&((struct idle *)idle)->mask[word]); /* relaxed: the park word decides */
 
 		if (not_me / 64 == word)
 			mask &= ~((uint64_t)1 << (not_me % 64));
@@ -105,12 +107,13 @@ static inline bool idle_watch_begin(struct idle *idle, unsigned index)
 
 	if (load_seq_cst(&idle->watcher)) /* P3 of search.c */
 		return false;
-	return cas_seq_cst(&idle->watcher, &none, index + 1); /* one winner; pairs with watch_end; P3 of search.c */
+	return cas_seq_cst(&idle->watcher, &none,
+			   index + 1); /* one winner; pairs with watch_end; P3 of search.c */
 }
 
 static inline void idle_watch_end(struct idle *idle)
 {
-	store_release(&idle->watcher, 0); /* pairs with watch_begin */
+	store_seq_cst(&idle->watcher, 0); /* pairs with watch_begin; P3 of search.c */
 }
 
 #endif /* HILO_SCHEDULER_IDLE_H */

@@ -14,8 +14,8 @@
  *
  * I1  A link is in at most one inbox, once; from push until take its `next` belongs to the inbox.
  * I2  Only push and fill make head non-NULL, only take_all makes it NULL. push and take_all are
- *     read-modify-writes; an inbox that is filled is never pushed to, and filled by one thread only,
- *     when it is empty: nobody else changes head then.
+ *     read-modify-writes; an inbox that is filled is filled and pushed to by one thread only, and
+ *     filled when it is empty: nobody else makes head non-NULL then.
  * P1  push's CAS releases the link and what hangs on it; take_all's exchange acquires. A push that
  *     reads another's head continues that one's release sequence, so one exchange acquires all.
  * P2  The last look before sleep. A producer pushes (seq_cst read-modify-write of head), then reads

@@ -72,7 +72,7 @@ struct hilo_loop {
 	struct link **calls_last;
 	struct link *pinned_first; /* pinned tasks taken from the inbox, ready */
 	struct link **pinned_last;
-	struct link *starved;	   /* fresh tasks that found no stack */
+	struct link *starved;	    /* fresh tasks that found no stack */
 	struct sighting *sightings; /* one for each loop of the runtime */
 	struct stack_cache stacks;
 	struct random random;
@@ -80,10 +80,11 @@ struct hilo_loop {
 	unsigned spin_misses;
 	unsigned idle_ticks;
 	hilo_time slept_at; /* when the last sleep began */
-	uint64_t fair_cycles; /* when the oldest fresh tasks were moved to the ring last, or there were none */
+	uint64_t
+		fair_cycles; /* when the oldest fresh tasks were moved to the ring last, or there were none */
 	uint64_t drain_cycles; /* when the inbox, or the backlog, was looked at last */
-	bool slept; /* since the last task was run */
-	bool spare; /* the runtime's last loop, see search.c */
+	bool slept;	       /* since the last task was run */
+	bool spare;	       /* the runtime's last loop, see search.c */
 #ifdef HILO_TESTING
 	bool chaos;
 #endif
@@ -119,7 +120,8 @@ struct hilo_loop {
 #define LOT(loop, of) false
 #endif
 
-#define stat_add(counter, n) store_relaxed(counter, load_relaxed(counter) + (n)) /* relaxed: statistics, one writer */
+#define stat_add(counter, n)                                                                                 \
+	store_relaxed(counter, load_relaxed(counter) + (n)) /* relaxed: statistics, one writer */
 
 /* A callback waiting to run, or a timer that will make one: call_soon, call_later, watches. */
 struct call {

@@ -526,7 +526,8 @@ fail:
 
 void hilo__poller_abandon(struct poller *poller)
 {
-	struct poll_array *array = load_relaxed(&poller->backend->table.array); /* relaxed: nobody else is left */
+	struct poll_array *array =
+		load_relaxed(&poller->backend->table.array); /* relaxed: nobody else is left */
 
 	for (size_t i = 0; array && i < array->size; i++) {
 		struct poll_chunk *chunk = load_relaxed(&array->chunk[i]); /* relaxed: likewise */

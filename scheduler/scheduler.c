@@ -211,7 +211,8 @@ static int scheduler_make_loops(struct hilo_runtime *runtime)
 		return -ENOMEM;
 	}
 	for (unsigned i = 0; i < runtime->all; i++) {
-		struct hilo_loop *loop = hilo__aligned_alloc(_Alignof(struct hilo_loop), sizeof(struct hilo_loop));
+		struct hilo_loop *loop =
+			hilo__aligned_alloc(_Alignof(struct hilo_loop), sizeof(struct hilo_loop));
 		int rc = -ENOMEM;
 
 		if (loop) {
@@ -264,7 +265,8 @@ int hilo__scheduler_start(struct hilo_runtime *runtime)
 	hilo__overflow_install();
 	signals_block(&before);
 	for (unsigned i = 0; i < runtime->all && rc == 0; i++) {
-		rc = hilo__sys_pthread_create(&runtime->threads[i], NULL, hilo__worker_main, runtime->loops[i]);
+		rc = hilo__sys_pthread_create(&runtime->threads[i], NULL, hilo__worker_main,
+					      runtime->loops[i]);
 		if (rc == 0)
 			runtime->threads_started++;
 	}

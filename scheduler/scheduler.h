@@ -41,15 +41,15 @@ struct hilo_runtime {
 	uint64_t spin_cycles; /* the most a worker spins before it sleeps */
 	unsigned cpus;	      /* what the machine allows */
 	unsigned affinity;
-	double quota;	      /* CPUs the tightest cgroup allows; 0: no limit */
+	double quota; /* CPUs the tightest cgroup allows; 0: no limit */
 
 	struct idle idle;
 	HILO__ISOLATED atomic(uint32_t) phase;
-	atomic(uint32_t) quiet; /* futex: bumped by completions while closing */
+	atomic(uint32_t) quiet;			   /* futex: bumped by completions while closing */
 	HILO__ISOLATED atomic(uint64_t) submitted; /* tasks made from outside */
 	HILO__ISOLATED atomic(uintptr_t) executor; /* the default one, made at first use */
 	atomic(uint32_t) calls_out; /* calls that tasks wait for in executors: their results will come soon */
-	struct hilo_runtime *next; /* in hilo__runtimes */
+	struct hilo_runtime *next;  /* in hilo__runtimes */
 };
 
 /* All runtimes of the process that have workers, for who looks in from outside. Its lock is in scheduler.c. */
@@ -69,7 +69,8 @@ struct task_spec {
 };
 
 /* [thread with @heap] A record for @spec, in no queue yet. NULL: out of memory. */
-struct hilo_task *hilo__task_new(struct heap *heap, struct hilo_runtime *runtime, const struct task_spec *spec);
+struct hilo_task *hilo__task_new(struct heap *heap, struct hilo_runtime *runtime,
+				 const struct task_spec *spec);
 
 /* [whoever the word says] Give the record back. */
 void hilo__task_free(struct hilo_task *task);
@@ -127,8 +128,8 @@ void hilo__scheduler_quiet(struct hilo_runtime *runtime);
 uint64_t hilo__scheduler_fibers(const struct hilo_runtime *runtime);
 
 /* [any] Call @fn for each live record of @runtime, holding a reference. */
-void hilo__scheduler_foreach(struct hilo_runtime *runtime,
-			     void (*fn)(struct hilo_task *task, void *ctx), void *ctx);
+void hilo__scheduler_foreach(struct hilo_runtime *runtime, void (*fn)(struct hilo_task *task, void *ctx),
+			     void *ctx);
 
 /* [plain thread] The record that stands for the calling thread; NULL: out of memory. */
 struct hilo_task *hilo__thread_record(struct thread *self);

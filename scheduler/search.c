@@ -53,9 +53,9 @@
 static bool loop_has_news(struct hilo_loop *loop)
 {
 	return !hilo__inbox_is_empty(&loop->inbox) || !hilo__inbox_is_empty(&loop->backlog) ||
-	       !hilo__inbox_is_empty(&loop->fresh) ||
-	       !hilo__inbox_is_empty(&loop->pinned) || !hilo__inbox_is_empty(&loop->calls) ||
-	       loop->pinned_first || loop->calls_first || loop->starved || !hilo__worker_is_empty(loop);
+	       !hilo__inbox_is_empty(&loop->fresh) || !hilo__inbox_is_empty(&loop->pinned) ||
+	       !hilo__inbox_is_empty(&loop->calls) || loop->pinned_first || loop->calls_first ||
+	       loop->starved || !hilo__worker_is_empty(loop);
 }
 
 /* [searcher] Take half of what @victim has queued; one to run is returned, the rest is ours. */
@@ -81,7 +81,8 @@ static struct hilo_task *steal_half(struct hilo_loop *loop, struct hilo_loop *vi
 /* [searcher] What a stuck worker keeps from running besides its queues. */
 static struct hilo_task *serve_stuck(struct hilo_loop *loop, struct hilo_loop *victim)
 {
-	struct hilo_task *task = xchg_acquire(&victim->slot, NULL); /* pairs with the exchange that filled it */
+	struct hilo_task *task =
+		xchg_acquire(&victim->slot, NULL); /* pairs with the exchange that filled it */
 	struct link *chain;
 
 	if (task)
@@ -237,7 +238,8 @@ static struct hilo_task *search_others(struct hilo_loop *loop)
 			until = start + (BACKLOG_US + 20) * us;
 		pause_until(loop, now + LOOK_EVERY_US * us);
 		now = cycles_now();
-	} while (now < until && load_relaxed(&loop->runtime->phase) != PHASE_STOPPED); /* relaxed: seen before sleep */
+	} while (now < until &&
+		 load_relaxed(&loop->runtime->phase) != PHASE_STOPPED); /* relaxed: seen before sleep */
 	if (now != start && !task && !loop_has_news(loop))
 		loop->spin_misses++;
 	else
@@ -253,7 +255,8 @@ static bool somebody_runs(struct hilo_loop *loop)
 		if (i != loop->index && i != runtime->workers &&
 		    load_seq_cst(&runtime->loops[i]->park) != PARK_SLEEPING) /* P3 */
 			return true;
-	return loop->spare ? false : load_seq_cst(&runtime->loops[runtime->workers]->park) != PARK_SLEEPING; /* P3 */
+	return loop->spare ? false
+			   : load_seq_cst(&runtime->loops[runtime->workers]->park) != PARK_SLEEPING; /* P3 */
 }
 
 /* [watcher, spare] Until when to sleep at most: a tick while somebody runs, and for some ticks after. */
@@ -308,20 +311,21 @@ static bool loop_wake(struct hilo_loop *loop)
 {
 	uint32_t sleeping = PARK_SLEEPING;
 
-	if (load_seq_cst(&loop->park) != PARK_SLEEPING || /* P1 */
+	if (load_seq_cst(&loop->park) != PARK_SLEEPING ||	 /* P1 */
 	    !cas_seq_cst(&loop->park, &sleeping, PARK_NOTIFIED)) /* P2 */
 		return false;
 	hilo__poller_wake(&loop->poller);
 	return true;
 }
 
-/* [worker] See to it that the watcher, if there is one, looks at who runs: it may do so no more. False: none. */
+/* [worker] Have the watcher, if there is one, look at who runs: it may sleep without a limit. False: none. */
 static bool watcher_rouse(struct hilo_runtime *runtime)
 {
 	uint32_t watcher = load_seq_cst(&runtime->idle.watcher); /* P3 */
 
 	if (watcher)
-		(void)loop_wake(runtime->loops[watcher - 1]); /* else it is awake, and looks before it sleeps */
+		(void)loop_wake(
+			runtime->loops[watcher - 1]); /* else it is awake, and looks before it sleeps */
 	return watcher != 0;
 }
 

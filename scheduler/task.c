@@ -39,7 +39,8 @@ static uint64_t task_id(struct hilo_loop *loop)
 	return loop->next_id++;
 }
 
-struct hilo_task *hilo__task_new(struct heap *heap, struct hilo_runtime *runtime, const struct task_spec *spec)
+struct hilo_task *hilo__task_new(struct heap *heap, struct hilo_runtime *runtime,
+				 const struct task_spec *spec)
 {
 	struct hilo_task *task = pool_alloc(heap, POOL_TASK);
 
@@ -61,14 +62,15 @@ struct hilo_task *hilo__task_new(struct heap *heap, struct hilo_runtime *runtime
 	task->stack_class = (uint8_t)spec->stack_class;
 	task->flags = (uint8_t)spec->flags;
 	task->shield = 0;
-	store_relaxed(&task->looked, 0);					   /* relaxed: published by the queue */
+	store_relaxed(&task->looked, 0); /* relaxed: published by the queue */
 	store_release(&task->done.word, spec->references * COMPLETION_REF); /* P1 */
 	return task;
 }
 
 static HILO__COLD void task_free_rest(struct hilo_task *task)
 {
-	if (task->done.result < 0 && !load_relaxed(&task->looked) && hilo__on_lost_failure) /* relaxed: nobody else is left */
+	if (task->done.result < 0 && !load_relaxed(&task->looked) &&
+	    hilo__on_lost_failure) /* relaxed: nobody else is left */
 		hilo__on_lost_failure(task);
 	if (task->error)
 		hilo__on_error_free(task->error);
@@ -174,8 +176,9 @@ void hilo__task_ready(struct hilo_task *task)
 		return;
 	}
 	/* The last one that a task has woken, or the first one that the turn has. */
-	if (loop->slot_runs < SLOT_RUNS && (self->task || !load_relaxed(&loop->slot))) { /* relaxed: only we fill it */
-		task = xchg_acq_rel(&loop->slot, task); /* pairs with itself: owner and thieves exchange */
+	if (loop->slot_runs < SLOT_RUNS &&
+	    (self->task || !load_relaxed(&loop->slot))) { /* relaxed: only we fill it */
+		task = xchg_acq_rel(&loop->slot, task);	  /* pairs with itself: owner and thieves exchange */
 		if (!task)
 			return;
 	}
@@ -228,7 +231,8 @@ void hilo__task_inject(struct hilo_runtime *runtime, struct hilo_task *task)
 		task_ready_pinned(task);
 		return;
 	}
-	if (load_relaxed(&loop->park) == PARK_RUNNING && idle_sleepers(&runtime->idle)) { /* relaxed: a preference */
+	if (load_relaxed(&loop->park) == PARK_RUNNING &&
+	    idle_sleepers(&runtime->idle)) { /* relaxed: a preference */
 		int sleeper = idle_pick(&runtime->idle, runtime->workers, index);
 
 		if (sleeper >= 0)

@@ -24,25 +24,25 @@ struct fiber;
 struct error;
 
 struct hilo_task {
-	task_state state;	 /* first: the pool keeps these 8 bytes while the record is free */
-	struct link link;	 /* in an inbox or a chain; the free list's link while free */
+	task_state state;	      /* first: the pool keeps these 8 bytes while the record is free */
+	struct link link;	      /* in an inbox or a chain; the free list's link while free */
 	atomic(struct fiber *) fiber; /* from first run to end; written by whoever runs it */
-	hilo_task_fn entry;	 /* NULL: the record of a plain thread */
+	hilo_task_fn entry;	      /* NULL: the record of a plain thread */
 	void *arg;
-	struct completion done;	 /* result and joiners */
+	struct completion done;		       /* result and joiners */
 	atomic(struct hilo_runtime *) runtime; /* its own; a plain thread's record: NULL */
 
-	struct hilo_loop *loop;	      /* pinned to it, or the one it ran on last */
+	struct hilo_loop *loop; /* pinned to it, or the one it ran on last */
 	uint64_t id;
-	atomic(const char *) name;    /* owned; NULL: not asked for yet, "task-<id>" */
+	atomic(const char *) name; /* owned; NULL: not asked for yet, "task-<id>" */
 	void (*destroy)(void *arg);
-	const void *spawn_site;	      /* return address of the call that made it */
-	struct error *error;	      /* owned; what hilo_fail attached */
+	const void *spawn_site; /* return address of the call that made it */
+	struct error *error;	/* owned; what hilo_fail attached */
 	uint8_t stack_class;
-	uint8_t flags;		      /* TASK_* below; only the creator and the task itself write */
-	atomic(uint8_t) looked;	      /* somebody has read the result */
-	uint8_t shield;		      /* depth of shielded sections */
-	atomic(uint32_t) futex;	      /* of a plain thread: bumped by each wake */
+	uint8_t flags;		/* TASK_* below; only the creator and the task itself write */
+	atomic(uint8_t) looked; /* somebody has read the result */
+	uint8_t shield;		/* depth of shielded sections */
+	atomic(uint32_t) futex; /* of a plain thread: bumped by each wake */
 };
 
 #define TASK_PINNED 1u

@@ -63,7 +63,8 @@ static inline void task_state_reset(task_state *word)
 {
 	uint64_t state = load_relaxed(word); /* relaxed: only the episode is used, and only we bump it */
 
-	store_relaxed(word, ((state >> TASK_EPISODE_SHIFT) + 1) << TASK_EPISODE_SHIFT); /* published by the queue */
+	store_relaxed(word, ((state >> TASK_EPISODE_SHIFT) + 1)
+				    << TASK_EPISODE_SHIFT); /* published by the queue */
 }
 
 /* [task's thread, its stack left behind] Park it. False: it was notified, so it must be queued. */

@@ -27,18 +27,18 @@ enum leave {
 };
 
 struct thread {
-	struct hilo_loop *loop;	   /* the loop that it drives; NULL: a plain thread */
-	struct hilo_task *task;	   /* the task that runs now; a plain thread's record */
-	struct fiber *fiber;	   /* the fiber that runs now */
+	struct hilo_loop *loop; /* the loop that it drives; NULL: a plain thread */
+	struct hilo_task *task; /* the task that runs now; a plain thread's record */
+	struct fiber *fiber;	/* the fiber that runs now */
 	struct heap *heap;
-	enum leave leave;	   /* for the fiber just left ... */
-	struct fiber *left;	   /* ... this one ... */
+	enum leave leave;	     /* for the fiber just left ... */
+	struct fiber *left;	     /* ... this one ... */
 	struct hilo_task *left_task; /* ... whose task is, or was, this one */
-	struct error *error;	   /* hilo_fail outside of a task */
+	struct error *error;	     /* hilo_fail outside of a task */
 	bool in_callback;
-	bool is_pool;		   /* a thread of an executor */
+	bool is_pool;			   /* a thread of an executor */
 	struct hilo_runtime *pool_runtime; /* whose calls it runs, if it is */
-	struct fiber root;	   /* of a worker: the loop itself runs here */
+	struct fiber root;		   /* of a worker: the loop itself runs here */
 };
 
 #ifdef __cplusplus

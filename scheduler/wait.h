@@ -41,9 +41,9 @@ enum wait_kind {
 struct wait {
 	struct hilo_task *task;
 	uint32_t episode;
-	bool thread;		/* a plain thread waits, on its futex */
-	bool armed;		/* the timer was added, to ... */
-	struct timers *timers;	/* ... this wheel */
+	bool thread;	       /* a plain thread waits, on its futex */
+	bool armed;	       /* the timer was added, to ... */
+	struct timers *timers; /* ... this wheel */
 	hilo_time deadline;
 	struct timer timer;
 };

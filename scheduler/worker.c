@@ -42,7 +42,8 @@
 
 bool hilo__worker_is_empty(struct hilo_loop *loop)
 {
-	return !load_relaxed(&loop->slot) && hilo__ring_size(&loop->ring) == 0 && /* relaxed: hints, or own values */
+	return !load_relaxed(&loop->slot) &&
+	       hilo__ring_size(&loop->ring) == 0 && /* relaxed: hints, or own values */
 	       hilo__deque_size(&loop->deque) == 0;
 }
 
@@ -70,7 +71,7 @@ static inline void ring_prefetch(struct ring *ring)
 {
 #if !defined(HILO__ASAN) && !defined(HILO__TSAN)
 	int64_t head = ring->own.head;
-	struct hilo_task *next = load_relaxed(&ring->slot[head & RING_MASK]);	       /* relaxed: a hint */
+	struct hilo_task *next = load_relaxed(&ring->slot[head & RING_MASK]);	     /* relaxed: a hint */
 	struct hilo_task *later = load_relaxed(&ring->slot[(head + 1) & RING_MASK]); /* relaxed: a hint */
 
 	__builtin_prefetch(later);
@@ -267,8 +268,11 @@ static void task_finish(struct hilo_task *task, int result)
 		self->task = NULL; /* the log may be called with its failure: by nobody who could suspend */
 		hilo__task_free(task);
 	}
-	stat_add(&loop->stats.completed, 1);
-	if (HILO__UNLIKELY(load_relaxed(&loop->runtime->phase) != PHASE_OPEN)) /* relaxed: closing looks again by itself */
+	/* Release: who sees this end counted sees its start counted, which was another's. relaxed: own value */
+	store_release(&loop->stats.completed,
+		      load_relaxed(&loop->stats.completed) + 1); /* P2 of scheduler.c */
+	if (HILO__UNLIKELY(load_relaxed(&loop->runtime->phase) !=
+			   PHASE_OPEN)) /* relaxed: closing looks again by itself */
 		hilo__scheduler_quiet(loop->runtime);
 }
 

@@ -33,7 +33,11 @@
 #include <string.h>
 #include <zlib.h>
 
-#define BATCH ((size_t)512 * 1024) /* bytes, unless a single block is larger */
+/*
+ * Bytes, unless a single block is larger. A task that has to wait behind compress tasks waits for some
+ * milliseconds; so the reader takes enough at a time for the workers not to run dry meanwhile.
+ */
+#define BATCH ((size_t)1024 * 1024)
 
 struct block {
 	struct batch *batch;
@@ -114,7 +118,8 @@ static int batch_write(struct batch *batch)
 
 		batch->pieces[i] = (struct iovec){block->packing.packed, block->packing.packed_length};
 		packed += block->packing.packed_length;
-		pipeline->crc = (uint32_t)crc32_combine(pipeline->crc, block->crc, (z_off_t)block->packing.length);
+		pipeline->crc =
+			(uint32_t)crc32_combine(pipeline->crc, block->crc, (z_off_t)block->packing.length);
 	}
 	pipeline->length += batch->length;
 	progress_add(&pipeline->job->progress, batch->length, packed);
@@ -196,7 +201,8 @@ static void batch_cut(struct batch *batch)
 		packing->number = pipeline->number++;
 		packing->data = batch->space + PACKER_HISTORY + at;
 		packing->length = batch->length - at < size ? batch->length - at : size;
-		packing->history = batch->history + at < PACKER_HISTORY ? batch->history + at : PACKER_HISTORY;
+		packing->history =
+			batch->history + at < PACKER_HISTORY ? batch->history + at : PACKER_HISTORY;
 		at += packing->length;
 		packing->last = batch->last && at == batch->length;
 	} while (at < batch->length);
@@ -226,12 +232,16 @@ static int batch_fill(struct batch *batch, const struct batch *previous)
 	return 0;
 }
 
-/* A block whose task cannot be had is found by the write task: it waits for NULL and gets -ENOMEM. */
+/*
+ * Spawn the tasks of a batch, the first block last: a worker runs the newest of its tasks first, so
+ * the blocks are compressed in their order. A block whose task cannot be had is found by the write
+ * task: it waits for NULL and gets -ENOMEM.
+ */
 static int batch_start(struct batch *batch, const struct batch *previous)
 {
 	unsigned i;
 
-	for (i = 0; i < batch->used; i++)
+	for (i = batch->used; i-- > 0;)
 		batch->blocks[i].compressing = hilo_spawn(compress_block, &batch->blocks[i]);
 	batch->before = previous ? hilo_task_ref(previous->writing) : NULL;
 	batch->writing = hilo_spawn(write_batch, batch);
@@ -337,12 +347,12 @@ static int pipeline_init(struct pipeline *pipeline, struct job *job)
 	unsigned i, workers = hilo_runtime_workers(hilo_runtime_current());
 	size_t block = job->options->block;
 
-	/* Two blocks for each worker and four to even out the pace, and a batch for reading and writing. */
+	/* One batch to read, one to write, and four blocks for each worker in between. */
 	memset(pipeline, 0, sizeof(*pipeline));
 	pipeline->job = job;
 	pipeline->reader = hilo_task_current();
 	pipeline->blocks = block < BATCH ? (unsigned)(BATCH / block) : 1;
-	pipeline->count = (2 * workers + 4 + pipeline->blocks - 1) / pipeline->blocks + 1;
+	pipeline->count = (4 * workers + pipeline->blocks - 1) / pipeline->blocks + 2;
 	pipeline->batches = calloc(pipeline->count, sizeof(*pipeline->batches));
 	if (!pipeline->batches || packers_init(&pipeline->packers, job->options->level, workers) < 0)
 		return -ENOMEM;

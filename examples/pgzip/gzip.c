@@ -20,7 +20,8 @@ static void put_le32(unsigned char *to, uint32_t value)
 		to[i] = (unsigned char)(value >> (8 * i));
 }
 
-size_t gzip_header(unsigned char header[GZIP_HEADER_MAX], int level, const char *path, const struct stat *stat)
+size_t gzip_header(unsigned char header[GZIP_HEADER_MAX], int level, const char *path,
+		   const struct stat *stat)
 {
 	const char *slash = path ? strrchr(path, '/') : NULL;
 	const char *name = slash ? slash + 1 : path;

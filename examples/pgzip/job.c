@@ -61,8 +61,8 @@ static int output_name(const struct options *options, const char *path, char *na
 	if (options->mode == MODE_COMPRESS)
 		length = snprintf(name, PATH_MAX, "%s.gz", path);
 	else
-		length = snprintf(name, PATH_MAX, "%.*s%s", (int)(strlen(path) - strlen(suffix->packed)), path,
-				  suffix->plain);
+		length = snprintf(name, PATH_MAX, "%.*s%s", (int)(strlen(path) - strlen(suffix->packed)),
+				  path, suffix->plain);
 	if (length >= PATH_MAX)
 		return hilo_fail(-ENAMETOOLONG, "%s: the name is too long", path);
 	return 0;
@@ -76,9 +76,11 @@ static int job_check(struct job *job)
 	struct stat out;
 
 	if (options->mode == MODE_COMPRESS && !options->force && isatty(job->output.fd))
-		return hilo_fail(-EINVAL, "compressed data are not written to a terminal; use -f if you mean it");
+		return hilo_fail(-EINVAL,
+				 "compressed data are not written to a terminal; use -f if you mean it");
 	if (options->mode != MODE_COMPRESS && !options->force && isatty(job->input.fd))
-		return hilo_fail(-EINVAL, "compressed data are not read from a terminal; use -f if you mean it");
+		return hilo_fail(-EINVAL,
+				 "compressed data are not read from a terminal; use -f if you mean it");
 	if (job->output.path && stat(job->output.path, &out) < 0)
 		return 0;
 	if (!job->output.path && fstat(job->output.fd, &out) < 0)

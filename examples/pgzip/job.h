@@ -26,9 +26,9 @@ struct job {
 	struct input input;
 	struct output output;
 	struct progress progress;
-	bool garbage;		  /* something follows the last member and was left aside */
-	atomic_ullong *blocks;	  /* for each worker: blocks compressed there, all files together */
-	uint64_t total_in;	  /* bytes of all files that are done */
+	bool garbage;	       /* something follows the last member and was left aside */
+	atomic_ullong *blocks; /* for each worker: blocks compressed there, all files together */
+	uint64_t total_in;     /* bytes of all files that are done */
 	uint64_t total_out;
 };
 

@@ -24,7 +24,12 @@
 /* A cancelled job has this long to end; it may wait for a call that an executor thread is in. */
 #define GRACE HILO_SECOND
 
-enum status { STATUS_OK = 0, STATUS_ERROR = 1, STATUS_WARNING = 2, STATUS_SIGNAL = 128 };
+enum status {
+	STATUS_OK = 0,
+	STATUS_ERROR = 1,
+	STATUS_WARNING = 2,
+	STATUS_SIGNAL = 128
+};
 
 struct app {
 	struct options options;
@@ -57,8 +62,8 @@ static int files_task(void *arg)
 		if (ret < 0)
 			app_report(app, STATUS_ERROR, hilo_error_message());
 		if (app->job.garbage) {
-			snprintf(warning, sizeof(warning), "%s: what follows the compressed data was left aside",
-				 app->job.input.name);
+			snprintf(warning, sizeof(warning),
+				 "%s: what follows the compressed data was left aside", app->job.input.name);
 			app_report(app, STATUS_WARNING, warning);
 		}
 	}
@@ -104,8 +109,8 @@ static void app_print_stats(const struct app *app, hilo_time span)
 		if (hilo_runtime_get_stats(runtime, i, &stats) < 0)
 			continue;
 		fprintf(stderr, "pgzip: worker %u: %llu blocks, %llu switches, %llu steals, %llu sleeps\n", i,
-			app->job.blocks[i], (unsigned long long)stats.switches, (unsigned long long)stats.steals,
-			(unsigned long long)stats.sleeps);
+			app->job.blocks[i], (unsigned long long)stats.switches,
+			(unsigned long long)stats.steals, (unsigned long long)stats.sleeps);
 	}
 }
 

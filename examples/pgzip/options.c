@@ -16,11 +16,13 @@
 
 #define KIB 1024u
 #define LEVEL_DEFAULT 6
-#define BLOCK_DEFAULT 128u	  /* KiB, as pigz: large enough for the flush between blocks to cost little */
-#define BLOCK_MAX (64u * 1024u) /* KiB */
+#define BLOCK_DEFAULT 128u	/* KiB, as pigz: large enough for the flush between blocks to cost little */
+#define BLOCK_MAX (16u * 1024u) /* KiB */
 #define WORKERS_MAX 1024u
 
-enum { OPTION_STATS = UCHAR_MAX + 1 };
+enum {
+	OPTION_STATS = UCHAR_MAX + 1
+};
 
 static const char help[] =
 	"Usage: pgzip [OPTION]... [FILE]...\n"

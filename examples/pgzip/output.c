@@ -111,7 +111,8 @@ static void output_copy_attributes(struct output *output, const struct stat *lik
 	mode_t mode = like->st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
 
 	if (!S_ISREG(like->st_mode)) {
-		(void)fchmod(output->fd, (S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH) & ~output->mask);
+		(void)fchmod(output->fd,
+			     (S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH) & ~output->mask);
 		return;
 	}
 	if (fchown(output->fd, like->st_uid, like->st_gid) < 0)

@@ -16,10 +16,11 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-#define RAW_DEFLATE (-15)	   /* windowBits: 32 KiB, without header and trailer */
-#define MEMORY_LEVEL 8		   /* zlib's default, and gzip's */
-#define PIECE ((size_t)256 * 1024) /* so much, about 10 ms of work, is deflated without a look at other tasks */
-#define FLUSH_ROOM 64		   /* what a flush may add to deflateBound */
+#define RAW_DEFLATE (-15) /* windowBits: 32 KiB, without header and trailer */
+#define MEMORY_LEVEL 8	  /* zlib's default, and gzip's */
+#define PIECE                                                                                                \
+	((size_t)256 * 1024) /* so much, about 10 ms of work, is deflated without a look at other tasks */
+#define FLUSH_ROOM 64	     /* what a flush may add to deflateBound */
 
 struct packer {
 	z_stream stream;
@@ -33,8 +34,8 @@ static struct packer *packer_new(int level)
 	if (!packer)
 		return NULL;
 	packer->next = UINT64_MAX;
-	if (deflateInit2(&packer->stream, level, Z_DEFLATED, RAW_DEFLATE, MEMORY_LEVEL,
-			 Z_DEFAULT_STRATEGY) != Z_OK) {
+	if (deflateInit2(&packer->stream, level, Z_DEFLATED, RAW_DEFLATE, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) !=
+	    Z_OK) {
 		free(packer);
 		return NULL;
 	}
@@ -143,7 +144,8 @@ int packer_run(struct packer *packer, struct packing *packing)
 			ret = deflate(stream, flush);
 	} while (ret == Z_OK && done < packing->length);
 	if (ret != (packing->last ? Z_STREAM_END : Z_OK) || stream->avail_out == 0)
-		return hilo_fail(-EIO, "deflate failed with %d: %s", ret, stream->msg ? stream->msg : "no room");
+		return hilo_fail(-EIO, "deflate failed with %d: %s", ret,
+				 stream->msg ? stream->msg : "no room");
 	packing->packed_length = packing->packed_size - stream->avail_out;
 	packer->next = packing->number + 1;
 	return 0;

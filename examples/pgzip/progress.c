@@ -80,7 +80,8 @@ static void tail_format(char *text, size_t size, double rate, double left, doubl
 	long seconds = rate > 0 && left / rate < 360000 ? (long)(left / rate + 0.999) : 0;
 
 	if (left > 0 && seconds >= 3600)
-		snprintf(time, sizeof(time), ", %ld:%02ld:%02ld left", seconds / 3600, seconds / 60 % 60, seconds % 60);
+		snprintf(time, sizeof(time), ", %ld:%02ld:%02ld left", seconds / 3600, seconds / 60 % 60,
+			 seconds % 60);
 	else if (left > 0 && seconds > 0)
 		snprintf(time, sizeof(time), ", %ld:%02ld left", seconds / 60, seconds % 60);
 	if (ratio > 0)

@@ -42,15 +42,15 @@
 #define xchg_seq_cst(p, v) atomic_exchange_explicit(p, v, memory_order_seq_cst)
 
 /* Strong compare-and-swap: true if *p was *expected and is now v; else *expected is what it was. */
-#define cas_relaxed(p, expected, v)                                                                     \
+#define cas_relaxed(p, expected, v)                                                                          \
 	atomic_compare_exchange_strong_explicit(p, expected, v, memory_order_relaxed, memory_order_relaxed)
-#define cas_acquire(p, expected, v)                                                                     \
+#define cas_acquire(p, expected, v)                                                                          \
 	atomic_compare_exchange_strong_explicit(p, expected, v, memory_order_acquire, memory_order_acquire)
-#define cas_release(p, expected, v)                                                                     \
+#define cas_release(p, expected, v)                                                                          \
 	atomic_compare_exchange_strong_explicit(p, expected, v, memory_order_release, memory_order_relaxed)
-#define cas_acq_rel(p, expected, v)                                                                     \
+#define cas_acq_rel(p, expected, v)                                                                          \
 	atomic_compare_exchange_strong_explicit(p, expected, v, memory_order_acq_rel, memory_order_acquire)
-#define cas_seq_cst(p, expected, v)                                                                     \
+#define cas_seq_cst(p, expected, v)                                                                          \
 	atomic_compare_exchange_strong_explicit(p, expected, v, memory_order_seq_cst, memory_order_seq_cst)
 
 #define add_relaxed(p, v) atomic_fetch_add_explicit(p, v, memory_order_relaxed)

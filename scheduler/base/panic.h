@@ -5,7 +5,7 @@
 /* panic.h - a broken invariant ends the program, in every build, with its place and a sentence. */
 #include "scheduler/base/compiler.h"
 
-/* [any] Write "hilo: panic: file:line: message" to standard error and abort. Async-signal-safe formatting is not promised. */
+/* [any] Write "hilo: panic: file:line: message" to standard error and abort. Not for signal handlers. */
 HILO__COLD HILO__NORETURN void hilo__panic(const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -38,7 +38,8 @@ struct explore_site {
 };
 
 uint64_t explore_load(const void *p, size_t size, enum explore_order order, const struct explore_site *site);
-void explore_store(void *p, size_t size, uint64_t value, enum explore_order order, const struct explore_site *site);
+void explore_store(void *p, size_t size, uint64_t value, enum explore_order order,
+		   const struct explore_site *site);
 uint64_t explore_rmw(void *p, size_t size, enum explore_rmw op, uint64_t operand, enum explore_order order,
 		     const struct explore_site *site);
 bool explore_cas(void *p, size_t size, void *expected, uint64_t value, enum explore_order success,
@@ -60,7 +61,8 @@ extern int explore_mutant;
 #define EXPLORE_STORE(p, v, order, text)                                                                     \
 	explore_store((void *)(p), sizeof(*(p)), (uint64_t)(v), order, EXPLORE_SITE(text))
 #define EXPLORE_RMW(p, op, v, order, text)                                                                   \
-	((__typeof__(*(p)))explore_rmw((void *)(p), sizeof(*(p)), op, (uint64_t)(v), order, EXPLORE_SITE(text)))
+	((__typeof__(*(p)))explore_rmw((void *)(p), sizeof(*(p)), op, (uint64_t)(v), order,                  \
+				       EXPLORE_SITE(text)))
 #define EXPLORE_CAS(p, expected, v, success, failure, text)                                                  \
 	explore_cas((void *)(p), sizeof(*(p)), expected, (uint64_t)(v), success, failure, EXPLORE_SITE(text))
 
@@ -115,8 +117,7 @@ extern int explore_mutant;
 /* The thread goes on when one of the words it has read since its last pause has a newer value. */
 #define cpu_relax() explore_pause(EXPLORE_SITE("cpu_relax()"))
 
-#define plain_load(p)                                                                                        \
-	(*(explore_plain((const void *)(p), false, EXPLORE_SITE("plain_load(" #p ")")), (p)))
+#define plain_load(p) (*(explore_plain((const void *)(p), false, EXPLORE_SITE("plain_load(" #p ")")), (p)))
 #define plain_store(p, v)                                                                                    \
 	(explore_plain((const void *)(p), true, EXPLORE_SITE("plain_store(" #p ")")), (void)(*(p) = (v)))
 

@@ -49,7 +49,7 @@ struct explore_model {
 	EXPLORE_MODEL_BOUND(0, NAME, OPERATIONS, SETUP, FINISH, __VA_ARGS__)
 
 /* The same with a bound of its own, for what would take too long at the usual one. */
-#define EXPLORE_MODEL_BOUND(BOUND, NAME, OPERATIONS, SETUP, FINISH, ...)                                                  \
+#define EXPLORE_MODEL_BOUND(BOUND, NAME, OPERATIONS, SETUP, FINISH, ...)                                     \
 	{                                                                                                    \
 		.name = NAME, .operations = OPERATIONS, .setup = SETUP, .finish = FINISH, .bound = BOUND,    \
 		.threads = sizeof((void (*[])(void)){__VA_ARGS__}) / sizeof(void (*)(void)),                 \

@@ -28,15 +28,15 @@ enum thread_status {
 /* One model thread, reset for each execution. */
 struct thread {
 	struct view view;
-	uint64_t hash;	 /* of all that it has read: its course so far */
-	uint64_t looked; /* locations read since the last pause */
+	uint64_t hash;	      /* of all that it has read: its course so far */
+	uint64_t looked;      /* locations read since the last pause */
 	const void *old_read; /* where its last operation read an old value, ... */
 	unsigned old_newest;  /* ... and the newest message there at that time */
 	enum thread_status status;
-	bool token;  /* unparked before it parked */
-	bool fresh;  /* scheduled, and nothing done since */
-	bool timed;  /* parked with a limit in time */
-	bool glued;  /* its last operation commutes to the right: no preemption after it */
+	bool token;	   /* unparked before it parked */
+	bool fresh;	   /* scheduled, and nothing done since */
+	bool timed;	   /* parked with a limit in time */
+	bool glued;	   /* its last operation commutes to the right: no preemption after it */
 	const void *futex; /* the word on which it sleeps */
 	void *stack;	   /* saved stack pointer */
 };
@@ -56,7 +56,8 @@ void explore_abandon(void) __attribute__((noreturn));
 bool explore_skips_retries(void);
 /* search.c: @location turns out to have several writers, so the search begins again. */
 void explore_restart(void) __attribute__((noreturn));
-void explore_trace(const struct explore_site *site, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void explore_trace(const struct explore_site *site, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* memory.c */
 void memory_forget(void); /* before a search */

@@ -45,8 +45,8 @@ struct location {
 	size_t size;
 	uint64_t execution; /* in which the rest was reset */
 	unsigned count;
-	unsigned sc;			 /* newest message known to a seq_cst operation */
-	uint8_t writer;			 /* who has ever written it: nobody, one, several */
+	unsigned sc;	/* newest message known to a seq_cst operation */
+	uint8_t writer; /* who has ever written it: nobody, one, several */
 	bool retired;
 	uint8_t access[EXPLORE_THREADS]; /* clock of each thread's last access */
 };
@@ -93,7 +93,6 @@ void memory_reset(void)
 	retired_count = 0;
 	content_hash = 0;
 }
-
 
 static inline struct thread *self(void)
 {
@@ -269,14 +268,16 @@ static void abandon_retry(const struct location *loc)
 }
 
 /* A new newest message; @carried is the view of the message that a read-modify-write has read. */
-static void message_append(struct location *loc, uint64_t value, enum explore_order order, const struct view *carried)
+static void message_append(struct location *loc, uint64_t value, enum explore_order order,
+			   const struct view *carried)
 {
 	struct thread *t = self();
 	unsigned index = loc->count;
 	struct message *m;
 
 	if (index == HISTORY)
-		explore_fail("history overflow at %s: more than %d stores to one location", loc->site->what, HISTORY);
+		explore_fail("history overflow at %s: more than %d stores to one location", loc->site->what,
+			     HISTORY);
 	loc->count++;
 	m = &messages[loc - locations][index];
 	*view_of(&t->view, loc) = (uint8_t)index;
@@ -330,7 +331,8 @@ uint64_t explore_load(const void *p, size_t size, enum explore_order order, cons
 	return value;
 }
 
-void explore_store(void *p, size_t size, uint64_t value, enum explore_order order, const struct explore_site *site)
+void explore_store(void *p, size_t size, uint64_t value, enum explore_order order,
+		   const struct explore_site *site)
 {
 	struct location *loc;
 
@@ -437,8 +439,8 @@ bool explore_cas(void *p, size_t size, void *expected, uint64_t value, enum expl
 	index = choices[explore_branch(cas_choices(loc, oldest_readable(loc, failure), wanted, choices))];
 	old = messages[loc - locations][index].value;
 	if (explore_tracing)
-		explore_trace(site, "%s %lld = %lld%s", old == wanted ? "done, from" : "failed, expected", (long long)wanted,
-			      (long long)old, index + 1 < loc->count ? " (old)" : "");
+		explore_trace(site, "%s %lld = %lld%s", old == wanted ? "done, from" : "failed, expected",
+			      (long long)wanted, (long long)old, index + 1 < loc->count ? " (old)" : "");
 	if (old == wanted) {
 		message_replace(loc, value_cut(loc, value), success);
 		return true;
@@ -473,7 +475,8 @@ void explore_setup(void *p, size_t size, uint64_t value, const struct explore_si
 	explore_point(loc->writer == explore_current);
 	location_touch(loc, site);
 	if (!location_is_quiet(loc))
-		explore_fail("data race: %s:%d: %s while another thread uses it", site->file, site->line, site->what);
+		explore_fail("data race: %s:%d: %s while another thread uses it", site->file, site->line,
+			     site->what);
 	message_append(loc, value, EXPLORE_RELAXED, NULL);
 	self()->glued = false;
 	if (explore_tracing)
@@ -576,7 +579,8 @@ void explore_retire(const void *p, size_t size)
 	for (unsigned i = 0; i < location_count; i++) {
 		struct location *loc = &locations[i];
 
-		if ((uintptr_t)loc->address < from || (uintptr_t)loc->address >= to || loc->execution != execution)
+		if ((uintptr_t)loc->address < from || (uintptr_t)loc->address >= to ||
+		    loc->execution != execution)
 			continue;
 		if (!location_is_quiet(loc))
 			explore_fail("freed while another thread uses %s", loc->site->what);
@@ -585,7 +589,8 @@ void explore_retire(const void *p, size_t size)
 	for (unsigned i = 0; i < plain_count; i++) {
 		struct plain *plain = &plains[i];
 
-		if ((uintptr_t)plain->address < from || (uintptr_t)plain->address >= to || plain->execution != execution)
+		if ((uintptr_t)plain->address < from || (uintptr_t)plain->address >= to ||
+		    plain->execution != execution)
 			continue;
 		if (plain_is_written_elsewhere(plain) || plain_is_read_elsewhere(plain))
 			explore_fail("freed while another thread uses the plain data in it");

@@ -111,7 +111,8 @@ static void finish(void)
 	unsigned places = 0;
 
 	for (unsigned i = 0; i < EXPLORE_THREADS; i++)
-		places += list_length(heaps[i].list[POOL_TASK].free) + list_length(heaps[i].remote[POOL_TASK]) +
+		places += list_length(heaps[i].list[POOL_TASK].free) +
+			  list_length(heaps[i].remote[POOL_TASK]) +
 			  list_length(heaps[i].list[POOL_TASK].out_first);
 	EXPLORE_CHECK(places == 1);
 	EXPLORE_CHECK(task->done.word == COMPLETION_DONE);
@@ -185,17 +186,18 @@ static void visitor(void)
 }
 
 static const struct explore_model models[] = {
-	EXPLORE_MODEL("record_detached_visit", "T0 ends the task, nobody holds it; T1 visits", setup_detached, finish,
-		      runner, visitor),
+	EXPLORE_MODEL("record_detached_visit", "T0 ends the task, nobody holds it; T1 visits", setup_detached,
+		      finish, runner, visitor),
 	EXPLORE_MODEL("record_join", "T0 ends the task; T1 joins it", setup_joined, finish, runner, joiner),
-	EXPLORE_MODEL("record_join_detach", "T0 ends the task; T1 joins it; T2 lets go of it", setup_joined_twice,
-		      finish, runner, joiner, detacher),
+	EXPLORE_MODEL("record_join_detach", "T0 ends the task; T1 joins it; T2 lets go of it",
+		      setup_joined_twice, finish, runner, joiner, detacher),
 	EXPLORE_MODEL("record_join_cancel", "T0 ends the task; T1 joins it; T2 cancels it, lets go",
 		      setup_joined_twice, finish, runner, joiner, canceller),
-	EXPLORE_MODEL("record_join_visit", "T0 ends the task; T1 joins it; T2 visits", setup_joined, finish, runner,
-		      joiner, visitor),
-	EXPLORE_MODEL("record_reuse_visit", "T0 ends the task, makes another one, ends and joins it; T1 visits",
-		      setup_detached, finish, runner_again, visitor),
+	EXPLORE_MODEL("record_join_visit", "T0 ends the task; T1 joins it; T2 visits", setup_joined, finish,
+		      runner, joiner, visitor),
+	EXPLORE_MODEL("record_reuse_visit",
+		      "T0 ends the task, makes another one, ends and joins it; T1 visits", setup_detached,
+		      finish, runner_again, visitor),
 	EXPLORE_MODEL("record_reuse_join_visit",
 		      "T0 ends the task, makes another one, ends and joins it; T1 joins the first; T2 visits",
 		      setup_joined, finish, runner_again, joiner, visitor),

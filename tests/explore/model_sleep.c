@@ -253,9 +253,10 @@ static void worker_then_fini(void)
 	}
 
 static const struct explore_model models[] = {
-	SLEEP_MODEL("sleep_post", "T0 runs 2 tasks, asleep in between; T1 posts 2", finish, worker_two, poster_two),
-	SLEEP_MODEL("sleep_post_two", "T0 runs 2 tasks, asleep in between; T1, T2 post one each", finish, worker_two,
-		    poster_one, poster_one),
+	SLEEP_MODEL("sleep_post", "T0 runs 2 tasks, asleep in between; T1 posts 2", finish, worker_two,
+		    poster_two),
+	SLEEP_MODEL("sleep_post_two", "T0 runs 2 tasks, asleep in between; T1, T2 post one each", finish,
+		    worker_two, poster_one, poster_one),
 	SLEEP_MODEL("sleep_post_three", "T0 runs 3 tasks, asleep in between; T1 posts 2, T2 one", finish,
 		    worker_three, poster_two, poster_one),
 	SLEEP_MODEL("sleep_pinned", "T0 runs 2 tasks; T1 posts a pinned one, T2 another", finish, worker_two,

@@ -158,21 +158,22 @@ static void finish_cancelled(void)
 }
 
 static const struct explore_model models[] = {
-	EXPLORE_MODEL("state_wake", "T0 waits; T1 hands over and wakes", setup, finish, task_waits_once, waker_first),
-	EXPLORE_MODEL("state_wake_twice", "T0 waits for two things; T1, T2 wake it for one each", setup, finish,
-		      task_waits_for_both, waker_first_again, waker_second),
+	EXPLORE_MODEL("state_wake", "T0 waits; T1 hands over and wakes", setup, finish, task_waits_once,
+		      waker_first),
+	EXPLORE_MODEL("state_wake_twice", "T0 waits for two things; T1, T2 wake it for one each", setup,
+		      finish, task_waits_for_both, waker_first_again, waker_second),
 	EXPLORE_MODEL("state_wake_same", "T0 waits; T1, T2 wake it for the same", setup, finish,
 		      task_waits_or_is_cancelled, waker_first_again, waker_first_again),
-	EXPLORE_MODEL("state_two_waits", "T0 waits twice; T1 wakes the first wait, T2 the second", setup, finish,
-		      task_waits_twice, waker_first_again, waker_second_wait),
-	EXPLORE_MODEL("state_late_wake", "T0 waits twice; T1, T2 wake the first wait, T3 the second", setup, finish,
-		      task_waits_twice, waker_first_again, waker_first_again, waker_second_wait),
-	EXPLORE_MODEL("state_cancel", "T0 waits; T1 cancels", setup, finish_cancelled, task_waits_or_is_cancelled,
-		      canceller),
+	EXPLORE_MODEL("state_two_waits", "T0 waits twice; T1 wakes the first wait, T2 the second", setup,
+		      finish, task_waits_twice, waker_first_again, waker_second_wait),
+	EXPLORE_MODEL("state_late_wake", "T0 waits twice; T1, T2 wake the first wait, T3 the second", setup,
+		      finish, task_waits_twice, waker_first_again, waker_first_again, waker_second_wait),
+	EXPLORE_MODEL("state_cancel", "T0 waits; T1 cancels", setup, finish_cancelled,
+		      task_waits_or_is_cancelled, canceller),
 	EXPLORE_MODEL("state_wake_cancel", "T0 waits; T1 wakes; T2 cancels", setup, finish_cancelled,
 		      task_waits_or_is_cancelled, waker_first_again, canceller),
-	EXPLORE_MODEL("state_cancel_uncancel", "T0 waits, takes a request back; T1 cancels twice; T2 wakes", setup,
-		      finish, task_uncancels, canceller_twice, waker_first_again),
+	EXPLORE_MODEL("state_cancel_uncancel", "T0 waits, takes a request back; T1 cancels twice; T2 wakes",
+		      setup, finish, task_uncancels, canceller_twice, waker_first_again),
 };
 
 int main(int argc, char **argv)

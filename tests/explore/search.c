@@ -557,7 +557,8 @@ static void search_report_failure(void)
 		execution_run();
 		explore_tracing = false;
 	}
-	printf("%-28s FAILED after %" PRIu64 " runs, %d preemptions: %s\n", model->name, runs, preemptions, what);
+	printf("%-28s FAILED after %" PRIu64 " runs, %d preemptions: %s\n", model->name, runs, preemptions,
+	       what);
 }
 
 static double now(void)
@@ -602,8 +603,8 @@ static int search_run(void)
 		if (!choices_advance())
 			break;
 		if ((runs & 0xfff) == 0 && now() - start > options.seconds) {
-			printf("%-28s INCOMPLETE: bound %d, %" PRIu64 " runs in %.1f s\n", model->name, bound, runs,
-			       now() - start);
+			printf("%-28s INCOMPLETE: bound %d, %" PRIu64 " runs in %.1f s\n", model->name, bound,
+			       runs, now() - start);
 			return 2;
 		}
 	}
@@ -615,7 +616,8 @@ static int search_run(void)
 
 static int usage(const char *program)
 {
-	printf("usage: %s [--model=NAME] [--bound=N] [--mutant=N] [--seconds=S] [--no-merge] [--no-commute] [--no-retry] [--trace] [--list]\n",
+	printf("usage: %s [--model=NAME] [--bound=N] [--mutant=N] [--seconds=S] [--no-merge] [--no-commute] "
+	       "[--no-retry] [--trace] [--list]\n",
 	       program);
 	return 64;
 }

@@ -196,8 +196,7 @@ static size_t ring_size;
 
 static void fiber_ring(struct fiber *self)
 {
-	size_t mine = (size_t)self->wait.since;
-	struct fiber *next = mine + 1 < ring_size ? ring[mine + 1] : &root;
+	struct fiber *next = (struct fiber *)(void *)self->task;
 
 	fiber_enter_finish(self);
 	while (for_ever)
@@ -211,44 +210,61 @@ static void fiber_empty(struct fiber *self)
 	fiber_switch_last(self, &root);
 }
 
-/* ns for each switch around root and @n - 1 fibers, best of several rounds; *ret_median the median. */
-static double measure_ring(struct stack_cache *cache, size_t n, double *ret_median)
+/* A lap: each fiber hands on to the next, the last one back to us. Returns the number of switches. */
+static long lap_around(void)
+{
+	fiber_switch(&root, ring[0]);
+	return (long)ring_size + 1;
+}
+
+/* A lap: we visit each fiber in turn, as a worker's loop does. */
+static long lap_visit(void)
+{
+	for (size_t i = 0; i < ring_size; i++)
+		fiber_switch(&root, ring[i]);
+	return 2 * (long)ring_size;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Print ns for each switch among root and @n fibers. */
+static void measure_switch(struct stack_cache *cache, const char *name, size_t n, long (*lap)(void))
 {
 	enum {
-		ROUNDS = 15
+		ROUNDS = 25
 	};
 	double times[ROUNDS];
-	long laps = 20000000 / (long)n;
 
-	ring_size = n - 1;
-	for (size_t i = 0; i < ring_size; i++)
+	ring_size = n;
+	for (size_t i = 0; i < n; i++)
 		ring[i] = hilo__fiber_get(cache, class);
-	for (size_t i = 0; i < ring_size; i++) {
-		ring[i]->wait.since = (int64_t)i;
+	for (size_t i = 0; i < n; i++) {
+		ring[i]->task =
+			(struct hilo_task *)(void *)(i + 1 < n && lap == lap_around ? ring[i + 1] : &root);
 		hilo__fiber_restart(ring[i], fiber_ring);
 	}
 	for (int round = 0; round < ROUNDS; round++) {
 		double start = now_ns();
+		long switches = 0;
 
-		for (long i = 0; i < laps; i++)
-			fiber_switch(&root, ring[0]);
-		times[round] = (now_ns() - start) / (double)laps / (double)n;
-		for (int i = round; i > 0 && times[i] < times[i - 1]; i--) {
-			double t = times[i];
-
-			times[i] = times[i - 1];
-			times[i - 1] = t;
-		}
+		while (switches < 5000000)
+			switches += lap();
+		times[round] = (now_ns() - start) / (double)switches;
 	}
-	for (size_t i = 0; i < ring_size; i++)
+	for (size_t i = 0; i < n; i++)
 		hilo__fiber_put(cache, ring[i]);
-	*ret_median = times[ROUNDS / 2];
-	return times[0];
+	qsort(times, ROUNDS, sizeof(times[0]), compare_doubles);
+	printf("%s %zu fibers: %.2f ns a switch (median %.2f)\n", name, n, times[0], times[ROUNDS / 2]);
 }
 
 static int run_figures(void)
 {
-	static const size_t sizes[] = {2, 3, 16, 100, 1000};
+	static const size_t sizes[] = {1, 2, 16, 100, 1000};
 	struct stack_cache cache = {0};
 	struct fiber *fiber;
 	enum {
@@ -258,9 +274,8 @@ static int run_figures(void)
 
 	hilo__fiber_init_root(&root);
 	for (size_t i = 0; i < array_size(sizes); i++) {
-		double median, best = measure_ring(&cache, sizes[i], &median);
-
-		printf("switch, %zu flows: %.2f ns (median %.2f)\n", sizes[i], best, median);
+		measure_switch(&cache, "around", sizes[i], lap_around);
+		measure_switch(&cache, "visit", sizes[i], lap_visit);
 	}
 	start = now_ns();
 	for (int i = 0; i < TIMES; i++) {

@@ -86,7 +86,8 @@ static void look_at(pid_t pid, const char *record, const void *runtime, struct f
 	const char *fiber, *name;
 	char text[32] = "";
 
-	if (peek_pointer(pid, record, b->task_runtime) != runtime || peek_u32(pid, record, b->task_done) & b->done_bit)
+	if (peek_pointer(pid, record, b->task_runtime) != runtime ||
+	    peek_u32(pid, record, b->task_done) & b->done_bit)
 		return;
 	found->tasks++;
 	fiber = peek_pointer(pid, record, b->task_fiber);
@@ -111,7 +112,8 @@ static void walk(pid_t pid, struct found *found)
 
 	assert_non_null(runtime);
 	assert_int_equal(peek_u32(pid, runtime, b->runtime_workers), 2);
-	for (slab = peek_pointer(pid, b->task_slabs, 0); slab; slab = peek_pointer(pid, slab, b->slab_older)) {
+	for (slab = peek_pointer(pid, b->task_slabs, 0); slab;
+	     slab = peek_pointer(pid, slab, b->slab_older)) {
 		uint32_t carved = peek_u32(pid, slab, b->slab_carved);
 
 		for (uint32_t i = 0; i < carved; i++)
