@@ -66,8 +66,7 @@ struct pipeline {
 	unsigned blocks; /* in a batch */
 	unsigned count;	 /* batches */
 	struct batch *batches;
-	uint64_t turn;	 /* batches that were begun */
-	uint64_t number; /* blocks that were begun */
+	uint64_t turn; /* batches that were begun */
 	/* The write tasks use these, one after the other; the reader, when they have ended. */
 	struct failure failure;
 	uint32_t crc;
@@ -198,7 +197,6 @@ static void batch_cut(struct batch *batch)
 	batch->used = 0;
 	do {
 		packing = &batch->blocks[batch->used++].packing;
-		packing->number = pipeline->number++;
 		packing->data = batch->space + PACKER_HISTORY + at;
 		packing->length = batch->length - at < size ? batch->length - at : size;
 		packing->history =
@@ -232,16 +230,12 @@ static int batch_fill(struct batch *batch, const struct batch *previous)
 	return 0;
 }
 
-/*
- * Spawn the tasks of a batch, the first block last: a worker runs the newest of its tasks first, so
- * the blocks are compressed in their order. A block whose task cannot be had is found by the write
- * task: it waits for NULL and gets -ENOMEM.
- */
+/* A block whose task cannot be had is found by the write task: it waits for NULL and gets -ENOMEM. */
 static int batch_start(struct batch *batch, const struct batch *previous)
 {
 	unsigned i;
 
-	for (i = batch->used; i-- > 0;)
+	for (i = 0; i < batch->used; i++)
 		batch->blocks[i].compressing = hilo_spawn(compress_block, &batch->blocks[i]);
 	batch->before = previous ? hilo_task_ref(previous->writing) : NULL;
 	batch->writing = hilo_spawn(write_batch, batch);

@@ -24,7 +24,6 @@
 
 struct packer {
 	z_stream stream;
-	uint64_t next; /* the block that would go on where this stream stands */
 };
 
 static struct packer *packer_new(int level)
@@ -33,7 +32,6 @@ static struct packer *packer_new(int level)
 
 	if (!packer)
 		return NULL;
-	packer->next = UINT64_MAX;
 	if (deflateInit2(&packer->stream, level, Z_DEFLATED, RAW_DEFLATE, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) !=
 	    Z_OK) {
 		free(packer);
@@ -105,31 +103,24 @@ size_t packer_bound(size_t length)
 	return compressBound((uLong)length) + FLUSH_ROOM;
 }
 
-/*
- * Bring the stream to where the block begins. A packer that made the block just before stands there
- * already; any other begins anew and learns the history, so that matches reach into it all the same.
- */
-static int packer_seek(struct packer *packer, const struct packing *packing)
+/* Begin anew, with the history learnt, so that matches reach into it. */
+static int packer_begin(struct packer *packer, const struct packing *packing)
 {
-	z_stream *stream = &packer->stream;
+	int ret = deflateReset(&packer->stream);
 
-	if (packer->next == packing->number)
-		return Z_OK;
-	if (deflateReset(stream) != Z_OK)
-		return Z_STREAM_ERROR;
-	if (packing->history == 0)
-		return Z_OK;
-	return deflateSetDictionary(stream, packing->data - packing->history, (uInt)packing->history);
+	if (ret == Z_OK && packing->history > 0)
+		ret = deflateSetDictionary(&packer->stream, packing->data - packing->history,
+					   (uInt)packing->history);
+	return ret;
 }
 
 int packer_run(struct packer *packer, struct packing *packing)
 {
 	z_stream *stream = &packer->stream;
-	int ret = packer_seek(packer, packing);
+	int ret = packer_begin(packer, packing);
 	size_t done = 0, piece;
 	int flush;
 
-	packer->next = UINT64_MAX; /* until the block is complete */
 	stream->next_in = (Bytef *)packing->data;
 	stream->next_out = packing->packed;
 	stream->avail_out = (uInt)packing->packed_size;
@@ -147,6 +138,5 @@ int packer_run(struct packer *packer, struct packing *packing)
 		return hilo_fail(-EIO, "deflate failed with %d: %s", ret,
 				 stream->msg ? stream->msg : "no room");
 	packing->packed_length = packing->packed_size - stream->avail_out;
-	packer->next = packing->number + 1;
 	return 0;
 }

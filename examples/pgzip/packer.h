@@ -4,7 +4,6 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
-#include <stdint.h>
 
 /*
  * packer.h - deflate streams, kept for the next block: one stays warm in the cache of each worker.
@@ -23,7 +22,6 @@ struct packers {
 
 /* One block, deflated so that it can stand behind the block before it. */
 struct packing {
-	uint64_t number;
 	const unsigned char *data; /* with @history bytes of earlier data just before it */
 	size_t length;
 	size_t history;
