@@ -563,7 +563,9 @@ static int room_wait(struct hilo_executor *ex, struct room *room, struct wait *w
 static int job_submit(struct hilo_executor *ex, struct job *job, struct wait *wait)
 {
 	struct room room = {.task = wait->task, .episode = wait->episode};
-	bool suspend = ex->overflow == HILO_OVERFLOW_SUSPEND && wait->deadline > 0;
+	bool may_suspend = ex->overflow ==
+			   HILO_OVERFLOW_SUSPEND; /* read before: a refused caller does not keep it open */
+	bool suspend = may_suspend && wait->deadline > 0;
 	int rc;
 
 	list_init(&room.link);
@@ -572,7 +574,7 @@ static int job_submit(struct hilo_executor *ex, struct job *job, struct wait *wa
 		if (rc != -EAGAIN)
 			return rc == -EBUSY ? -EAGAIN : rc;
 		if (!suspend)
-			return ex->overflow == HILO_OVERFLOW_SUSPEND ? -ETIMEDOUT : HILO_EOVERFLOW;
+			return may_suspend ? -ETIMEDOUT : HILO_EOVERFLOW;
 		rc = room_wait(ex, &room, wait);
 	} while (rc == 0);
 	return rc;
@@ -617,7 +619,7 @@ int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, void *arg
 {
 	struct job job = {.fn = fn, .arg = arg, .result = HILO_ECLOSED, .runtime = runtime_of_caller()};
 	struct wait wait;
-	bool full;
+	bool run_inline;
 	int rc = 0;
 
 	if (!fn)
@@ -634,14 +636,15 @@ int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, void *arg
 	job.episode = wait.episode;
 	if (!wait.thread)
 		(void)add_relaxed(&job.runtime->calls_out, 1); /* relaxed: a hint for how to idle */
+	run_inline = executor->overflow == HILO_OVERFLOW_INLINE;
 	rc = job_submit(executor, &job, &wait);
-	full = rc == HILO_EOVERFLOW && executor->overflow == HILO_OVERFLOW_INLINE;
+	run_inline = run_inline && rc == HILO_EOVERFLOW;
 	if (rc == 0)
 		rc = job_await(executor, &job, &wait);
 	if (!wait.thread)
 		(void)sub_relaxed(&job.runtime->calls_out, 1); /* relaxed: as above */
 	hilo__wait_end(&wait);
-	return full ? fn(arg) : rc; /* not if fn ran and returned that code itself */
+	return run_inline ? fn(arg) : rc; /* not if fn ran and returned that code itself */
 }
 
 /* [lock ex] What is queued is refused. */

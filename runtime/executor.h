@@ -54,7 +54,7 @@ HILO_API HILO_MUST_CHECK int hilo_executor_new(const hilo_executor_opts *opts, h
 /*
  * [task, plain thread] Take no more calls, wait until those that run have ended (and, without
  * HILO_EXECUTOR_CANCEL_QUEUED, those that are queued), join the threads and free. On -ETIMEDOUT and
- * -ECANCELED nothing is freed and the call can be made again.
+ * -ECANCELED nothing is freed and the call can be made again. By one caller at a time.
  */
 #define HILO_EXECUTOR_CANCEL_QUEUED 1u
 HILO_API int hilo_executor_close(hilo_executor *executor, unsigned flags, hilo_time deadline);

@@ -55,7 +55,7 @@ static bool loop_has_news(struct hilo_loop *loop)
 	return !hilo__inbox_is_empty(&loop->inbox) || !hilo__inbox_is_empty(&loop->backlog) ||
 	       !hilo__inbox_is_empty(&loop->fresh) || !hilo__inbox_is_empty(&loop->pinned) ||
 	       !hilo__inbox_is_empty(&loop->calls) || loop->pinned_first || loop->calls_first ||
-	       loop->starved || !hilo__worker_is_empty(loop);
+	       !hilo__worker_is_empty(loop);
 }
 
 /* [searcher] Take half of what @victim has queued; one to run is returned, the rest is ours. */

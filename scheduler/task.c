@@ -224,7 +224,7 @@ void hilo__task_start(struct thread *self, struct hilo_task *task)
  */
 void hilo__task_inject(struct hilo_runtime *runtime, struct hilo_task *task)
 {
-	unsigned index = (unsigned)((uintptr_t)thread_self()->heap / sizeof(void *) / 64) % runtime->workers;
+	unsigned index = (unsigned)(random_mix((uintptr_t)thread_self()) % runtime->workers);
 	struct hilo_loop *loop = runtime->loops[index];
 
 	if (task->flags & TASK_PINNED) {

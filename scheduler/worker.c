@@ -116,7 +116,7 @@ static inline struct hilo_task *loop_choose(struct hilo_loop *loop, uint64_t tic
 		tick++;
 	if (LOT(loop, 8) && (task = hilo__deque_pop_oldest(&loop->deque)))
 		return task;
-	if (HILO__UNLIKELY(loop->pinned_first) && (tick & 1 || hilo__worker_is_empty(loop)))
+	if (HILO__UNLIKELY(loop->pinned_first) && (tick % 4 == 1 || hilo__worker_is_empty(loop)))
 		return loop_take_pinned(loop);
 	if (tick & 1) {
 		task = loop_take_ring(loop);
@@ -354,6 +354,8 @@ static void loop_run_calls(struct thread *self, struct hilo_loop *loop)
 	if (!loop->calls_first)
 		return;
 	/* Those that callbacks ask for come in the next turn, so that a chain of them starves nobody. */
+	if (loop->slept)
+		hilo__worker_awake(loop);
 	self->in_callback = true;
 	while ((first = loop->calls_first)) {
 		struct call *call = container_of(first, struct call, link);
@@ -441,6 +443,7 @@ void hilo__worker_drain(struct hilo_loop *loop)
 static void loop_be_fair(struct hilo_loop *loop)
 {
 	int64_t queued = hilo__deque_size(&loop->deque);
+	struct link *waiting;
 	struct hilo_task *oldest;
 
 	if (queued <= 1) {
@@ -450,6 +453,16 @@ static void loop_be_fair(struct hilo_loop *loop)
 	if (loop->turn_cycles - loop->fair_cycles < FAIR_US * hilo__cycles_per_us())
 		return;
 	loop->fair_cycles = loop->turn_cycles;
+	/* Those that had no room in the deque have waited longest. */
+	waiting = hilo__inbox_take_all(&loop->fresh);
+	for (int n = 0; waiting && n < FAIR_TASKS; n++) {
+		struct link *next = waiting->next;
+
+		loop_push_ring(loop, hilo__link_task(waiting));
+		waiting = next;
+	}
+	if (waiting)
+		hilo__inbox_fill(&loop->fresh, waiting);
 	for (int64_t n = 0; n < queued / 2 && n < FAIR_TASKS; n++) {
 		oldest = hilo__deque_pop_oldest(&loop->deque);
 		if (!oldest)

@@ -341,12 +341,12 @@ static int pipeline_init(struct pipeline *pipeline, struct job *job)
 	unsigned i, workers = hilo_runtime_workers(hilo_runtime_current());
 	size_t block = job->options->block;
 
-	/* One batch to read, one to write, and four blocks for each worker in between. */
+	/* A batch to read, one to write, one to even out the pace; in between, four blocks for each worker. */
 	memset(pipeline, 0, sizeof(*pipeline));
 	pipeline->job = job;
 	pipeline->reader = hilo_task_current();
 	pipeline->blocks = block < BATCH ? (unsigned)(BATCH / block) : 1;
-	pipeline->count = (4 * workers + pipeline->blocks - 1) / pipeline->blocks + 2;
+	pipeline->count = (4 * workers + pipeline->blocks - 1) / pipeline->blocks + 3;
 	pipeline->batches = calloc(pipeline->count, sizeof(*pipeline->batches));
 	if (!pipeline->batches || packers_init(&pipeline->packers, job->options->level, workers) < 0)
 		return -ENOMEM;

@@ -236,7 +236,7 @@ static int compare_doubles(const void *a, const void *b)
 static void measure_switch(struct stack_cache *cache, const char *name, size_t n, long (*lap)(void))
 {
 	enum {
-		ROUNDS = 25
+		ROUNDS = 15
 	};
 	double times[ROUNDS];
 
@@ -252,7 +252,7 @@ static void measure_switch(struct stack_cache *cache, const char *name, size_t n
 		double start = now_ns();
 		long switches = 0;
 
-		while (switches < 5000000)
+		while (switches < 1000000)
 			switches += lap();
 		times[round] = (now_ns() - start) / (double)switches;
 	}
