@@ -53,6 +53,9 @@ static const struct {
 	{(size_t)8 << 20, (size_t)8 << 10},	/* 64 GiB */
 };
 
+/* Made usable at a time, at most: what overcommit accounting and core files have to carry. */
+#define STEP_SIZE ((size_t)16 << 20)
+
 /* P2 */
 static atomic(struct region *) regions[STACK_CLASSES][REGIONS_MAX];
 
@@ -128,8 +131,8 @@ static size_t region_slots(unsigned class)
 	size_t slots = classes[class - 1].slots, share = limit_share();
 
 	/* Valgrind keeps books on reserved address space, too. */
-	if (stack_annotate_pinned() && (!share || share > (size_t)1 << 30))
-		share = (size_t)1 << 30;
+	if (stack_annotate_pinned() && (!share || share > (size_t)128 << 20))
+		share = (size_t)128 << 20;
 	if (TEST_OPTION(region_slots))
 		slots = TEST_OPTION(region_slots);
 	if (share && share / hilo__stack_stride(class) < slots)
@@ -175,13 +178,18 @@ struct region *hilo__region_reserve(unsigned class)
 	}
 	if (spare)
 		(void)hilo__sys_munmap((char *)p + size, spare);
-	/* Not having huge pages, or names, is as good as these. */
+	/*
+	 * Not having huge pages, or names, is as good as these. What is only reserved has no place in a
+	 * core file; debuggers that write one would fill it with zeros.
+	 */
 	(void)hilo__sys_madvise(p, size, MADV_NOHUGEPAGE);
+	(void)hilo__sys_madvise(p, size, MADV_DONTDUMP);
 	(void)prctl(PRCTL_SET_VMA, PRCTL_SET_VMA_ANON_NAME, p, size, "hilo stacks");
 	if (hilo__sys_mprotect(p, region_header(slots), PROT_READ | PROT_WRITE) < 0) {
 		(void)hilo__sys_munmap(p, size);
 		return NULL;
 	}
+	(void)hilo__sys_madvise(p, region_header(slots), MADV_DODUMP);
 	return region_init(p, class, slots);
 }
 
@@ -302,6 +310,13 @@ static uint64_t slab_guard(struct slab *slab, unsigned class, unsigned first, un
 	return guarded;
 }
 
+unsigned hilo__slab_step(unsigned class)
+{
+	size_t slots = STEP_SIZE / hilo__stack_stride(class);
+
+	return slots < STACK_BATCH ? (unsigned)slots : STACK_BATCH;
+}
+
 unsigned hilo__slab_prepare(struct slab *slab, unsigned class, unsigned first, unsigned n)
 {
 	size_t stride = hilo__stack_stride(class);
@@ -312,6 +327,7 @@ unsigned hilo__slab_prepare(struct slab *slab, unsigned class, unsigned first, u
 		n /= 4;
 	if (!n)
 		return 0;
+	(void)hilo__sys_madvise(slab->base + first * stride, n * stride, MADV_DODUMP);
 	bits = (n == SLAB_SLOTS ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1) << first;
 	guarded = slab_guard(slab, class, first, n);
 	or_relaxed(&slab->guarded, guarded); /* relaxed: published by P1 */

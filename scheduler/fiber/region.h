@@ -57,6 +57,9 @@ bool hilo__region_publish(struct region *region);
 /* [pool's lock] The @index-th slab of @region, whose slots are raw at first. */
 struct slab *hilo__slab_open(struct region *region, size_t index);
 
+/* [any] How many slots of @class are worth preparing at a time, 1 to STACK_BATCH. */
+unsigned hilo__slab_step(unsigned class);
+
 /*
  * [taker] Make the raw slots @first to @first + @n - 1 of @slab usable and guarded. Returns how many
  * of them, from the first on, are: fewer than @n, and 0, when there is no memory.

@@ -108,8 +108,8 @@ static uint64_t pool_take_cold(struct stack_pool *pool, struct slab **ret)
 	return slots;
 }
 
-/* [lock] Up to a batch of adjacent raw slots, or 0; for hilo__slab_prepare. */
-static unsigned pool_take_raw(struct stack_pool *pool, struct slab **ret, unsigned *ret_first)
+/* [lock] Adjacent raw slots, at most @step, or 0; for hilo__slab_prepare. */
+static unsigned pool_take_raw(struct stack_pool *pool, unsigned step, struct slab **ret, unsigned *ret_first)
 {
 	struct region *region = pool->region;
 
@@ -120,7 +120,7 @@ static unsigned pool_take_raw(struct stack_pool *pool, struct slab **ret, unsign
 		if (!slab->raw)
 			continue;
 		first = (unsigned)__builtin_ctzll(slab->raw);
-		while (n < STACK_BATCH && first + n < SLAB_SLOTS && slab->raw >> (first + n) & 1)
+		while (n < step && first + n < SLAB_SLOTS && slab->raw >> (first + n) & 1)
 			slab->raw &= ~((uint64_t)1 << (first + n++));
 		*ret = slab;
 		*ret_first = first;
@@ -182,14 +182,14 @@ static bool pool_grow(struct stack_pool *pool, unsigned class, struct region *se
 /* [any] Raw slots, prepared. 0: no memory, or no address space. */
 static uint64_t pool_prepare(struct stack_pool *pool, unsigned class, struct slab **ret)
 {
-	unsigned first, n, prepared;
+	unsigned first, n, prepared, step = hilo__slab_step(class);
 	struct region *region;
 	uint64_t slots;
 
 	for (;;) {
 		spin_lock(&pool->lock);
 		region = pool->region;
-		n = pool_take_raw(pool, ret, &first);
+		n = pool_take_raw(pool, step, ret, &first);
 		spin_unlock(&pool->lock);
 		if (n)
 			break;

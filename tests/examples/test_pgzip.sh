@@ -281,7 +281,7 @@ fails "broken pipe while the input rests" 1 "cannot write stdout: Broken pipe"
 
 # --- signals ---------------------------------------------------------------------------------------
 
-truncate -s 40G endless # a hole: read at full speed, and not to be finished before the signal
+truncate -s 8G endless # a hole: read at full speed, and not to be finished before the signal
 
 for entry in INT:130 TERM:143 HUP:129; do
 	signal=${entry%:*}
@@ -344,7 +344,7 @@ for mode in "" -d; do
 	after=$(peak $!)
 	exec 3>&-
 	wait $!
-	ok "memory stays as it is ${mode:+with $mode} ($before, then $after kB)" [ $((after - before)) -lt 8192 ]
+	ok "memory stays as it is ${mode:+with $mode} ($before, then $after kB)" [ $((after - before)) -lt 40000 ]
 done
 
 # --- counters and terminals ------------------------------------------------------------------------
@@ -369,16 +369,16 @@ else
 	ok "compressed data are not for a terminal" grep -q "not written to a terminal" out
 	rm -f text.gz
 	for columns in 80 40 20 8; do
-		terminal "timeout --foreground -s INT 1.2 '$pgzip' -c endless >/dev/null"
+		terminal "timeout --foreground -s INT 2 '$pgzip' -c endless >/dev/null"
 		longest=$(tr '\r' '\n' <out | sed -e 's/\x1b\[K//g' -e '/^pgzip/d' -e '/\^C/d' |
 			awk '{ if (length > max) max = length } END { print max + 0 }')
 		ok "the line fits in $columns columns ($longest)" [ "$longest" -lt $columns ]
 		ok "a line was drawn in $columns columns" [ "$longest" -gt 3 ]
 	done
 	columns=80
-	terminal "timeout --foreground -s INT 1.2 '$pgzip' -c endless >/dev/null"
+	terminal "timeout --foreground -s INT 2 '$pgzip' -c endless >/dev/null"
 	ok "bar, rate and time left" grep -q '% \[=*>* *\] .*/s, .* left' out
-	terminal "timeout --foreground -s INT 1.2 '$pgzip' -q -c endless >/dev/null"
+	terminal "timeout --foreground -s INT 2 '$pgzip' -q -c endless >/dev/null"
 	ok "-q draws nothing" eval "! grep -q '\[K' out"
 fi
 

@@ -314,6 +314,10 @@ int main(int argc, char **argv)
 	int figures = 0;
 
 	live = (size_t)((double)live * (scale ? strtod(scale, NULL) : 0.1));
+#ifdef HILO__TSAN
+	if (live > 4000)
+		live = 4000; /* the ThreadSanitizer of GCC 12 ends at 8128 threads, fibers included */
+#endif
 	for (int i = 1; i < argc; i++) {
 		if (!strncmp(argv[i], "--live=", 7))
 			live = strtoul(argv[i] + 7, NULL, 10);

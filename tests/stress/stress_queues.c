@@ -2,11 +2,11 @@
 /*
  * stress_queues.c - the three queues together under real threads, the way workers use them.
  *
- * Each worker owns a deque, a ring and an inbox. By lot it makes tasks (into its deque, its ring, or
- * somebody's inbox), runs its own, steals from others by every way there is, and spills what is full.
- * Half of the workers push and pop only, as fast as they can. Each task carries its maker's stamp, which
- * the taker reads without any order of its own, and is to be taken exactly once; when all has been
- * made, everybody works until nothing is left.
+ * Each worker owns a deque, a ring and an inbox, and has one of three ways to go on: by lot it makes
+ * tasks (into its deque, its ring, or somebody's inbox; now and then more than fit, so that it spills),
+ * runs its own and steals by every way there is; or it pushes and pops as fast as it can; or it does
+ * little but steal. Each task carries its maker's stamp, which the taker reads without any order of its
+ * own, and is to be taken exactly once; when all has been made, everybody works until nothing is left.
  *
  * HILO_TEST_SEED repeats a run's choices (not its schedule), HILO_TEST_SCALE multiplies the work.
  */
@@ -41,7 +41,11 @@ struct worker {
 	struct item *items;
 	unsigned index;
 	unsigned made;
-	bool plain; /* pushes and pops only */
+	enum {
+		MIXED,
+		PUSHER,
+		THIEF
+	} way;
 	uint64_t took, stolen, spilled;
 	pthread_t thread;
 };
@@ -109,19 +113,23 @@ static void push_batch(struct worker *worker, struct hilo_task **batch, int n)
 
 static void make_some(struct worker *worker)
 {
-	unsigned n = 1 + random_below(&worker->random, 40), where = random_below(&worker->random, 8);
+	unsigned where = random_below(&worker->random, 8);
+	unsigned n = 1 + random_below(&worker->random, random_below(&worker->random, 50) ? 40 : 2 * RING_CAP);
 	struct worker *to = workers[random_below(&worker->random, worker_count)];
 	struct hilo_task *batch[2];
 
-	for (; n > 0 && worker->made + 2 <= made_per_worker; n--) {
+	for (; n > 0 && worker->made < made_per_worker; n--) {
 		switch (where) {
 		case 0:
 			(void)hilo__inbox_push(&to->inbox, hilo__task_link(make(worker)));
 			break;
 		case 1:
 			batch[0] = make(worker);
-			batch[1] = make(worker);
-			push_batch(worker, batch, 2);
+			if (worker->made < made_per_worker)
+				batch[1] = make(worker);
+			else
+				batch[1] = NULL;
+			push_batch(worker, batch, batch[1] ? 2 : 1);
 			break;
 		case 2:
 		case 3:
@@ -210,10 +218,13 @@ static void push_and_pop(struct worker *worker)
 
 static void worker_step(struct worker *worker)
 {
-	if (worker->plain && worker->made < made_per_worker) {
+	if (worker->way == PUSHER && worker->made < made_per_worker) {
 		push_and_pop(worker);
 		return;
 	}
+	if (worker->way == THIEF)
+		for (unsigned i = 0; i < 20; i++)
+			steal(worker);
 	make_some(worker);
 	for (unsigned i = random_below(&worker->random, 50); i > 0; i--)
 		if (!run_own(worker))
@@ -252,7 +263,7 @@ static struct worker *worker_new(unsigned index)
 	hilo__inbox_init(&worker->inbox);
 	random_init(&worker->random, test_seed(), index);
 	worker->index = index;
-	worker->plain = index % 2 == 1;
+	worker->way = index % 3;
 	worker->items = calloc(made_per_worker, sizeof(*worker->items));
 	TASK_CHECK(worker->items != NULL, ==, 1);
 	return worker;
@@ -288,7 +299,7 @@ static void round_run(unsigned count, unsigned made)
 
 int main(void)
 {
-	unsigned made = test_rounds(MADE_PER_WORKER) / 2 * 2;
+	unsigned made = test_rounds(MADE_PER_WORKER);
 
 	test_begin();
 	if (made < 1000)
@@ -296,6 +307,7 @@ int main(void)
 	round_run(1, made);
 	round_run(2, made);
 	round_run(3, made);
-	round_run(WORKERS_MAX, made / 4 * 2);
+	round_run(4, made);
+	round_run(WORKERS_MAX, made / 2);
 	return 0;
 }

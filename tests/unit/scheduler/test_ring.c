@@ -204,8 +204,8 @@ static void test_ring_spill_chains_older_half_newest_first(void **state)
 /* Spilled to an inbox and taken from there, tasks are in the order they had. */
 static void test_ring_spill_keeps_order_through_an_inbox(void **state)
 {
+	static struct inbox inbox;
 	struct link *first, *last;
-	struct inbox inbox;
 
 	(void)state;
 	hilo__inbox_init(&inbox);
