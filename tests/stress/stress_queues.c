@@ -23,7 +23,8 @@
 #include "tests/support/test.h"
 
 #define WORKERS_MAX 8
-#define MADE_PER_WORKER 200000u
+#define MADE_PER_WORKER 50000u
+#define ROUNDS 20u
 #define STEAL_MAX 64
 
 /* A task of the test: what a queue touches is the link, the rest is ours. */
@@ -52,7 +53,6 @@ struct worker {
 
 static struct worker *workers[WORKERS_MAX];
 static unsigned worker_count;
-static unsigned made_per_worker;
 static atomic(uint64_t) taken_in_all;
 
 static uint64_t stamp_of(const struct item *item)
@@ -118,14 +118,14 @@ static void make_some(struct worker *worker)
 	struct worker *to = workers[random_below(&worker->random, worker_count)];
 	struct hilo_task *batch[2];
 
-	for (; n > 0 && worker->made < made_per_worker; n--) {
+	for (; n > 0 && worker->made < MADE_PER_WORKER; n--) {
 		switch (where) {
 		case 0:
 			(void)hilo__inbox_push(&to->inbox, hilo__task_link(make(worker)));
 			break;
 		case 1:
 			batch[0] = make(worker);
-			if (worker->made < made_per_worker)
+			if (worker->made < MADE_PER_WORKER)
 				batch[1] = make(worker);
 			else
 				batch[1] = NULL;
@@ -204,7 +204,7 @@ static void push_and_pop(struct worker *worker)
 	unsigned n = 1 + random_below(&worker->random, 3);
 	struct hilo_task *task;
 
-	for (unsigned i = 0; i < n && worker->made < made_per_worker; i++) {
+	for (unsigned i = 0; i < n && worker->made < MADE_PER_WORKER; i++) {
 		task = make(worker);
 		while (hilo__deque_push(&worker->deque, task) == -ENOSPC)
 			spill(worker, true);
@@ -218,7 +218,7 @@ static void push_and_pop(struct worker *worker)
 
 static void worker_step(struct worker *worker)
 {
-	if (worker->way == PUSHER && worker->made < made_per_worker) {
+	if (worker->way == PUSHER && worker->made < MADE_PER_WORKER) {
 		push_and_pop(worker);
 		return;
 	}
@@ -248,11 +248,11 @@ static void *worker_main(void *arg)
 			before = worker->took;
 		}
 		all = load_relaxed(&taken_in_all); /* relaxed: as above */
-	} while (all < (uint64_t)worker_count * made_per_worker);
+	} while (all < (uint64_t)worker_count * MADE_PER_WORKER);
 	return NULL;
 }
 
-static struct worker *worker_new(unsigned index)
+static struct worker *worker_new(unsigned index, unsigned round)
 {
 	struct worker *worker = aligned_alloc(128, sizeof(*worker));
 
@@ -261,23 +261,22 @@ static struct worker *worker_new(unsigned index)
 	hilo__deque_init(&worker->deque);
 	hilo__ring_init(&worker->ring);
 	hilo__inbox_init(&worker->inbox);
-	random_init(&worker->random, test_seed(), index);
+	random_init(&worker->random, test_seed() + round, index);
 	worker->index = index;
 	worker->way = index % 3;
-	worker->items = calloc(made_per_worker, sizeof(*worker->items));
+	worker->items = calloc(MADE_PER_WORKER, sizeof(*worker->items));
 	TASK_CHECK(worker->items != NULL, ==, 1);
 	return worker;
 }
 
-static void round_run(unsigned count, unsigned made)
+static void round_run(unsigned count, unsigned round)
 {
 	uint64_t took = 0, stolen = 0, spilled = 0;
 
 	worker_count = count;
-	made_per_worker = made;
 	store_relaxed(&taken_in_all, 0); /* relaxed: published by pthread_create */
 	for (unsigned i = 0; i < count; i++)
-		workers[i] = worker_new(i);
+		workers[i] = worker_new(i, round);
 	for (unsigned i = 0; i < count; i++)
 		TASK_CHECK(pthread_create(&workers[i]->thread, NULL, worker_main, workers[i]), ==, 0);
 	for (unsigned i = 0; i < count; i++) {
@@ -286,9 +285,9 @@ static void round_run(unsigned count, unsigned made)
 		stolen += workers[i]->stolen;
 		spilled += workers[i]->spilled;
 	}
-	TASK_CHECK(took, ==, (uint64_t)count * made);
+	TASK_CHECK(took, ==, (uint64_t)count * MADE_PER_WORKER);
 	for (unsigned i = 0; i < count; i++) {
-		for (unsigned n = 0; n < made; n++)
+		for (unsigned n = 0; n < MADE_PER_WORKER; n++)
 			TASK_CHECK(load_relaxed(&workers[i]->items[n].taken), ==, 1); /* relaxed: joined */
 		free(workers[i]->items);
 		free(workers[i]);
@@ -299,15 +298,9 @@ static void round_run(unsigned count, unsigned made)
 
 int main(void)
 {
-	unsigned made = test_rounds(MADE_PER_WORKER);
-
 	test_begin();
-	if (made < 1000)
-		made = 1000;
-	round_run(1, made);
-	round_run(2, made);
-	round_run(3, made);
-	round_run(4, made);
-	round_run(WORKERS_MAX, made / 2);
+	for (unsigned round = 0; round < test_rounds(ROUNDS); round++)
+		for (unsigned count = 1; count <= WORKERS_MAX; count += count < 4 ? 1 : 4)
+			round_run(count, round);
 	return 0;
 }

@@ -521,10 +521,11 @@ static void child_small_address_space(void)
 {
 	struct rlimit limit = {(rlim_t)1 << 30, (rlim_t)1 << 30};
 	size_t fibers = 0;
-	void *block;
+	void *volatile block;
 
 	CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
-	if (malloc((size_t)2 << 30))
+	block = malloc((size_t)2 << 30);
+	if (block)
 		_exit(77); /* an emulator that does not pass it on */
 	while (fibers < 100000 && hilo__fiber_get(&fresh, STACK_CLASS_16K))
 		fibers++;
