@@ -207,6 +207,9 @@ static uint64_t spin_budget(const struct hilo_loop *loop)
 
 	if (!loop->runtime->spin || loop->spin_misses >= 8)
 		return 0;
+	/* Alone there is nobody to take from but the spare; an executor may be about to answer, though. */
+	if (loop->runtime->workers == 1 && !load_relaxed(&loop->runtime->calls_out)) /* relaxed: a hint */
+		return 0;
 	return loop->idle_cycles < limit ? limit : limit / 10;
 }
 
@@ -336,8 +339,6 @@ static bool sleep_watching(struct hilo_loop *loop)
 
 	if (loop->spare)
 		return true;
-	if (loop->runtime->workers == 1)
-		return false;
 	if (idle_watch_begin(idle, loop->index))
 		return true;
 	if (!load_seq_cst(&idle->ticking) && somebody_runs(loop)) /* P3 */
@@ -373,13 +374,6 @@ static void worker_sleep(struct hilo_loop *loop)
 	loop->slept = true;
 }
 
-/* Alone there is nobody to take from; but an executor may be about to answer. */
-static bool search_may_help(const struct hilo_loop *loop)
-{
-	return loop->runtime->workers > 1 ||
-	       (loop->runtime->spin && load_relaxed(&loop->runtime->calls_out)); /* relaxed: a hint */
-}
-
 struct hilo_task *hilo__worker_search(struct hilo_loop *loop)
 {
 	struct idle *idle = &loop->runtime->idle;
@@ -390,7 +384,7 @@ struct hilo_task *hilo__worker_search(struct hilo_loop *loop)
 		return NULL;
 	if (loop->spare) {
 		task = spare_look_round(loop);
-	} else if (search_may_help(loop) && idle_search_begin(idle)) {
+	} else if (idle_search_begin(idle)) {
 		task = search_others(loop);
 		idle_search_end(idle);
 	}
@@ -424,7 +418,8 @@ void hilo__worker_awake(struct hilo_loop *loop)
 	loop->slept = false;
 	if (!load_seq_cst(&runtime->idle.spare_ticking)) /* P3 */
 		hilo__loop_notify(runtime->loops[runtime->workers]);
-	if (runtime->workers > 1 && !load_seq_cst(&runtime->idle.ticking) && /* P3 */
+	/* A lone worker is watched by the spare alone; the spare itself by any worker. */
+	if ((runtime->workers > 1 || loop->spare) && !load_seq_cst(&runtime->idle.ticking) && /* P3 */
 	    idle_sleepers(&runtime->idle) && !somebody_wakes_soon(loop) && !watcher_rouse(runtime))
 		(void)hilo__worker_wake_one(runtime, loop);
 }
