@@ -239,6 +239,8 @@ static struct hilo_task *search_others(struct hilo_loop *loop)
 		/* A backlog is being watched: long enough for the last of the rules to apply. */
 		if (watching && until < start + (BACKLOG_US + 20) * us && loop->runtime->spin)
 			until = start + (BACKLOG_US + 20) * us;
+		if (until <= now)
+			break;
 		pause_until(loop, now + LOOK_EVERY_US * us);
 		now = cycles_now();
 	} while (now < until &&
