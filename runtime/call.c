@@ -118,14 +118,15 @@ int hilo_call_soon_threadsafe(hilo_loop *loop, hilo_callback_fn fn, void *arg, h
 
 int hilo_call_soon(hilo_callback_fn fn, void *arg, hilo_handle **ret)
 {
-	struct hilo_loop *loop = thread_self()->loop;
+	struct hilo_loop *loop = thread_home(thread_self());
 
 	return loop ? hilo_call_soon_threadsafe(loop, fn, arg, ret) : -EDEADLK;
 }
 
 int hilo_call_at(hilo_time when, hilo_callback_fn fn, void *arg, hilo_handle **ret)
 {
-	struct hilo_loop *loop = thread_self()->loop;
+	struct thread *self = thread_self();
+	struct hilo_loop *loop = thread_home(self);
 	hilo_handle *handle;
 
 	if (!loop)
@@ -138,6 +139,8 @@ int hilo_call_at(hilo_time when, hilo_callback_fn fn, void *arg, hilo_handle **r
 	if (!handle)
 		return -ENOMEM;
 	hilo__timer_add(&loop->timers, &handle->timer, when);
+	if (loop != self->loop)
+		hilo__loop_notify(loop); /* its thread, for which ours stands in, may be back, and asleep */
 	return 0;
 }
 
@@ -162,7 +165,7 @@ int hilo_handle_cancel(hilo_handle *handle)
 
 hilo_loop *hilo_loop_current(void)
 {
-	return thread_self()->loop;
+	return thread_home(thread_self());
 }
 
 unsigned hilo_runtime_workers(const hilo_runtime *runtime)
@@ -172,7 +175,12 @@ unsigned hilo_runtime_workers(const hilo_runtime *runtime)
 
 hilo_loop *hilo_runtime_loop(hilo_runtime *runtime, unsigned index)
 {
-	return runtime && index <= runtime->workers ? runtime->loops[index] : NULL;
+	return runtime && index < runtime_loops(runtime) ? runtime->loops[index] : NULL;
+}
+
+unsigned hilo_runtime_loops(const hilo_runtime *runtime)
+{
+	return runtime ? runtime->limit : 0;
 }
 
 unsigned hilo_loop_index(const hilo_loop *loop)

@@ -161,7 +161,7 @@ static void watch_drop(struct call *call)
 
 int hilo_fd_watch(int fd, unsigned events, hilo_fd_fn fn, void *arg, hilo_watch **ret)
 {
-	struct hilo_loop *loop = thread_self()->loop;
+	struct hilo_loop *loop = thread_home(thread_self());
 	struct hilo_watch *watch;
 	int rc = fd_check("hilo_fd_watch", fd, events);
 
@@ -182,11 +182,12 @@ int hilo_fd_watch(int fd, unsigned events, hilo_fd_fn fn, void *arg, hilo_watch 
 	watch->fd = fd;
 	atomic_setup(&watch->refs, 1);
 	poll_op_init(&watch->op, POLL_OP_WATCH, fd, events, watch_complete);
+	*ret = watch; /* before: its first call may come on another thread, at once */
 	rc = hilo__poller_submit(&loop->poller, &watch->op);
-	if (rc < 0)
+	if (rc < 0) {
+		*ret = NULL;
 		hilo__free(watch);
-	else
-		*ret = watch; /* in time: its calls come on this loop, which we keep until we return */
+	}
 	return rc;
 }
 

@@ -170,7 +170,7 @@ struct done_node {
 	struct waiter waiter;
 	struct call call;
 	struct hilo_loop *loop;
-	bool ran; /* [loop] */
+	atomic(bool) ran; /* pairs with hilo_future_remove_on_done, which may come from another thread */
 };
 
 /* [the completer] The future is complete: queue the callback on the loop that asked. */
@@ -186,14 +186,17 @@ static void done_run(struct call *call)
 {
 	struct done_node *node = container_of(call, struct done_node, call);
 
-	node->ran = true;
-	call->fn(call->arg);
+	hilo_callback_fn fn = call->fn;
+	void *arg = call->arg;
+
+	store_release(&node->ran, true); /* our last touch of it; pairs with hilo_future_remove_on_done */
+	fn(arg);
 }
 
 int hilo_future_on_done(hilo_future *future, hilo_done_node *place, hilo_callback_fn fn, void *arg)
 {
 	struct done_node *node = (struct done_node *)(void *)place;
-	struct hilo_loop *loop = thread_self()->loop;
+	struct hilo_loop *loop = thread_home(thread_self());
 
 	_Static_assert(sizeof(struct done_node) <= sizeof(hilo_done_node),
 		       "the caller's place is large enough");
@@ -211,7 +214,7 @@ int hilo_future_on_done(hilo_future *future, hilo_done_node *place, hilo_callbac
 	node->call.run = done_run;
 	node->call.drop = done_run; /* a closed loop's are run all the same */
 	node->loop = loop;
-	node->ran = false;
+	atomic_setup(&node->ran, false);
 	if (!hilo__completion_add(&future->done, &node->waiter))
 		hilo__loop_call(loop, &node->call);
 	return 0;
@@ -223,12 +226,12 @@ int hilo_future_remove_on_done(hilo_future *future, hilo_done_node *place)
 
 	if (!future || !place)
 		return -EINVAL;
-	if (thread_self()->loop != node->loop)
+	if (thread_home(thread_self()) != node->loop)
 		return -EDEADLK;
 	if (hilo__completion_remove(&future->done, &node->waiter))
 		return 0;
 	/* Complete: the call has run, or is in our queue, or its completer is just about to put it there. */
-	while (!node->ran) {
+	while (!load_acquire(&node->ran)) { /* pairs with done_run */
 		if (hilo__loop_uncall(node->loop, &node->call))
 			return 0;
 		cpu_relax();

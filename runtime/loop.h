@@ -9,23 +9,32 @@ HILO_BEGIN_DECLS
 /*
  * loop.h - the loop of one worker: its callbacks, its timers, the descriptors it watches.
  *
- * Callbacks of one loop run one after the other, in the order in which they were asked for, on the
- * thread that drives the loop; against tasks they are not ordered. They run on the worker's stack,
- * to the end: they must not suspend.
+ * Callbacks of one loop run one after the other, in the order in which they were asked for; against
+ * tasks they are not ordered. They run on a worker's stack, to the end: they must not suspend. If the
+ * loop's thread is held by a task that computes or blocks, another thread runs them, and the loop's
+ * pinned tasks, meanwhile; hilo_loop_current() is still the loop that they belong to.
  */
-
-/* [any] The loop of the calling task or callback; NULL in a plain thread. Never makes one. */
-HILO_API hilo_loop *hilo_loop_current(void);
-
-/* [any] The number of workers of @runtime, and its @index-th loop (NULL when out of range; the spare is in). */
-HILO_API unsigned hilo_runtime_workers(const hilo_runtime *runtime);
-HILO_API hilo_loop *hilo_runtime_loop(hilo_runtime *runtime, unsigned index);
 
 /*
- * [any] The number of @loop, from 0. Besides the workers' loops a runtime has a spare one, numbered
- * hilo_runtime_workers(): it runs what a worker cannot because a task hogs its thread. So an array
- * with a place for each loop has hilo_runtime_workers() + 1.
+ * [any] The loop of the calling callback or pinned task, or the one that the calling task runs on now; NULL
+ * in a plain thread. Never makes one.
  */
+HILO_API hilo_loop *hilo_loop_current(void);
+
+/* [any] The number of workers of @runtime. */
+HILO_API unsigned hilo_runtime_workers(const hilo_runtime *runtime);
+
+/*
+ * [any] The most loops that @runtime may ever have: those of its workers, numbered from 0, and those of
+ * spare workers, which run what a worker cannot because a task holds its thread. An array with so
+ * many places has one for each loop.
+ */
+HILO_API unsigned hilo_runtime_loops(const hilo_runtime *runtime);
+
+/* [any] The loop of @runtime that has the number @index; NULL: there is none yet, or there will be none. */
+HILO_API hilo_loop *hilo_runtime_loop(hilo_runtime *runtime, unsigned index);
+
+/* [any] The number of @loop, from 0. */
 HILO_API unsigned hilo_loop_index(const hilo_loop *loop);
 
 /*
@@ -74,7 +83,7 @@ typedef struct hilo_watch hilo_watch;
 HILO_API HILO_MUST_CHECK int hilo_fd_watch(int fd, unsigned events, hilo_fd_fn fn, void *arg,
 					   hilo_watch **ret);
 
-/* [any] End a watch. On its own loop @fn is not called any more; elsewhere a call may be under way. */
+/* [any] End a watch. From a callback of its own loop: @fn is not called any more; elsewhere a call may be under way. */
 HILO_API void hilo_fd_unwatch(hilo_watch *watch);
 
 HILO_END_DECLS

@@ -329,7 +329,7 @@ int hilo_runtime_get_stats(const hilo_runtime *runtime, unsigned index, hilo_wor
 {
 	struct loop_stats *from;
 
-	if (!runtime || !stats || index > runtime->workers || stats->size != sizeof(*stats))
+	if (!runtime || !stats || index >= runtime_loops(runtime) || stats->size != sizeof(*stats))
 		return -EINVAL;
 	from = &runtime->loops[index]->stats;
 	stats->switches = load_relaxed(&runtime->loops[index]->tick); /* relaxed, all of them: statistics */

@@ -74,8 +74,8 @@ typedef struct hilo_worker_stats {
 } hilo_worker_stats;
 
 /*
- * [any] The figures of worker @index; hilo_runtime_workers() is the index of the spare one.
- * -EINVAL when there is no such worker.
+ * [any] The figures of worker @index; from hilo_runtime_workers() on those of the spare ones that
+ * there are. -EINVAL when there is no such worker.
  */
 HILO_API HILO_MUST_CHECK int hilo_runtime_get_stats(const hilo_runtime *runtime, unsigned index,
 						    hilo_worker_stats *stats);

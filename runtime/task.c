@@ -18,7 +18,7 @@
 
 static int spec_from_opts(struct task_spec *spec, struct hilo_runtime *runtime, const hilo_task_opts *opts)
 {
-	struct hilo_loop *here = thread_self()->loop;
+	struct hilo_loop *here = thread_home(thread_self());
 
 	spec->stack_class = runtime->stack_class;
 	if (!opts)

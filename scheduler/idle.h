@@ -6,10 +6,10 @@
  * idle.h - bookkeeping of the workers that have nothing to do: who sleeps, who searches, who watches.
  * How to sleep is the poller's business; whom to wake is decided here.
  *
- * Besides the workers, one a core, there is a spare one. It watches too, every 5 ms while anybody
- * runs, but takes work only from a worker that has made no step for that long: then the kernel
- * shares the core between the two. So a task that hogs its thread delays no other for more than some
- * 10 ms even when it has the only worker, or all of them have such tasks.
+ * Besides the workers, one a core, there are spare ones (spare.h). One of them watches too, every 5 ms
+ * while anybody runs, but takes work only from a worker whose thread has been held for about that long:
+ * then the kernel shares the core between the two. So a task that hogs its thread delays no other for
+ * more than some 10 ms even when it has the only worker, or all of them have such tasks.
  *
  * Three roles of an idle worker:
  *	searcher  awake, looks for work at the others; at most one in a runtime
@@ -46,7 +46,8 @@ struct idle {
 	atomic(uint32_t) searching;			  /* 0 or 1 */
 	atomic(uint32_t) watcher;			  /* index + 1 of the watcher, 0: none */
 	atomic(uint32_t) ticking;			  /* the watcher's sleep has a limit of 1 ms */
-	atomic(uint32_t) spare_ticking;			  /* the spare worker's sleep has a limit of 5 ms */
+	atomic(uint32_t) duty;				  /* index + 1 of the spare worker on duty, 0: none */
+	atomic(uint32_t) spare_ticking;			  /* its sleep has a limit of 5 ms */
 	HILO__ISOLATED atomic(uint64_t) mask[IDLE_WORDS]; /* bit of each sleeping worker; a hint */
 };
 

@@ -1,6 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * loop.c - making and ending a loop, and its queue of callbacks.
+ * loop.c - making and ending a loop, and its callbacks.
+ *
+ * Callbacks run one after the other, in the order in which they were queued, whoever runs them: the
+ * owner in its turn, or a worker that stands in for one whose thread is held. The word `calling` sees
+ * to that. A callback that holds its own thread therefore holds up those behind it, and nothing else.
+ *
+ * P1  `calling` is taken with acquire and given back with seq_cst: the next callback sees what the last
+ *     one did, whichever thread ran it.
+ * P2  An owner does not stay awake for callbacks that another thread is running: it sets its park word,
+ *     then reads `calling`, then goes to sleep in spite of them. The other one gives `calling` back,
+ *     then looks whether some have come meanwhile, then reads the park word; all seq_cst. So either the
+ *     owner sees that it is free, or the other one sees that the owner sleeps and wakes it.
  */
 #include "scheduler/loop.h"
 
@@ -10,6 +21,7 @@
 #include "scheduler/base/mem.h"
 #include "scheduler/base/panic.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/worker.h"
 
 /* A first guess that makes a new runtime spread its work at once; measured from the first turn on. */
 #define FIRST_RUN_US 20
@@ -21,8 +33,6 @@ static void loop_init_owner(struct hilo_loop *loop)
 	loop->turn_cycles = cycles_now();
 	loop->run_cycles = FIRST_RUN_US * hilo__cycles_per_us();
 	loop->idle_cycles = 10 * hilo__cycles_per_us();
-	loop->calls_last = &loop->calls_first;
-	loop->pinned_last = &loop->pinned_first;
 	random_init(&loop->random, hilo__random_seed(), loop->index);
 #ifdef HILO_TESTING
 	if (getenv("HILO_TEST_SEED")) {
@@ -37,8 +47,10 @@ static void loop_init_shared(struct hilo_loop *loop)
 	hilo__inbox_init(&loop->inbox);
 	hilo__inbox_init(&loop->backlog);
 	hilo__inbox_init(&loop->fresh);
-	hilo__inbox_init(&loop->pinned);
-	hilo__inbox_init(&loop->calls);
+	hilo__inbox_init(&loop->starved);
+	queue_init(&loop->pinned);
+	queue_init(&loop->calls);
+	atomic_setup(&loop->calling, 0);
 	atomic_setup(&loop->sleeps_until, HILO_FOREVER);
 	hilo__deque_init(&loop->deque);
 	hilo__ring_init(&loop->ring);
@@ -51,10 +63,11 @@ int hilo__loop_init(struct hilo_loop *loop, struct hilo_runtime *runtime, unsign
 
 	loop->runtime = runtime;
 	loop->index = index;
-	loop->spare = index == runtime->workers;
+	loop->spare = index >= runtime->workers;
+	loop->slept = loop->spare; /* before it runs anything it sees to it that another one is on duty */
 	loop_init_owner(loop);
 	loop_init_shared(loop);
-	loop->sightings = hilo__calloc(runtime->all, sizeof(*loop->sightings));
+	loop->sightings = hilo__calloc(runtime->limit, sizeof(*loop->sightings));
 	if (!loop->sightings)
 		return -ENOMEM;
 	loop->heap = hilo__heap_lease();
@@ -72,19 +85,16 @@ int hilo__loop_init(struct hilo_loop *loop, struct hilo_runtime *runtime, unsign
 
 bool hilo__loop_drop(struct hilo_loop *loop)
 {
-	struct link *first;
+	struct link *link;
 	bool any = false;
 
 	/* Timers that are still armed become calls. */
 	while (hilo__timers_expire(&loop->timers, HILO_FOREVER, 1024))
 		;
-	hilo__inbox_append(&loop->calls, &loop->calls_last);
-	while ((first = loop->calls_first)) {
-		struct call *call = container_of(first, struct call, link);
+	(void)hilo__queue_gather(&loop->calls);
+	while ((link = hilo__queue_take(&loop->calls))) {
+		struct call *call = container_of(link, struct call, link);
 
-		loop->calls_first = first->next;
-		if (!loop->calls_first)
-			loop->calls_last = &loop->calls_first;
 		call->drop(call);
 		any = true;
 	}
@@ -106,19 +116,39 @@ void hilo__loop_fini(struct hilo_loop *loop)
 
 void hilo__loop_call(struct hilo_loop *loop, struct call *call)
 {
-	hilo__loop_post(loop, &loop->calls, &call->link);
+	hilo__loop_post(loop, &loop->calls.inbox, &call->link);
 }
 
 bool hilo__loop_uncall(struct hilo_loop *loop, struct call *call)
 {
-	hilo__inbox_append(&loop->calls, &loop->calls_last);
-	for (struct link **at = &loop->calls_first; *at; at = &(*at)->next) {
-		if (*at != &call->link)
-			continue;
-		*at = call->link.next;
-		if (!*at)
-			loop->calls_last = at;
-		return true;
+	bool found = hilo__queue_remove(&loop->calls, &call->link);
+
+	/* P2 of queue.h. Not for the owner, who is awake. */
+	if (thread_self()->loop != loop && !queue_is_empty_seq_cst(&loop->calls))
+		hilo__loop_notify(loop);
+	return found;
+}
+
+void hilo__loop_run_calls(struct thread *self, struct hilo_loop *loop)
+{
+	struct link *link;
+	unsigned n;
+
+	/* relaxed: spares only the exchange, which decides */
+	if (queue_is_empty(&loop->calls) || load_relaxed(&loop->calling) ||
+	    xchg_acquire(&loop->calling, 1)) /* P1 */
+		return;
+	if (self->loop->slept)
+		hilo__worker_awake(self->loop);
+	self->calling = loop;
+	/* Those that callbacks ask for come in the next turn, so that a chain of them starves nobody. */
+	for (n = hilo__queue_gather(&loop->calls); n > 0 && (link = hilo__queue_take(&loop->calls)); n--) {
+		struct call *call = container_of(link, struct call, link);
+
+		call->run(call);
 	}
-	return false;
+	self->calling = NULL;
+	MUTANT(80, store_seq_cst(&loop->calling, 0), store_release(&loop->calling, 0));	    /* P1, P2 */
+	if (MUTANT(81, self->loop != loop && !queue_is_empty_seq_cst(&loop->calls), false)) /* P2 */
+		hilo__loop_notify(loop);
 }

@@ -12,8 +12,9 @@
  *	inbox    tasks from other threads, any thread may take them all
  *	backlog  what the inbox held and the ring has no room for, oldest first; any thread may take it all
  *	fresh    what the deque had no room for, newest first; any thread may take it all
+ *	starved  fresh tasks that found no stack, any thread may take them all
  *	pinned   tasks bound to this loop
- *	calls    callbacks, strictly in order
+ *	calls    callbacks, strictly in order, one at a time
  *
  * One turn of the loop (worker.c): callbacks; timers that are due; completions of the poller, if the
  * last visit is long enough ago; inbox and pinned tasks into the ring; then up to `budget` tasks, or
@@ -23,11 +24,13 @@
 
 #include "scheduler/base/lock.h"
 #include "scheduler/base/pool.h"
+#include "scheduler/base/proc.h"
 #include "scheduler/base/random.h"
 #include "scheduler/deque.h"
 #include "scheduler/fiber/stack.h"
 #include "scheduler/inbox.h"
 #include "scheduler/poller.h"
+#include "scheduler/queue.h"
 #include "scheduler/ring.h"
 #include "scheduler/task.h"
 #include "scheduler/timer.h"
@@ -47,6 +50,9 @@ struct sighting {
 	uint64_t tick;	/* its tick at that moment */
 	uint64_t steps; /* changes whenever the worker runs, pushes or takes something */
 	uint64_t still; /* cycles since when it has not changed, as far as we have seen */
+	uint64_t run;	/* its tick when we looked last */
+	uint64_t held;	/* cycles since when that has not changed, as far as we have seen */
+	int64_t cpu;	/* CPU time that its thread had used then */
 };
 
 /* Only the owner writes; others read them one by one, racily on purpose. */
@@ -68,12 +74,8 @@ struct hilo_loop {
 	uint64_t poll_cycles; /* when the poller was visited last */
 	uint64_t run_cycles;  /* average length of a task's run */
 	uint64_t next_id, last_id;
-	struct link *calls_first; /* calls taken from the inbox, not yet run */
-	struct link **calls_last;
-	struct link *pinned_first; /* pinned tasks taken from the inbox, ready */
-	struct link **pinned_last;
-	struct link *starved;	    /* fresh tasks that found no stack */
-	struct sighting *sightings; /* one for each loop of the runtime */
+	struct sighting *sightings; /* one for each loop that the runtime may have */
+	struct hilo_loop *held;	    /* found by a search: its thread is held, and it has callbacks to run */
 	struct stack_cache stacks;
 	struct random random;
 	uint64_t idle_cycles; /* average length of the last idle gaps */
@@ -82,9 +84,10 @@ struct hilo_loop {
 	hilo_time slept_at; /* when the last sleep began */
 	uint64_t
 		fair_cycles; /* when the oldest fresh tasks were moved to the ring last, or there were none */
-	uint64_t drain_cycles; /* when the inbox, or the backlog, was looked at last */
-	bool slept;	       /* since the last task was run */
-	bool spare;	       /* the runtime's last loop, see search.c */
+	uint64_t drain_cycles;	 /* when the inbox, or the backlog, was looked at last */
+	struct proc_thread proc; /* of its thread; read by those who see it run */
+	bool slept;		 /* since the last task was run */
+	bool spare;		 /* a spare worker's, see spare.c */
 #ifdef HILO_TESTING
 	bool chaos;
 #endif
@@ -101,8 +104,10 @@ struct hilo_loop {
 	struct inbox inbox;
 	struct inbox backlog;
 	struct inbox fresh;
-	struct inbox pinned;
-	struct inbox calls;
+	struct inbox starved;
+	struct queue pinned;
+	struct queue calls;
+	atomic(uint32_t) calling; /* somebody runs callbacks: the owner, or who stands in for it */
 	struct timers timers;
 	struct poller poller;
 	struct deque deque;
@@ -138,8 +143,20 @@ void hilo__loop_post(struct hilo_loop *loop, struct inbox *inbox, struct link *l
 /* [any] Queue @call on @loop, in order, and wake the loop if it sleeps. Never allocates. */
 void hilo__loop_call(struct hilo_loop *loop, struct call *call);
 
-/* [owner] Take @call out of the queue of its loop before it has run. False: not there. */
+/* [any] Take @call out of the queue of @loop before it has run. False: it is not there. */
 bool hilo__loop_uncall(struct hilo_loop *loop, struct call *call);
+
+/*
+ * [worker, on its own stack] Run the callbacks of @loop that were asked for before, unless another
+ * thread is at it: ours, or of one that is held.
+ */
+void hilo__loop_run_calls(struct thread *self, struct hilo_loop *loop);
+
+/* [owner] There are callbacks, and nobody runs them. A hint. */
+static inline bool loop_has_calls(struct hilo_loop *loop)
+{
+	return !queue_is_empty(&loop->calls) && !load_relaxed(&loop->calling); /* relaxed: a hint */
+}
 
 /* [any] Make sure that the loop looks at its inboxes soon. */
 void hilo__loop_notify(struct hilo_loop *loop);

@@ -14,15 +14,19 @@
  */
 #include "scheduler/scheduler.h"
 
+#include <hilo/runtime/error.h>
+
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 
 #include "scheduler/base/clock.h"
 #include "scheduler/base/lock.h"
+#include "scheduler/base/log.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
-#include "scheduler/worker.h"
+#include "scheduler/spare.h"
 
 _Thread_local struct thread hilo__thread;
 
@@ -94,9 +98,10 @@ struct hilo_task *hilo__thread_record(struct thread *self)
 
 static uint64_t loops_sum(const struct hilo_runtime *runtime, size_t offset)
 {
+	unsigned all = runtime_loops(runtime);
 	uint64_t sum = 0;
 
-	for (unsigned i = 0; i < runtime->all; i++) {
+	for (unsigned i = 0; i < all; i++) {
 		atomic(uint64_t) *counter = (void *)((char *)&runtime->loops[i]->stats + offset);
 
 		sum += load_acquire(counter); /* P2: orders the sums after each other */
@@ -181,58 +186,73 @@ static void runtimes_remove(struct hilo_runtime *runtime)
 	spin_unlock(&runtimes_lock);
 }
 
-static void scheduler_free(struct hilo_runtime *runtime, unsigned loops)
+static void loop_free(struct hilo_loop *loop)
 {
+	hilo__loop_fini(loop);
+	hilo__free(loop);
+}
+
+static void scheduler_free(struct hilo_runtime *runtime)
+{
+	unsigned all = runtime_loops(runtime);
 	bool again;
 
 	/* Done callbacks run even now, and may ask for others on any loop: none goes before all are quiet. */
 	do {
 		again = false;
-		for (unsigned i = 0; i < loops; i++)
+		for (unsigned i = 0; i < all; i++)
 			again |= hilo__loop_drop(runtime->loops[i]);
 	} while (again);
-	for (unsigned i = 0; i < loops; i++) {
-		hilo__loop_fini(runtime->loops[i]);
-		hilo__free(runtime->loops[i]);
-	}
+	for (unsigned i = 0; i < all; i++)
+		loop_free(runtime->loops[i]);
 	hilo__free(runtime->loops);
 	hilo__free(runtime->threads);
 	runtime->loops = NULL;
 	runtime->threads = NULL;
 }
 
+static int loop_make(struct hilo_runtime *runtime, unsigned index, struct hilo_loop **ret)
+{
+	struct hilo_loop *loop = hilo__aligned_alloc(_Alignof(struct hilo_loop), sizeof(struct hilo_loop));
+	int rc;
+
+	if (!loop)
+		return -ENOMEM;
+	memset(loop, 0, sizeof(*loop));
+	rc = hilo__loop_init(loop, runtime, index);
+	if (rc < 0)
+		hilo__free(loop);
+	else
+		*ret = loop;
+	return rc;
+}
+
+/* The workers and the first spare one: who runs a task has somebody on duty. */
 static int scheduler_make_loops(struct hilo_runtime *runtime)
 {
-	runtime->all = runtime->workers + 1;
-	runtime->loops = hilo__calloc(runtime->all, sizeof(struct hilo_loop *));
-	runtime->threads = hilo__calloc(runtime->all, sizeof(pthread_t));
-	if (!runtime->loops || !runtime->threads) {
-		scheduler_free(runtime, 0);
-		return -ENOMEM;
-	}
-	for (unsigned i = 0; i < runtime->all; i++) {
-		struct hilo_loop *loop =
-			hilo__aligned_alloc(_Alignof(struct hilo_loop), sizeof(struct hilo_loop));
-		int rc = -ENOMEM;
+	int rc = 0;
 
-		if (loop) {
-			memset(loop, 0, sizeof(*loop));
-			rc = hilo__loop_init(loop, runtime, i);
-		}
-		if (rc < 0) {
-			hilo__free(loop);
-			scheduler_free(runtime, i);
-			return rc;
-		}
-		runtime->loops[i] = loop;
+	runtime->limit = runtime->workers + SPARES_MAX;
+	runtime->loops = hilo__calloc(runtime->limit, sizeof(struct hilo_loop *));
+	runtime->threads = hilo__calloc(runtime->limit, sizeof(pthread_t));
+	if (!runtime->loops || !runtime->threads)
+		rc = -ENOMEM;
+	for (unsigned i = 0; i <= runtime->workers && rc == 0; i++) {
+		rc = loop_make(runtime, i, &runtime->loops[i]);
+		if (rc == 0)
+			store_relaxed(&runtime->all, i + 1); /* relaxed: nobody else is there yet */
 	}
-	return 0;
+	if (rc < 0)
+		scheduler_free(runtime);
+	return rc;
 }
 
 static void scheduler_join(struct hilo_runtime *runtime)
 {
 	store_seq_cst(&runtime->phase, PHASE_STOPPED); /* P1 of idle.h: before the park words are read */
-	for (unsigned i = 0; i < runtime->all; i++)
+	while (load_seq_cst(&runtime->spare_starting)) /* P2 of spare.h */
+		(void)sched_yield();
+	for (unsigned i = 0; i < runtime_loops(runtime); i++)
 		hilo__loop_notify(runtime->loops[i]);
 	for (unsigned i = 0; i < runtime->threads_started; i++)
 		(void)pthread_join(runtime->threads[i], NULL);
@@ -255,6 +275,24 @@ static void signals_block(sigset_t *before)
 	(void)pthread_sigmask(SIG_SETMASK, &all, before);
 }
 
+static void thread_set_name(struct hilo_loop *loop)
+{
+	char name[16];
+
+	if (loop->spare)
+		(void)snprintf(name, sizeof(name), "hilo-spare-%u",
+			       (loop->index - loop->runtime->workers) % 10000);
+	else
+		(void)snprintf(name, sizeof(name), "hilo-%u", loop->index % 100000);
+	(void)pthread_setname_np(pthread_self(), name);
+}
+
+static void *worker_main(void *arg)
+{
+	thread_set_name(arg);
+	return hilo__worker_main(arg);
+}
+
 int hilo__scheduler_start(struct hilo_runtime *runtime)
 {
 	sigset_t before;
@@ -264,29 +302,78 @@ int hilo__scheduler_start(struct hilo_runtime *runtime)
 		return rc;
 	hilo__overflow_install();
 	signals_block(&before);
-	for (unsigned i = 0; i < runtime->all && rc == 0; i++) {
-		rc = hilo__sys_pthread_create(&runtime->threads[i], NULL, hilo__worker_main,
-					      runtime->loops[i]);
-		if (rc == 0)
-			runtime->threads_started++;
+	for (unsigned i = 0; i <= runtime->workers && rc == 0; i++) {
+		runtime->threads_started = i + 1; /* before it runs: the spare one may start another */
+		rc = hilo__sys_pthread_create(&runtime->threads[i], NULL, worker_main, runtime->loops[i]);
+		if (rc < 0)
+			runtime->threads_started = i;
 	}
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (rc == 0) {
-		for (unsigned i = 0; i < runtime->all; i++) {
-			char name[16];
-
-			if (i == runtime->workers)
-				(void)snprintf(name, sizeof(name), "hilo-spare");
-			else
-				(void)snprintf(name, sizeof(name), "hilo-%u", i % 100000);
-			(void)pthread_setname_np(runtime->threads[i], name);
-		}
 		runtimes_add(runtime);
 		return 0;
 	}
 	scheduler_join(runtime);
-	scheduler_free(runtime, runtime->all);
+	scheduler_free(runtime);
 	return rc;
+}
+
+/* A spare worker that was made when all others were held. */
+static void *spare_main(void *arg)
+{
+	struct hilo_loop *loop = arg;
+	struct hilo_runtime *runtime = loop->runtime;
+
+	thread_set_name(loop);
+	runtime->threads[loop->index] = pthread_self();
+	runtime->threads_started = loop->index + 1;
+	store_release(&runtime->all, loop->index + 1); /* P1 of spare.h */
+	store_seq_cst(&runtime->spare_starting, 0);    /* P2 of spare.h */
+	return hilo__worker_main(loop);
+}
+
+/* [spare_starting taken] One more. */
+static int spare_make(struct hilo_runtime *runtime)
+{
+	unsigned index = runtime_loops(runtime);
+	struct hilo_loop *loop;
+	pthread_t thread;
+	int rc;
+
+	if (index == runtime->limit)
+		return -EAGAIN;
+	rc = loop_make(runtime, index, &loop);
+	if (rc < 0)
+		return rc;
+	runtime->loops[index] = loop;
+	rc = hilo__sys_pthread_create(&thread, NULL, spare_main, loop);
+	if (rc < 0)
+		loop_free(loop);
+	return rc;
+}
+
+void hilo__scheduler_add_spare(struct hilo_runtime *runtime)
+{
+	uint32_t none = 0;
+	int rc;
+
+	/* If somebody else is at it, that one will do. */
+	if (!cas_seq_cst(&runtime->spare_starting, &none, 1)) /* P2 of spare.h */
+		return;
+	if (load_seq_cst(&runtime->phase) == PHASE_STOPPED) { /* P2 of spare.h */
+		store_seq_cst(&runtime->spare_starting, 0);   /* P2 of spare.h */
+		return;
+	}
+	rc = spare_make(runtime);
+	if (rc == 0)
+		return; /* the new thread gives it back */
+	if (!runtime->spare_failed)
+		hilo__log_write(
+			LOG_LEVEL_WARNING,
+			"no spare worker beyond %u (%s): tasks that block their threads now delay others",
+			runtime_loops(runtime) - runtime->workers, hilo_errname(rc));
+	runtime->spare_failed = true;
+	store_seq_cst(&runtime->spare_starting, 0); /* P2 of spare.h */
 }
 
 static void task_cancel_left(struct hilo_task *task, void *ctx)
@@ -325,5 +412,5 @@ void hilo__scheduler_stop(struct hilo_runtime *runtime)
 {
 	runtimes_remove(runtime);
 	scheduler_join(runtime);
-	scheduler_free(runtime, runtime->all);
+	scheduler_free(runtime);
 }

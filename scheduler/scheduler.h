@@ -29,10 +29,11 @@ enum phase {
 
 struct hilo_runtime {
 	unsigned workers;
-	unsigned all;		  /* workers and the spare one, which has the last index */
-	struct hilo_loop **loops; /* that many */
+	unsigned limit;		  /* workers and the most spare ones there may be */
+	struct hilo_loop **loops; /* room for that many: workers first, then spare ones */
 	pthread_t *threads;
-	unsigned threads_started;
+	unsigned threads_started; /* workers and spare ones; written by who holds spare_starting */
+	bool spare_failed;	  /* told once; written by who holds spare_starting */
 
 	/* Effective options, fixed at start. */
 	uint8_t stack_class;
@@ -44,6 +45,8 @@ struct hilo_runtime {
 	double quota; /* CPUs the tightest cgroup allows; 0: no limit */
 
 	struct idle idle;
+	HILO__ISOLATED atomic(uint32_t) all; /* loops that exist; only rises, P1 of spare.h */
+	atomic(uint32_t) spare_starting;     /* somebody makes one more: P2 of spare.h */
 	HILO__ISOLATED atomic(uint32_t) phase;
 	atomic(uint32_t) quiet;			   /* futex: bumped by completions while closing */
 	HILO__ISOLATED atomic(uint64_t) submitted; /* tasks made from outside */
@@ -54,6 +57,23 @@ struct hilo_runtime {
 
 /* All runtimes of the process that have workers, for who looks in from outside. Its lock is in scheduler.c. */
 extern struct hilo_runtime *hilo__runtimes;
+
+/* [any] The loops that exist at the moment: all below that index can be looked at. */
+static inline unsigned runtime_loops(const struct hilo_runtime *runtime)
+{
+	return load_acquire(&((struct hilo_runtime *)runtime)->all); /* P1 of spare.h */
+}
+
+/*
+ * [any] The loop that the running callback or task belongs to; NULL: a plain thread. It is not the one
+ * that the thread drives when the thread stands in for another, which is held.
+ */
+static inline struct hilo_loop *thread_home(const struct thread *self)
+{
+	if (HILO__UNLIKELY(self->calling != NULL))
+		return self->calling;
+	return self->loop && self->task ? self->task->loop : self->loop;
+}
 
 /* What a task is made from. */
 struct task_spec {
@@ -100,6 +120,9 @@ static inline void loop_push_ring(struct hilo_loop *loop, struct hilo_task *task
 		hilo__loop_spill_ring(loop);
 }
 
+/* [any] Claim the sleep of @loop's thread and end it; false if it does not sleep. P1, P2 of idle.h. */
+bool hilo__loop_wake(struct hilo_loop *loop);
+
 /* [any] Wake one sleeping worker; true if there was one. @from counts it. */
 bool hilo__worker_wake_one(struct hilo_runtime *runtime, struct hilo_loop *from);
 
@@ -111,6 +134,9 @@ void hilo__leave(struct thread *self, enum leave leave);
 
 /* [creator] Fill in a runtime whose options are set; start its threads. 0, -ENOMEM, -EAGAIN. */
 int hilo__scheduler_start(struct hilo_runtime *runtime);
+
+/* [spare] One more spare worker, unless the runtime stops, somebody is at it, or there are SPARES_MAX. */
+void hilo__scheduler_add_spare(struct hilo_runtime *runtime);
 
 /* [plain thread] Cancel what is left, wait until @deadline for it to end. 0 or -ETIMEDOUT. */
 int hilo__scheduler_close(struct hilo_runtime *runtime, hilo_time deadline);

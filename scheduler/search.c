@@ -14,8 +14,8 @@
  *
  * The victim pays nothing for this but a counter it keeps anyway.
  *
- * A worker that has made no step for STUCK_US and has run all that time is stuck: what waits in its
- * slot, its inboxes, its timers and its poller is served by the watcher as well.
+ * A worker that has made no run for HELD_US and was not asleep is held by a task: the searcher, or the
+ * watcher, stands in for it in all things (standin.h).
  *
  * Pairs P1, P2: idle.h.
  * P3  A watcher that ends its ticking stores `ticking`, then reads the park words; a worker that
@@ -32,112 +32,21 @@
 #include "scheduler/worker.h"
 
 #include "scheduler/base/clock.h"
-#include "scheduler/base/trace.h"
+#include "scheduler/spare.h"
+#include "scheduler/standin.h"
 
 #define STILL_US 3
 #define RUN_NS 200
 #define RUN_WORK_US 4
 #define BACKLOG_US 100
-#define STUCK_US 500
 /* Between two looks: each look takes the victim's lines away from it. */
 #define LOOK_EVERY_US 1
-#define STEAL_MAX 64
 #define WATCH_TICK HILO_MILLISECOND
 #define SPARE_TICK (5 * HILO_MILLISECOND)
-#define SPARE_STUCK_US 4500
 #define SPARE_LINGER_TICKS 4
 #define COALESCE (80 * HILO_MICROSECOND)
 /* An idle runtime ticks on for 16 ms, so that events that are not sparse find a watcher at work. */
 #define LINGER_TICKS 16
-
-static bool loop_has_news(struct hilo_loop *loop)
-{
-	return !hilo__inbox_is_empty(&loop->inbox) || !hilo__inbox_is_empty(&loop->backlog) ||
-	       !hilo__inbox_is_empty(&loop->fresh) || !hilo__inbox_is_empty(&loop->pinned) ||
-	       !hilo__inbox_is_empty(&loop->calls) || loop->pinned_first || loop->calls_first ||
-	       !hilo__worker_is_empty(loop);
-}
-
-/* [searcher] Take half of what @victim has queued; one to run is returned, the rest is ours. */
-static struct hilo_task *steal_half(struct hilo_loop *loop, struct hilo_loop *victim)
-{
-	struct hilo_task *task = NULL, *taken[STEAL_MAX];
-	int n = hilo__ring_steal(&victim->ring, &loop->ring, &task);
-
-	if (n <= 0) {
-		n = hilo__deque_steal_many(&victim->deque, taken, STEAL_MAX);
-		if (n <= 0)
-			return NULL;
-		task = taken[0];
-		for (int i = 1; i < n; i++)
-			if (hilo__deque_push(&loop->deque, taken[i]) < 0)
-				loop_push_ring(loop, taken[i]);
-	}
-	stat_add(&loop->stats.steals, 1);
-	stat_add(&loop->stats.stolen, (uint64_t)n);
-	return task;
-}
-
-/* [searcher] What a stuck worker keeps from running besides its queues. */
-static struct hilo_task *serve_stuck(struct hilo_loop *loop, struct hilo_loop *victim)
-{
-	struct hilo_task *task =
-		xchg_acquire(&victim->slot, NULL); /* pairs with the exchange that filled it */
-	struct link *chain;
-
-	if (task)
-		return task;
-	chain = hilo__inbox_take_all(&victim->fresh);
-	if (chain) {
-		hilo__inbox_fill(&loop->fresh, chain); /* ours is empty: the caller has looked for news */
-		return NULL;
-	}
-	chain = hilo__inbox_take_all(&victim->backlog);
-	if (!chain)
-		chain = hilo__inbox_take_fifo(&victim->inbox);
-	if (chain)
-		hilo__worker_take_list(loop, chain);
-	if (hilo__timers_next(&victim->timers) != HILO_FOREVER)
-		(void)hilo__timers_try_expire(&victim->timers, hilo__clock_now(), STEAL_MAX);
-	if (hilo__poller_armed(&victim->poller))
-		(void)hilo__poller_reap(&victim->poller, STEAL_MAX);
-	return NULL;
-}
-
-/* [searcher] Note whether @victim has made a step since we looked last. */
-static void sighting_update(struct sighting *seen, struct hilo_loop *victim, uint64_t now)
-{
-	/* relaxed: hints, all of them */
-	uint64_t steps = 2 * load_relaxed(&victim->tick) + (uint64_t)load_relaxed(&victim->ring.tail) +
-			 (uint64_t)load_relaxed(&victim->deque.bottom);
-
-	if (steps != seen->steps || load_relaxed(&victim->park) != PARK_RUNNING) { /* relaxed: as above */
-		seen->steps = steps;
-		seen->still = now;
-	}
-}
-
-/* [spare] Something to run from a worker that is stuck; NULL: none is, or what it had is ours now. */
-static struct hilo_task *spare_look_round(struct hilo_loop *loop)
-{
-	unsigned workers = loop->runtime->workers, first = random_below(&loop->random, workers);
-	uint64_t now = cycles_now();
-	struct hilo_task *task = NULL;
-
-	/* Until there is news: what serve_stuck fills must be empty. */
-	for (unsigned i = 0; i < workers && !task && !loop_has_news(loop); i++) {
-		struct hilo_loop *victim = loop->runtime->loops[(first + i) % workers];
-		struct sighting *seen = &loop->sightings[victim->index];
-
-		sighting_update(seen, victim, now);
-		if (now - seen->still < SPARE_STUCK_US * hilo__cycles_per_us())
-			continue;
-		task = serve_stuck(loop, victim);
-		if (!task)
-			task = steal_half(loop, victim);
-	}
-	return task;
-}
 
 static bool steal_pays(const struct sighting *seen, uint64_t queued, uint64_t tick, uint64_t now)
 {
@@ -161,12 +70,12 @@ static struct hilo_task *look_at(struct hilo_loop *loop, struct hilo_loop *victi
 	int64_t in_ring = hilo__ring_size(&victim->ring), in_deque = hilo__deque_size(&victim->deque);
 	uint64_t queued = (uint64_t)(in_ring + in_deque);
 
-	sighting_update(seen, victim, now);
+	hilo__sighting_update(seen, victim, now);
 	if (load_relaxed(&victim->park) != PARK_RUNNING) { /* relaxed: as above */
 		if (!queued)
 			return NULL;
-	} else if (now - seen->still >= STUCK_US * hilo__cycles_per_us()) {
-		struct hilo_task *task = serve_stuck(loop, victim);
+	} else if (now - seen->held >= HELD_US * hilo__cycles_per_us()) {
+		struct hilo_task *task = hilo__stand_in(loop, victim);
 
 		if (task)
 			return task;
@@ -180,21 +89,21 @@ static struct hilo_task *look_at(struct hilo_loop *loop, struct hilo_loop *victi
 		seen->tick = tick;
 	}
 	*watching = true;
-	return LOT(loop, 2) || steal_pays(seen, queued, tick, now) ? steal_half(loop, victim) : NULL;
+	return LOT(loop, 2) || steal_pays(seen, queued, tick, now) ? hilo__steal_half(loop, victim) : NULL;
 }
 
 /* [searcher] Once round the others, from a random one on. */
 static struct hilo_task *look_round(struct hilo_loop *loop, bool *watching)
 {
 	struct hilo_runtime *runtime = loop->runtime;
-	unsigned first = random_below(&loop->random, runtime->all);
+	unsigned all = runtime_loops(runtime), first = random_below(&loop->random, all);
 
-	for (unsigned i = 0; i < runtime->all; i++) {
-		struct hilo_loop *victim = runtime->loops[(first + i) % runtime->all];
+	for (unsigned i = 0; i < all; i++) {
+		struct hilo_loop *victim = runtime->loops[(first + i) % all];
 		struct hilo_task *task = victim == loop ? NULL : look_at(loop, victim, watching);
 
-		/* News: serve_stuck has filled our own queues, which must be empty for another one. */
-		if (task || loop_has_news(loop))
+		/* News: we stand in for one, and our own queues, which must be empty for another, have been filled. */
+		if (task || loop->held || hilo__loop_has_news(loop))
 			return task;
 	}
 	return NULL;
@@ -218,7 +127,7 @@ static void pause_until(struct hilo_loop *loop, uint64_t until)
 	do {
 		for (int i = 0; i < 8; i++)
 			cpu_relax();
-	} while (cycles_now() < until && !loop_has_news(loop));
+	} while (cycles_now() < until && !hilo__loop_has_news(loop));
 }
 
 /* [searcher] Look at the others for a while. NULL: nothing found, or something came in for ourselves. */
@@ -229,12 +138,12 @@ static struct hilo_task *search_others(struct hilo_loop *loop)
 	struct hilo_task *task;
 	bool watching;
 
-	for (unsigned i = 0; i < loop->runtime->all; i++)
+	for (unsigned i = 0; i < runtime_loops(loop->runtime); i++)
 		loop->sightings[i].since = 0;
 	do {
 		watching = false;
 		task = look_round(loop, &watching);
-		if (task || loop_has_news(loop))
+		if (task || loop->held || hilo__loop_has_news(loop))
 			break;
 		/* A backlog is being watched: long enough for the last of the rules to apply. */
 		if (watching && until < start + (BACKLOG_US + 20) * us && loop->runtime->spin)
@@ -245,7 +154,7 @@ static struct hilo_task *search_others(struct hilo_loop *loop)
 		now = cycles_now();
 	} while (now < until &&
 		 load_relaxed(&loop->runtime->phase) != PHASE_STOPPED); /* relaxed: seen before sleep */
-	if (now != start && !task && !loop_has_news(loop))
+	if (now != start && !task && !hilo__loop_has_news(loop))
 		loop->spin_misses++;
 	else
 		loop->spin_misses = 0;
@@ -255,13 +164,12 @@ static struct hilo_task *search_others(struct hilo_loop *loop)
 static bool somebody_runs(struct hilo_loop *loop)
 {
 	struct hilo_runtime *runtime = loop->runtime;
+	unsigned all = runtime_loops(runtime);
 
-	for (unsigned i = 0; i < runtime->all; i++)
-		if (i != loop->index && i != runtime->workers &&
-		    load_seq_cst(&runtime->loops[i]->park) != PARK_SLEEPING) /* P3 */
+	for (unsigned i = 0; i < all; i++)
+		if (i != loop->index && load_seq_cst(&runtime->loops[i]->park) != PARK_SLEEPING) /* P3 */
 			return true;
-	return loop->spare ? false
-			   : load_seq_cst(&runtime->loops[runtime->workers]->park) != PARK_SLEEPING; /* P3 */
+	return false;
 }
 
 /* [watcher, spare] Until when to sleep at most: a tick while somebody runs, and for some ticks after. */
@@ -298,7 +206,7 @@ static hilo_time sleep_deadline(struct hilo_loop *loop, bool watch)
 	if (deadline < now + COALESCE && now - loop->slept_at < 3 * COALESCE)
 		deadline = now + COALESCE;
 	loop->slept_at = now;
-	if (loop->starved && limit > now + WATCH_TICK)
+	if (!hilo__inbox_is_empty(&loop->starved) && limit > now + WATCH_TICK)
 		limit = now + WATCH_TICK;
 	return deadline < limit ? deadline : limit;
 }
@@ -306,13 +214,12 @@ static hilo_time sleep_deadline(struct hilo_loop *loop, bool watch)
 /* [owner] The last look before sleep, after the park word was set: P1. */
 static bool nothing_came(struct hilo_loop *loop)
 {
-	return hilo__inbox_is_empty_seq_cst(&loop->inbox) && hilo__inbox_is_empty_seq_cst(&loop->pinned) &&
-	       hilo__inbox_is_empty_seq_cst(&loop->calls) &&
-	       load_seq_cst(&loop->runtime->phase) != PHASE_STOPPED; /* P1 */
+	return hilo__inbox_is_empty_seq_cst(&loop->inbox) && queue_is_empty_seq_cst(&loop->pinned) &&
+	       (queue_is_empty_seq_cst(&loop->calls) || load_seq_cst(&loop->calling)) && /* P2 of loop.c */
+	       load_seq_cst(&loop->runtime->phase) != PHASE_STOPPED;			 /* P1 */
 }
 
-/* [any] Claim the sleep of @loop (P2) and end it. */
-static bool loop_wake(struct hilo_loop *loop)
+bool hilo__loop_wake(struct hilo_loop *loop)
 {
 	uint32_t sleeping = PARK_SLEEPING;
 
@@ -329,18 +236,18 @@ static bool watcher_rouse(struct hilo_runtime *runtime)
 	uint32_t watcher = load_seq_cst(&runtime->idle.watcher); /* P3 */
 
 	if (watcher)
-		(void)loop_wake(
+		(void)hilo__loop_wake(
 			runtime->loops[watcher - 1]); /* else it is awake, and looks before it sleeps */
 	return watcher != 0;
 }
 
-/* [worker about to sleep] Take the part of an idle worker: true, to watch. The spare one always does. */
+/* [worker about to sleep] Take the part of an idle worker: true, to watch. */
 static bool sleep_watching(struct hilo_loop *loop)
 {
 	struct idle *idle = &loop->runtime->idle;
 
 	if (loop->spare)
-		return true;
+		return hilo__spare_is_on_duty(loop);
 	if (idle_watch_begin(idle, loop->index))
 		return true;
 	if (!load_seq_cst(&idle->ticking) && somebody_runs(loop)) /* P3 */
@@ -376,21 +283,32 @@ static void worker_sleep(struct hilo_loop *loop)
 	loop->slept = true;
 }
 
+/* [owner] The callbacks of the loop that a search has found held. They may take their time: nobody waits for us. */
+static HILO__COLD void run_held_calls(struct hilo_loop *loop)
+{
+	struct hilo_loop *held = loop->held;
+
+	loop->held = NULL;
+	hilo__loop_run_calls(thread_self(), held);
+}
+
 struct hilo_task *hilo__worker_search(struct hilo_loop *loop)
 {
 	struct idle *idle = &loop->runtime->idle;
 	struct hilo_task *task = NULL;
 	uint64_t begin = cycles_now();
 
-	if (loop->countdown == 0 || loop_has_news(loop))
+	if (loop->countdown == 0 || hilo__loop_has_news(loop))
 		return NULL;
 	if (loop->spare) {
-		task = spare_look_round(loop);
+		task = hilo__spare_search(loop);
 	} else if (idle_search_begin(idle)) {
 		task = search_others(loop);
 		idle_search_end(idle);
 	}
-	if (!task && !loop_has_news(loop))
+	if (loop->held)
+		run_held_calls(loop);
+	else if (!task && !hilo__loop_has_news(loop))
 		worker_sleep(loop);
 	loop->idle_cycles = (loop->idle_cycles * 3 + (cycles_now() - begin)) / 4;
 	loop->turn_cycles = cycles_now();
@@ -403,7 +321,7 @@ static bool somebody_wakes_soon(struct hilo_loop *loop)
 	struct hilo_runtime *runtime = loop->runtime;
 	hilo_time now = hilo__clock_now();
 
-	for (unsigned i = 0; i < runtime->workers; i++) { /* not the spare: it takes from the stuck only */
+	for (unsigned i = 0; i < runtime->workers; i++) { /* no spare one: those take from the held only */
 		hilo_time until = load_seq_cst(&runtime->loops[i]->sleeps_until); /* P3 */
 
 		if (i != loop->index && until >= now && until <= now + 2 * WATCH_TICK)
@@ -418,8 +336,10 @@ void hilo__worker_awake(struct hilo_loop *loop)
 	struct hilo_runtime *runtime = loop->runtime;
 
 	loop->slept = false;
-	if (!load_seq_cst(&runtime->idle.spare_ticking)) /* P3 */
-		hilo__loop_notify(runtime->loops[runtime->workers]);
+	if (loop->spare)
+		hilo__spare_leave(loop);
+	else
+		hilo__spare_rouse(runtime);
 	/* A lone worker is watched by the spare alone; the spare itself by any worker. */
 	if ((runtime->workers > 1 || loop->spare) && !load_seq_cst(&runtime->idle.ticking) && /* P3 */
 	    idle_sleepers(&runtime->idle) && !somebody_wakes_soon(loop) && !watcher_rouse(runtime))
@@ -428,7 +348,7 @@ void hilo__worker_awake(struct hilo_loop *loop)
 
 void hilo__loop_notify(struct hilo_loop *loop)
 {
-	(void)loop_wake(loop);
+	(void)hilo__loop_wake(loop);
 }
 
 bool hilo__worker_wake_one(struct hilo_runtime *runtime, struct hilo_loop *from)
@@ -439,7 +359,7 @@ bool hilo__worker_wake_one(struct hilo_runtime *runtime, struct hilo_loop *from)
 		for (; mask; mask &= mask - 1) {
 			unsigned index = word * 64 + (unsigned)__builtin_ctzll(mask);
 
-			if (!loop_wake(runtime->loops[index]))
+			if (!hilo__loop_wake(runtime->loops[index]))
 				continue;
 			stat_add(&from->stats.wakes, 1);
 			return true;

@@ -144,7 +144,7 @@ void hilo__loop_post(struct hilo_loop *loop, struct inbox *inbox, struct link *l
 /* [any] To its own loop, whoever we are. */
 static void task_ready_pinned(struct hilo_task *task)
 {
-	hilo__loop_post(task->loop, &task->loop->pinned, &task->link);
+	hilo__loop_post(task->loop, &task->loop->pinned.inbox, &task->link);
 }
 
 static HILO__COLD void thread_wake(struct hilo_task *record)

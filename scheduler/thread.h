@@ -31,11 +31,11 @@ struct thread {
 	struct hilo_task *task; /* the task that runs now; a plain thread's record */
 	struct fiber *fiber;	/* the fiber that runs now */
 	struct heap *heap;
-	enum leave leave;	     /* for the fiber just left ... */
-	struct fiber *left;	     /* ... this one ... */
-	struct hilo_task *left_task; /* ... whose task is, or was, this one */
-	struct error *error;	     /* hilo_fail outside of a task */
-	bool in_callback;
+	enum leave leave;		   /* for the fiber just left ... */
+	struct fiber *left;		   /* ... this one ... */
+	struct hilo_task *left_task;	   /* ... whose task is, or was, this one */
+	struct error *error;		   /* hilo_fail outside of a task */
+	struct hilo_loop *calling;	   /* the loop whose callback it runs; NULL: none */
 	bool is_pool;			   /* a thread of an executor */
 	struct hilo_runtime *pool_runtime; /* whose calls it runs, if it is */
 	struct fiber root;		   /* of a worker: the loop itself runs here */

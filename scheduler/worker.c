@@ -26,6 +26,7 @@
 #include "scheduler/base/panic.h"
 #include "scheduler/base/trace.h"
 #include "scheduler/fiber/fiber.h"
+#include "scheduler/spare.h"
 
 /* A turn lasts this long at most when tasks are short; one task at least. */
 #define TURN_US 50
@@ -97,12 +98,9 @@ static inline struct hilo_task *loop_take_ring(struct hilo_loop *loop)
 
 static HILO__NOINLINE struct hilo_task *loop_take_pinned(struct hilo_loop *loop)
 {
-	struct link *first = loop->pinned_first;
+	struct link *link = hilo__queue_take(&loop->pinned);
 
-	loop->pinned_first = first->next;
-	if (!loop->pinned_first)
-		loop->pinned_last = &loop->pinned_first;
-	return hilo__link_task(first);
+	return link ? hilo__link_task(link) : NULL;
 }
 
 /* [owner] What to run next, in the order that the top of this file gives; @tick alternates. */
@@ -116,8 +114,10 @@ static inline struct hilo_task *loop_choose(struct hilo_loop *loop, uint64_t tic
 		tick++;
 	if (LOT(loop, 8) && (task = hilo__deque_pop_oldest(&loop->deque)))
 		return task;
-	if (HILO__UNLIKELY(loop->pinned_first) && (tick % 4 == 1 || hilo__worker_is_empty(loop)))
-		return loop_take_pinned(loop);
+	/* relaxed: a hint; one that was not gathered yet comes with the next turn */
+	if (HILO__UNLIKELY(load_relaxed(&loop->pinned.count)) &&
+	    (tick % 4 == 1 || hilo__worker_is_empty(loop)) && (task = loop_take_pinned(loop)))
+		return task;
 	if (tick & 1) {
 		task = loop_take_ring(loop);
 		return task ? task : hilo__deque_pop(&loop->deque);
@@ -195,12 +195,11 @@ static inline struct fiber *task_fiber(struct hilo_loop *loop, struct hilo_task 
 
 /*
  * No stack is to be had. If some other task holds one, @task waits for it: it goes to the starved
- * list, looked at each turn. Else nothing would ever free one: it ends with -ENOMEM.
+ * ones, looked at each turn. Else nothing would ever free one: it ends with -ENOMEM.
  */
 static HILO__COLD void task_starved(struct hilo_loop *loop, struct hilo_task *task)
 {
-	task->link.next = loop->starved;
-	loop->starved = &task->link;
+	(void)hilo__inbox_push(&loop->starved, &task->link);
 	loop->countdown = 0;
 }
 
@@ -216,8 +215,8 @@ static inline struct fiber *thread_enter(struct thread *self, struct hilo_task *
 			task_starved(loop, task);
 			task = NULL;
 			to = &self->root;
-		} else if (task->loop != loop) {
-			task->loop = loop;
+		} else if (task->loop != loop && !(task->flags & TASK_PINNED)) {
+			task->loop = loop; /* a pinned one is a guest: its own loop's thread is held */
 		}
 	}
 	self->task = task;
@@ -300,7 +299,8 @@ static void fiber_main(struct fiber *fiber)
 		self = thread_self();
 		next = loop_pick(self->loop);
 		/* relaxed: ours, since we run it */
-		if (!next || load_relaxed(&next->fiber) || next->stack_class != fiber->class)
+		if (!next || load_relaxed(&next->fiber) || next->stack_class != fiber->class ||
+		    HILO__UNLIKELY(next->flags & TASK_PINNED))
 			break;
 		store_relaxed(&next->fiber, fiber); /* relaxed: as above */
 		next->loop = self->loop;
@@ -344,36 +344,11 @@ static void loop_measure(struct hilo_loop *loop)
 	loop->countdown = loop->budget;
 }
 
-/* [owner] Callbacks that were asked for before this turn. */
-static void loop_run_calls(struct thread *self, struct hilo_loop *loop)
-{
-	struct link *first;
-
-	if (!hilo__inbox_is_empty(&loop->calls))
-		hilo__inbox_append(&loop->calls, &loop->calls_last);
-	if (!loop->calls_first)
-		return;
-	/* Those that callbacks ask for come in the next turn, so that a chain of them starves nobody. */
-	if (loop->slept)
-		hilo__worker_awake(loop);
-	self->in_callback = true;
-	while ((first = loop->calls_first)) {
-		struct call *call = container_of(first, struct call, link);
-
-		loop->calls_first = first->next;
-		if (!loop->calls_first)
-			loop->calls_last = &loop->calls_first;
-		call->run(call);
-	}
-	self->in_callback = false;
-}
-
 /* [owner] Tasks that found no stack: again, or, when nobody holds one that could come free, the end. */
 static HILO__COLD void loop_retry_starved(struct hilo_loop *loop)
 {
-	struct link *link = loop->starved;
+	struct link *link = hilo__inbox_take_fifo(&loop->starved);
 
-	loop->starved = NULL;
 	while (link) {
 		struct hilo_task *task = hilo__link_task(link);
 
@@ -416,8 +391,8 @@ void hilo__worker_take_fresh(struct hilo_loop *loop)
 
 void hilo__worker_drain(struct hilo_loop *loop)
 {
-	if (HILO__UNLIKELY(!hilo__inbox_is_empty(&loop->pinned)))
-		hilo__inbox_append(&loop->pinned, &loop->pinned_last);
+	if (HILO__UNLIKELY(!hilo__inbox_is_empty(&loop->pinned.inbox)))
+		(void)hilo__queue_gather(&loop->pinned);
 	if (HILO__UNLIKELY(!hilo__inbox_is_empty(&loop->fresh)) &&
 	    hilo__deque_size(&loop->deque) <= DEQUE_CAP / 4)
 		hilo__worker_take_fresh(loop);
@@ -495,12 +470,14 @@ static void loop_poll(struct hilo_loop *loop)
 void hilo__worker_turn(struct thread *self, struct hilo_loop *loop)
 {
 	loop_measure(loop);
-	loop_run_calls(self, loop);
+	hilo__loop_run_calls(self, loop);
 	loop_fire_timers(loop);
 	loop_poll(loop);
-	if (HILO__UNLIKELY(loop->starved))
+	if (HILO__UNLIKELY(!hilo__inbox_is_empty(&loop->starved)))
 		loop_retry_starved(loop);
 	hilo__worker_drain(loop);
+	if (loop->spare)
+		hilo__spare_give_back(loop);
 	loop_be_fair(loop);
 	hilo__worker_look(loop);
 }
@@ -528,6 +505,7 @@ static void worker_enter(struct thread *self, struct hilo_loop *loop)
 	self->loop = loop;
 	self->heap = loop->heap;
 	self->task = NULL;
+	hilo__proc_thread_init(&loop->proc);
 	hilo__fiber_init_root(&self->root);
 	self->fiber = &self->root;
 	(void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);

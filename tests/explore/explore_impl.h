@@ -9,13 +9,13 @@
  * A view: for each location the oldest message that its owner may still read, and before those, for
  * each thread, the clock up to which its plain accesses happened before.
  */
-#define VIEW_SIZE 64
+#define VIEW_SIZE 96
 #define LOCATIONS (VIEW_SIZE - EXPLORE_THREADS)
 #define HISTORY 48
 #define CLOCK_MAX 250
 
 struct view {
-	_Alignas(VIEW_SIZE) uint8_t at[VIEW_SIZE];
+	_Alignas(32) uint8_t at[VIEW_SIZE];
 };
 
 enum thread_status {

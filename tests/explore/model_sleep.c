@@ -13,7 +13,7 @@
 #define TASKS_MAX 4
 
 static struct hilo_runtime runtime;
-static struct hilo_loop *runtime_loops[EXPLORE_THREADS];
+static struct hilo_loop *loop_places[EXPLORE_THREADS];
 static struct hilo_task posted[EXPLORE_THREADS][TASKS_MAX];
 static unsigned posted_count[EXPLORE_THREADS];
 static struct sighting sightings[EXPLORE_THREADS][EXPLORE_THREADS];
@@ -36,6 +36,23 @@ uint64_t hilo__cycles_per_us(void)
 uint64_t cycles_now(void)
 {
 	return cycles[explore_self()] += 1000000000;
+}
+
+int64_t hilo__proc_thread_cpu(const struct proc_thread *thread)
+{
+	(void)thread;
+	return 0;
+}
+
+bool hilo__proc_thread_sleeps(const struct proc_thread *thread)
+{
+	(void)thread;
+	return true;
+}
+
+void hilo__scheduler_add_spare(struct hilo_runtime *stopping)
+{
+	(void)stopping;
 }
 
 int hilo__poller_wait(struct poller *poller, hilo_time deadline)
@@ -62,6 +79,19 @@ void hilo__poller_wake(struct poller *poller)
 
 /* ---- the scenario ---- */
 
+/* A callback; a payload without any order of its own, so that two at a time, or unordered, are a race. */
+static struct call calls[3];
+static unsigned called;
+
+static void call_run(struct call *call)
+{
+	EXPLORE_CHECK(threads[explore_self()].calling == &loops[0]);
+	EXPLORE_CHECK(plain_load(&called) == (unsigned)(call - calls));
+	plain_store(&called, (unsigned)(call - calls) + 1);
+	if (call == &calls[0])
+		hilo__loop_call(&loops[0], &calls[1]);
+}
+
 static void loop_setup(unsigned i)
 {
 	struct hilo_loop *loop = &loops[i];
@@ -69,18 +99,17 @@ static void loop_setup(unsigned i)
 	memset(loop, 0, sizeof(*loop));
 	loop->runtime = &runtime;
 	loop->index = i;
-	loop->calls_last = &loop->calls_first;
-	loop->pinned_last = &loop->pinned_first;
 	loop->sleeps_until = HILO_FOREVER;
 	hilo__inbox_init(&loop->inbox);
 	hilo__inbox_init(&loop->backlog);
 	hilo__inbox_init(&loop->fresh);
-	hilo__inbox_init(&loop->pinned);
-	hilo__inbox_init(&loop->calls);
+	hilo__inbox_init(&loop->starved);
+	queue_init(&loop->pinned);
+	queue_init(&loop->calls);
 	hilo__deque_init(&loop->deque);
 	hilo__ring_init(&loop->ring);
 	loop->timers.next = HILO_FOREVER;
-	runtime_loops[i] = loop;
+	loop_places[i] = loop;
 }
 
 /* @workers, T0 and perhaps T1, and the spare one, which sleeps through the model. */
@@ -89,19 +118,23 @@ static void setup_workers(unsigned workers)
 	waiting_reset(EXPLORE_THREADS, 0xe);
 	memset(&runtime, 0, sizeof(runtime));
 	runtime.workers = workers;
-	runtime.all = workers + 1;
-	runtime.loops = runtime_loops;
+	runtime.limit = runtime.all = workers + 1;
+	runtime.loops = loop_places;
 	for (unsigned i = 0; i <= workers; i++) {
 		loop_setup(i);
 		loops[i].sightings = sightings[i];
 	}
 	memset(sightings, 0, sizeof(sightings));
 	loops[workers].park = PARK_SLEEPING;
+	runtime.idle.duty = workers + 1;
 	runtime.idle.spare_ticking = 1;
 	memset(posted, 0, sizeof(posted));
 	memset(posted_count, 0, sizeof(posted_count));
 	memset(cycles, 0, sizeof(cycles));
 	taken = 0;
+	called = 0;
+	for (unsigned i = 0; i < array_size(calls); i++)
+		calls[i].run = call_run;
 }
 
 static void setup(void)
@@ -114,14 +147,30 @@ static void setup_two(void)
 	setup_workers(2);
 }
 
+static void setup_calls(void)
+{
+	setup_workers(1);
+	threads[1].loop = &loops[1];
+	runtime.idle.searching = 1; /* somebody else searches, and watches */
+	runtime.idle.watcher = 2;
+	runtime.idle.ticking = 1;
+	(void)hilo__inbox_push(&loops[0].calls.inbox, &calls[0].link);
+}
+
 static void finish(void)
 {
 	EXPLORE_CHECK(loops[0].visitors == 0);
 }
 
+static bool calls_remain(void)
+{
+	return called != 2 || loops[0].calling != 0 || !queue_is_empty(&loops[0].calls);
+}
+
 static bool work_remains(void)
 {
-	return loops[0].inbox.head != NULL || loops[0].pinned.head != NULL || runtime.phase == PHASE_STOPPED;
+	return loops[0].inbox.head != NULL || !queue_is_empty(&loops[0].pinned) ||
+	       runtime.phase == PHASE_STOPPED;
 }
 
 static void task_take(struct hilo_task *task)
@@ -134,18 +183,14 @@ static void task_take(struct hilo_task *task)
 static void worker_turn(struct hilo_loop *loop)
 {
 	struct hilo_task *task;
+	struct link *link;
 
 	loop->countdown = 8;
 	hilo__worker_drain(loop);
 	while ((task = hilo__ring_pop(&loop->ring)) != NULL)
 		task_take(task);
-	while (loop->pinned_first != NULL) {
-		task = hilo__link_task(loop->pinned_first);
-		loop->pinned_first = plain_load(&loop->pinned_first->next);
-		if (loop->pinned_first == NULL)
-			loop->pinned_last = &loop->pinned_first;
-		task_take(task);
-	}
+	while ((link = hilo__queue_take(&loop->pinned)) != NULL)
+		task_take(hilo__link_task(link));
 }
 
 static void worker_take(unsigned n)
@@ -156,6 +201,29 @@ static void worker_take(unsigned n)
 			break;
 		EXPLORE_CHECK(hilo__worker_search(&loops[0]) == NULL);
 	}
+}
+
+/* The owner, for ever: at the end it sleeps for good, which it must not do over a callback. */
+static void worker_calls(void)
+{
+	struct thread *self = thread_self();
+	struct hilo_loop *loop = self->loop;
+
+	self->task = NULL;
+	for (;;) {
+		loop->countdown = 8;
+		hilo__loop_run_calls(self, loop);
+		EXPLORE_CHECK(hilo__worker_search(loop) == NULL);
+	}
+}
+
+/* A worker that has seen the owner held, and looks once. */
+static void stands_in(void)
+{
+	struct thread *self = thread_self();
+
+	self->task = NULL;
+	hilo__loop_run_calls(self, &loops[0]);
 }
 
 static void worker_two(void)
@@ -225,7 +293,7 @@ static void poster_two(void)
 
 static void poster_pinned(void)
 {
-	post(&loops[0].pinned);
+	post(&loops[0].pinned.inbox);
 }
 
 /* What scheduler_join does. */
@@ -263,6 +331,16 @@ static const struct explore_model models[] = {
 		    poster_pinned, poster_one),
 	SLEEP_MODEL("sleep_stop", "T0 works until stopped; T1 posts; T2 stops", finish, worker_until_stopped,
 		    poster_one, stopper),
+	{
+		.name = "sleep_calls",
+		.operations = "T0 has a callback, runs those that come, asleep in between; T1 stands in for "
+			      "it once; T2 posts one",
+		.setup = setup_calls,
+		.work_remains = calls_remain,
+		.threads = 2,
+		.thread = {worker_calls, stands_in},
+		.pauses_end = true,
+	},
 	SLEEP_MODEL("sleep_fini", "T0 runs 2 tasks, then frees the loop; T1, T2 post one each", NULL,
 		    worker_then_fini, poster_one, poster_one),
 	{

@@ -21,6 +21,8 @@
 
 #define TICKS 20
 
+#define MORE 5 /* hogs beyond the number of workers */
+
 struct world {
 	unsigned hogs;
 	int pipe[2];  /* the hogs block in reading it */
@@ -29,6 +31,11 @@ struct world {
 	atomic(unsigned) ticks;
 	hilo_runtime *runtime;
 	hilo_future *future;
+	hilo_loop *loop; /* that a callback or a pinned task belongs to */
+	hilo_done_node node;
+	hilo_watch *watch;
+	atomic(unsigned) called;
+	atomic(unsigned) wrong; /* what callbacks found amiss; the hogs' ends do not order it */
 };
 
 /* Blocks its thread in the kernel until a byte comes. */
@@ -147,18 +154,135 @@ static void *outside_writes(void *arg)
 	return (void *)(intptr_t)(write(w->ready[1], "x", 1) == 1 ? 0 : -EIO);
 }
 
+static void check(struct world *w, bool right)
+{
+	if (!right)
+		(void)add_seq_cst(&w->wrong, 1);
+}
+
+/* A callback runs for the loop that it was asked on, whichever thread it is. */
+static void callback_releases(void *arg)
+{
+	struct world *w = arg;
+
+	check(w, hilo_loop_current() == w->loop && !hilo_task_current());
+	check(w, release(w) == 0);
+}
+
+/* The hog asks for a callback on its own loop, and hogs. */
+static int hog_with_call_soon(void *arg)
+{
+	struct world *w = arg;
+
+	w->loop = hilo_loop_current();
+	return hilo_call_soon(callback_releases, w, NULL) < 0 ? -EPROTO : hog_blocks(w);
+}
+
+static int hog_with_call_later(void *arg)
+{
+	struct world *w = arg;
+
+	w->loop = hilo_loop_current();
+	return hilo_call_later(HILO_MILLISECOND, callback_releases, w, NULL) < 0 ? -EPROTO : hog_blocks(w);
+}
+
+/* Ticks by arming itself again: each arms a timer of the held loop from the thread that stands in. */
+static void callback_ticks(void *arg)
+{
+	struct world *w = arg;
+
+	if (add_seq_cst(&w->ticks, 1) + 1 >= TICKS)
+		callback_releases(w);
+	else
+		check(w, hilo_call_later(HILO_MILLISECOND, callback_ticks, w, NULL) == 0);
+}
+
+static int hog_with_ticks(void *arg)
+{
+	struct world *w = arg;
+
+	w->loop = hilo_loop_current();
+	return hilo_call_later(HILO_MILLISECOND, callback_ticks, w, NULL) < 0 ? -EPROTO : hog_blocks(w);
+}
+
+static int hog_with_done_callback(void *arg)
+{
+	struct world *w = arg;
+
+	w->loop = hilo_loop_current();
+	return hilo_future_on_done(w->future, &w->node, callback_releases, w) < 0 ? -EPROTO : hog_blocks(w);
+}
+
+static void watch_releases(int fd, unsigned events, void *arg)
+{
+	struct world *w = arg;
+
+	check(w, fd == w->ready[0] && events == HILO_READABLE);
+	hilo_fd_unwatch(w->watch);
+	callback_releases(w);
+}
+
+static int hog_with_watch(void *arg)
+{
+	struct world *w = arg;
+
+	w->loop = hilo_loop_current();
+	if (hilo_fd_watch(w->ready[0], HILO_READABLE, watch_releases, w, &w->watch) < 0)
+		return -EPROTO;
+	return hog_blocks(w);
+}
+
+/* A pinned task, which goes home again and again: each time it is queued on the held loop. */
+static int pinned_releases(void *arg)
+{
+	struct world *w = arg;
+
+	for (int i = 0; i < 3; i++) {
+		int rc = i < 2 ? hilo_yield() : hilo_sleep(HILO_MILLISECOND);
+
+		if (rc < 0)
+			return rc;
+		check(w, hilo_loop_current() == w->loop);
+	}
+	return release(w);
+}
+
+static int hog_with_pinned(void *arg)
+{
+	hilo_task_opts opts = {.size = sizeof(opts), .flags = HILO_TASK_PINNED};
+	struct world *w = arg;
+	hilo_task *pinned;
+
+	opts.loop = w->loop = hilo_loop_current();
+	if (hilo_spawn_with(pinned_releases, w, &opts, &pinned) < 0)
+		return -EPROTO;
+	hilo_task_detach(pinned);
+	return hog_blocks(w);
+}
+
+/* Outside: completes the future once all workers are hogged. */
+static void *outside_completes(void *arg)
+{
+	struct world *w = arg;
+
+	while (load_seq_cst(&w->hogging) < w->hogs)
+		cpu_relax();
+	return (void *)(intptr_t)hilo_future_set(w->future, NULL, NULL);
+}
+
 struct scenario {
 	hilo_task_fn hog, other;
 	void *(*outside)(void *arg);
 	bool one_hog; /* only the first worker's: the others have plain ones */
+	unsigned more;
 };
 
-/* One hog for each worker; all of them must end. */
+/* One hog for each worker, and perhaps more; all of them must end. */
 static void run(const struct scenario *scenario, unsigned workers)
 {
 	hilo_opts opts = {.size = sizeof(opts), .workers = workers};
-	struct world w = {.hogs = workers};
-	hilo_task *hogs[8], *other = NULL;
+	struct world w = {.hogs = workers + scenario->more};
+	hilo_task *hogs[2 + MORE], *other = NULL;
 	pthread_t thread;
 
 	assert_int_equal(pipe(w.pipe), 0);
@@ -171,13 +295,14 @@ static void run(const struct scenario *scenario, unsigned workers)
 	if (scenario->outside)
 		assert_int_equal(pthread_create(&thread, NULL, scenario->outside, &w), 0);
 	/* The one that wakes or spawns comes last, when the others hog already. */
-	for (unsigned i = workers; i-- > 0;) {
+	for (unsigned i = w.hogs; i-- > 0;) {
 		hilo_task_fn hog = scenario->one_hog && i > 0 ? hog_blocks : scenario->hog;
 
 		assert_int_equal(hilo_submit(w.runtime, hog, &w, NULL, &hogs[i]), 0);
 	}
-	for (unsigned i = 0; i < workers; i++)
+	for (unsigned i = 0; i < w.hogs; i++)
 		assert_int_equal(hilo_join(hogs[i], HILO_FOREVER), 0);
+	assert_int_equal(load_seq_cst(&w.wrong), 0);
 	if (other)
 		assert_int_equal(hilo_join(other, HILO_FOREVER), 0);
 	if (scenario->outside) {
@@ -236,9 +361,93 @@ static void test_a_descriptor_is_served_while_all_workers_block(void **state)
 	run_all((struct scenario){.hog = hog_blocks, .other = waits_for_fd, .outside = outside_writes});
 }
 
+static void test_timers_go_on_however_many_tasks_block(void **state)
+{
+	(void)state;
+	run_all((struct scenario){.hog = hog_blocks, .other = ticker_releases, .more = MORE});
+}
+
+static void test_a_fresh_task_is_taken_however_many_tasks_block(void **state)
+{
+	(void)state;
+	run_all((struct scenario){.hog = hog_with_child, .one_hog = true, .more = MORE});
+}
+
+static void test_callbacks_of_a_blocked_loop_run(void **state)
+{
+	(void)state;
+	run_all((struct scenario){.hog = hog_with_call_soon, .one_hog = true});
+	run_all((struct scenario){.hog = hog_with_call_later, .one_hog = true});
+	run_all((struct scenario){.hog = hog_with_ticks, .one_hog = true});
+	run_all((struct scenario){
+		.hog = hog_with_done_callback, .outside = outside_completes, .one_hog = true});
+	run_all((struct scenario){.hog = hog_with_call_soon, .one_hog = true, .more = MORE});
+}
+
+static void test_a_watch_of_a_blocked_loop_reports(void **state)
+{
+	(void)state;
+	run_all((struct scenario){.hog = hog_with_watch, .outside = outside_writes, .one_hog = true});
+}
+
+static void test_pinned_tasks_of_a_blocked_loop_run(void **state)
+{
+	(void)state;
+	run_all((struct scenario){.hog = hog_with_pinned, .one_hog = true});
+	run_all((struct scenario){.hog = hog_with_pinned, .one_hog = true, .more = MORE});
+}
+
+/* Those that block in a callback hold up the callbacks of their loop alone, which run one at a time. */
+static void callback_blocks(void *arg)
+{
+	struct world *w = arg;
+	char byte;
+
+	(void)add_seq_cst(&w->hogging, 1);
+	check(w, read(w->pipe[0], &byte, 1) == 1 && !load_seq_cst(&w->called));
+	(void)add_seq_cst(&w->called, 1);
+}
+
+static void callback_is_second(void *arg)
+{
+	struct world *w = arg;
+
+	check(w, add_seq_cst(&w->called, 1) == 1);
+	(void)hilo_future_set(w->future, NULL, NULL);
+}
+
+static int asks_for_callbacks(void *arg)
+{
+	struct world *w = arg;
+	int rc = hilo_call_soon(callback_blocks, w, NULL);
+
+	if (rc == 0)
+		rc = hilo_call_soon(callback_is_second, w, NULL);
+	/* Runs only because the callbacks keep the thread, but not the loop. */
+	while (rc == 0 && load_seq_cst(&w->hogging) < 1)
+		rc = hilo_yield();
+	for (int i = 0; rc == 0 && i < TICKS; i++)
+		rc = hilo_sleep(HILO_MILLISECOND);
+	if (rc == 0)
+		rc = release(w);
+	return rc < 0 ? rc : hilo_future_await(w->future, NULL, HILO_FOREVER);
+}
+
+static void test_a_callback_that_blocks_holds_up_only_callbacks(void **state)
+{
+	(void)state;
+	run_all((struct scenario){.hog = asks_for_callbacks, .one_hog = true});
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_timers_go_on_however_many_tasks_block),
+		cmocka_unit_test(test_a_fresh_task_is_taken_however_many_tasks_block),
+		cmocka_unit_test(test_callbacks_of_a_blocked_loop_run),
+		cmocka_unit_test(test_a_watch_of_a_blocked_loop_reports),
+		cmocka_unit_test(test_pinned_tasks_of_a_blocked_loop_run),
+		cmocka_unit_test(test_a_callback_that_blocks_holds_up_only_callbacks),
 		cmocka_unit_test(test_timers_go_on_while_all_workers_burn),
 		cmocka_unit_test(test_timers_go_on_while_all_workers_block),
 		cmocka_unit_test(test_a_fresh_task_is_taken_from_a_blocked_worker),

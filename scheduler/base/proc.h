@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_SCHEDULER_BASE_PROC_H
+#define HILO_SCHEDULER_BASE_PROC_H
+
+/* proc.h - what the kernel says of a thread of this process: is it on a CPU, waiting for one, or asleep? */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "scheduler/base/atomic.h"
+
+/* What another thread needs to know to ask about a thread. Zero: a thread that has not started. */
+struct proc_thread {
+	atomic(int32_t) clock; /* published by tid */
+	atomic(int32_t) tid;   /* 0: not known */
+};
+
+/* [the thread itself] Make it known. */
+void hilo__proc_thread_init(struct proc_thread *ret);
+
+/* [any, while the thread lives] The CPU time that it has used, in nanoseconds; -1: cannot be told. */
+int64_t hilo__proc_thread_cpu(const struct proc_thread *thread);
+
+/* [any] True if it sleeps in the kernel, or if that cannot be told. About 10 us. */
+bool hilo__proc_thread_sleeps(const struct proc_thread *thread);
+
+#endif /* HILO_SCHEDULER_BASE_PROC_H */
