@@ -121,7 +121,7 @@ static int main_task(void *arg)
 	hilo_time start = hilo_now();
 	hilo_task *signals;
 
-	app->job.blocks = calloc(hilo_runtime_workers(hilo_runtime_current()) + 1, sizeof(*app->job.blocks));
+	app->job.blocks = calloc(hilo_runtime_loops(hilo_runtime_current()), sizeof(*app->job.blocks));
 	if (!app->job.blocks)
 		return -ENOMEM;
 	app->files = hilo_spawn(files_task, app);
