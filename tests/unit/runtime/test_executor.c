@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "scheduler/base/lock.h"
 #include "scheduler/base/sys.h"
 
 /* A function that blocks its thread until it is let go. */
@@ -458,6 +459,65 @@ static void test_no_thread_is_to_be_had(void **state)
 	assert_int_equal(hilo_executor_close(executor, 0, HILO_FOREVER), 0);
 }
 
+static struct sys_table machine;
+
+static int create_without_lock(pthread_t *ret, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+	TASK_CHECK(hilo__spin_held(), ==, 0);
+	return machine.pthread_create(ret, attr, fn, arg);
+}
+
+static int futex_without_lock(void *word, int op, uint32_t value, const struct timespec *timeout,
+			      uint32_t bits)
+{
+	TASK_CHECK(hilo__spin_held(), ==, 0);
+	return machine.futex(word, op, value, timeout, bits);
+}
+
+static ssize_t write_without_lock(int fd, const void *buf, size_t size)
+{
+	TASK_CHECK(hilo__spin_held(), ==, 0);
+	return machine.write(fd, buf, size);
+}
+
+static int fill_and_close(void *arg)
+{
+	hilo_executor *executor = executor_make(3, 2, HILO_OVERFLOW_SUSPEND);
+	atomic(unsigned) calls;
+	struct pass pass = {executor, short_call, &calls, HILO_FOREVER};
+	hilo_task *task[50];
+
+	(void)arg;
+	atomic_setup(&calls, 0);
+	for (int round = 0; round < 20; round++) {
+		for (size_t i = 0; i < array_size(task); i++)
+			task[i] = hilo_spawn(pass_main, &pass);
+		for (size_t i = 0; i < array_size(task); i++)
+			TASK_CHECK(hilo_join(task[i], HILO_FOREVER), ==, 1);
+	}
+	for (size_t i = 0; i < array_size(task); i++)
+		task[i] = hilo_spawn(pass_main, &pass);
+	for (size_t i = 0; i < array_size(task); i++)
+		TEST_UNTIL(hilo_task_get_state(task[i]) == HILO_TASK_SUSPENDED || hilo_task_is_done(task[i]));
+	TASK_CHECK(hilo_executor_close(executor, HILO_EXECUTOR_CANCEL_QUEUED, HILO_FOREVER), ==, 0);
+	for (size_t i = 0; i < array_size(task); i++)
+		(void)hilo_join(task[i], HILO_FOREVER);
+	return 0;
+}
+
+/* Threads are started, threads and loops woken, by nobody who holds a spinlock. No timer is involved. */
+static void test_the_kernel_is_entered_without_the_lock(void **state)
+{
+	(void)state;
+	machine = hilo__sys;
+	hilo__sys.pthread_create = create_without_lock;
+	hilo__sys.futex = futex_without_lock;
+	hilo__sys.write = write_without_lock;
+	for (unsigned workers = 1; workers <= 2; workers++)
+		assert_int_equal(test_run(workers, fill_and_close, NULL), 0);
+	hilo__sys_reset();
+}
+
 /* hilo_run on a thread of the pool goes back to the runtime. */
 static int inner_main(void *arg)
 {
@@ -501,6 +561,7 @@ int main(void)
 		cmocka_unit_test(test_options_are_checked),
 		cmocka_unit_test(test_idle_threads_end),
 		cmocka_unit_test(test_no_thread_is_to_be_had),
+		cmocka_unit_test(test_the_kernel_is_entered_without_the_lock),
 		cmocka_unit_test(test_a_call_may_run_tasks),
 	};
 

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_RUNTIME_EXECUTOR_IMPL_H
+#define HILO_RUNTIME_EXECUTOR_IMPL_H
+
+/*
+ * executor_impl.h - a pool of plain threads for calls that block; what its three files share.
+ *
+ *	callers -> queue (first in, first out, bounded) -> threads -> wake the caller where it waits
+ *	executor.c	executor_queue.c		   executor_pool.c
+ *
+ * A call lies on its caller's stack: nothing is allocated for it. The caller leaves only when the
+ * call has run or was taken out of the queue unrun; its state decides, once.
+ *
+ * The executor may be freed as soon as its last call has ended. So a caller whose wait ends early
+ * touches the executor only if it has won the call, which then stays in the queue, and so keeps the
+ * executor, until the caller has taken it out; and those who wait for room are counted.
+ *
+ * Whom a new call wakes: nobody if a thread spins or one is on its way; else the thread that went
+ * idle last (so the others age out); if none is idle, a new one, at once up to the base number. A
+ * thread that takes a call and leaves others behind wakes the next. So a burst costs one wake-up at
+ * a time, each paid by a thread that has just been woken, not by the caller.
+ *
+ * Beyond the base number threads come one at a time: when all are busy and calls wait, one reserve
+ * thread is started; it takes a call only if no thread has taken any for 200 us. So calls that are
+ * short never grow the pool, and calls that block do.
+ *
+ * The lock is a spinlock, so nothing that may enter the kernel happens under it. What there is to do
+ * is decided under it, noted as errands, and done afterwards.
+ *
+ * I1  A thread is counted in `threads` from the decision to start it until it has ended, or could
+ *     not be started. So an executor that closes waits for one that is just being made.
+ * I2  While a call is QUEUED, somebody comes for it: a thread that was woken or is being started
+ *     (waking, reserve), that spins, or that runs a call and looks again after it. A thread goes idle
+ *     only under the lock, having found nothing QUEUED. Who could not start a thread keeps I2 in its
+ *     stead: it wakes an idle one, and if there is no thread at all it refuses what is queued.
+ * I3  A call that is LEAVING is its caller's; threads pass it by, and wait for no such caller.
+ *
+ * P1  The state of a call is set to DONE or REFUSED with release as the last touch of it; its caller
+ *     acquires. Task and episode are copied before, for the wake after.
+ * P2  `queued` is a hint for the thread that spins; the lock orders the queue itself.
+ * P3  pool_wake releases, pool_sleep acquires: the thread sees what its waker did.
+ * P4  The CAS that makes a pool the default one releases it, whoever finds it acquires.
+ *
+ * Rejected: a condition variable. Each call pays a system call for a thread that another would have
+ * served in the meantime.
+ * Rejected: starting threads under the lock, which makes their number simpler to know. It takes some
+ * 20 us when all goes well, and whoever wants the lock meanwhile burns them, or, if the holder loses
+ * its processor in the kernel, some milliseconds.
+ */
+#include <hilo/runtime/executor.h>
+
+#include "runtime/runtime_impl.h"
+#include "scheduler/base/list.h"
+#include "scheduler/base/lock.h"
+
+enum job_state {
+	JOB_QUEUED,
+	JOB_LEAVING, /* its caller takes it out unrun; nobody else touches it */
+	JOB_RUNNING,
+	JOB_DONE,
+	JOB_REFUSED, /* taken out unrun by the executor; its result says why */
+};
+
+struct job {
+	struct list link; /* under the lock, while QUEUED or LEAVING */
+	hilo_blocking_fn fn;
+	void *arg;
+	int result;
+	atomic(uint32_t) state; /* leaves QUEUED once, by CAS */
+	struct hilo_task *task;
+	uint32_t episode;
+	struct hilo_runtime *runtime;
+};
+
+/* Somebody who waits for room in the queue. */
+struct room {
+	struct list link;
+	struct hilo_task *task;
+	uint32_t episode;
+	bool counted; /* in visitors */
+};
+
+/* One thread, on its own stack. */
+struct pool_thread {
+	struct pool_thread *next; /* below it in the stack of idle ones, under the lock */
+	atomic(uint32_t) futex;	  /* 1: go on */
+};
+
+/* Whom to wake once the lock is free; its task NULL: nobody. */
+struct wakeup {
+	struct hilo_task *task;
+	uint32_t episode;
+};
+
+enum grow {
+	GROW_NOT,
+	GROW_THREAD,
+	GROW_RESERVE,
+};
+
+/* What was decided under the lock, to be done without it. */
+struct errands {
+	struct pool_thread *thread; /* to be woken, or NULL */
+	enum grow grow;		    /* the thread to be started; counted already: I1 */
+	struct wakeup room;	    /* who waits for room may try again */
+};
+
+struct hilo_executor {
+	HILO__ISOLATED struct spinlock lock;
+	struct list queue;
+	struct list rooms;
+	struct pool_thread *idle; /* last one first */
+	unsigned threads;	  /* I1 */
+	unsigned base, max_threads, peak;
+	unsigned max_queued;
+	unsigned visitors; /* callers that wait for room, or are about to look again */
+	bool ending;	   /* somebody was found to be the last, and sets gone */
+	bool waking;	   /* a thread was woken or is being started and has not looked at the queue yet */
+	bool spinning;	   /* a thread spins */
+	bool reserve;	   /* a reserve thread waits, or is being started */
+	bool closed;
+	bool may_spin;
+	bool has_exited;
+	pthread_t exited; /* the thread that ended last: joined by the next that ends */
+	uint64_t taken;
+	uint64_t cancelled;
+	enum hilo_overflow overflow;
+	hilo_time idle_time;
+	char name[16];
+	struct completion
+		gone; /* the last thread, visitor and caller on its way out have left, after close */
+	HILO__ISOLATED atomic(uint32_t) queued; /* P2; written under the lock */
+};
+
+/* [lock @ex; else a hint] Calls in the queue, those included whose callers are just leaving. */
+static inline unsigned executor_queued(struct hilo_executor *ex)
+{
+	return load_relaxed(&ex->queued); /* relaxed: P2 */
+}
+
+/* [lock @ex] After somebody has left: was it the last of a closed executor? Then it sets gone. */
+static inline bool executor_is_last(struct hilo_executor *ex)
+{
+	if (HILO__LIKELY(!ex->closed) || ex->threads || ex->visitors || !list_empty(&ex->queue) || ex->ending)
+		return false;
+	ex->ending = true;
+	return true;
+}
+
+/* executor_queue.c */
+
+/*
+ * [any, suspends] Get @job into the queue, waiting for room if the policy says so. 0; HILO_ECLOSED;
+ * HILO_EOVERFLOW; -ETIMEDOUT; -ECANCELED.
+ */
+int hilo__executor_submit(struct hilo_executor *ex, struct job *job, struct wait *wait);
+
+/* [the one who submitted @job, suspends] Its result, or why it was not run. */
+int hilo__executor_await(struct hilo_executor *ex, struct job *job, struct wait *wait);
+
+/* [pool thread, lock @ex] The oldest call, now running, and what else is to be done; NULL: none is queued. */
+struct job *hilo__executor_take(struct hilo_executor *ex, struct errands *errands);
+
+/*
+ * [lock @ex, which is given up meanwhile] Refuse some of what is queued, with @code. False: there was
+ * nothing. Somebody keeps @ex.
+ */
+bool hilo__executor_refuse(struct hilo_executor *ex, int code);
+
+/* [lock @ex, which is given up meanwhile] Let all who wait for room look again. Somebody keeps @ex. */
+void hilo__executor_clear_rooms(struct hilo_executor *ex);
+
+/* executor_pool.c */
+
+/* [lock @ex] See to it that somebody comes for what is queued: note in @errands what that takes. */
+void hilo__pool_summon(struct hilo_executor *ex, struct errands *errands);
+
+/* [any, without the lock] Do what was noted; @ex may be gone afterwards, if only @errands kept it. */
+void hilo__pool_run_errands(struct hilo_executor *ex, const struct errands *errands);
+
+/* [any] Wake an idle thread that was taken from the list. */
+void hilo__pool_wake(struct pool_thread *thread);
+
+#endif /* HILO_RUNTIME_EXECUTOR_IMPL_H */

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * executor_pool.c - the threads of an executor: when one is started, what it runs, how it goes idle,
+ * how it ends. The protocol is in executor_impl.h.
+ */
+#include <errno.h>
+#include <signal.h>
+
+#include "runtime/executor_impl.h"
+#include "scheduler/base/clock.h"
+#include "scheduler/base/sys.h"
+
+#define RESERVE_WAIT (200 * HILO_MICROSECOND)
+#define SPIN_US 50
+
+static void *pool_main(void *arg);
+static void *pool_reserve_main(void *arg);
+
+/* [lock ex] Somebody has to come for what is queued, and nobody is on his way. */
+static bool pool_is_wanted(struct hilo_executor *ex)
+{
+	return !ex->waking && !ex->spinning && executor_queued(ex);
+}
+
+/* [lock ex] The thread that went idle last, to be woken; NULL: none is idle. */
+static struct pool_thread *pool_take_idle(struct hilo_executor *ex)
+{
+	struct pool_thread *thread = ex->idle;
+
+	if (!thread)
+		return NULL;
+	ex->idle = thread->next;
+	ex->waking = true;
+	return thread;
+}
+
+/* [lock ex] Decide to start a thread, if one may be. */
+static enum grow pool_grow(struct hilo_executor *ex)
+{
+	enum grow grow = ex->threads < ex->base ? GROW_THREAD : GROW_RESERVE;
+
+	if (grow == GROW_RESERVE && (ex->threads >= ex->max_threads || ex->reserve))
+		return GROW_NOT;
+	ex->threads++; /* I1 */
+	if (grow == GROW_THREAD)
+		ex->waking = true;
+	else
+		ex->reserve = true;
+	return grow;
+}
+
+void hilo__pool_summon(struct hilo_executor *ex, struct errands *errands)
+{
+	if (!pool_is_wanted(ex))
+		return;
+	errands->thread = pool_take_idle(ex);
+	if (!errands->thread)
+		errands->grow = pool_grow(ex);
+}
+
+void hilo__pool_wake(struct pool_thread *thread)
+{
+	store_release(&thread->futex, 1); /* P3; the thread may end at once: waking nobody is harmless */
+	(void)hilo__futex_wake(&thread->futex, 1);
+}
+
+/*
+ * [any] The thread that was decided on cannot be had. Others may have relied on it, and gone idle
+ * since: I2. It stays counted until nobody relies on it any more, and keeps the executor meanwhile.
+ */
+static HILO__COLD void pool_start_failed(struct hilo_executor *ex, enum grow grow)
+{
+	struct pool_thread *idle = NULL;
+	bool last;
+
+	spin_lock(&ex->lock);
+	if (grow == GROW_THREAD)
+		ex->waking = false;
+	else
+		ex->reserve = false;
+	while (ex->threads == 1 && hilo__executor_refuse(ex, -EAGAIN))
+		;
+	ex->threads--;
+	if (pool_is_wanted(ex))
+		idle = pool_take_idle(ex);
+	last = executor_is_last(ex);
+	spin_unlock(&ex->lock);
+	if (idle)
+		hilo__pool_wake(idle);
+	if (last)
+		(void)completion_set(&ex->gone);
+}
+
+/* [any] Start the thread that was decided on. It may have come and gone when this returns, with @ex. */
+static HILO__COLD void pool_start(struct hilo_executor *ex, enum grow grow)
+{
+	sigset_t all, before;
+	pthread_t thread;
+	int rc;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = hilo__sys_pthread_create(&thread, NULL, grow == GROW_RESERVE ? pool_reserve_main : pool_main,
+				      ex);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (rc < 0)
+		pool_start_failed(ex, grow);
+}
+
+void hilo__pool_run_errands(struct hilo_executor *ex, const struct errands *errands)
+{
+	if (errands->thread)
+		hilo__pool_wake(errands->thread);
+	if (HILO__UNLIKELY(errands->grow != GROW_NOT))
+		pool_start(ex, errands->grow);
+	if (HILO__UNLIKELY(errands->room.task != NULL))
+		hilo__task_wake(errands->room.task, errands->room.episode);
+}
+
+/* [pool thread] Run @job and wake its caller. */
+static void job_run(struct job *job)
+{
+	struct thread *self = thread_self();
+	struct hilo_task *task = job->task;
+	uint32_t episode = job->episode;
+
+	self->pool_runtime = job->runtime;
+	job->result = job->fn(job->arg);
+	self->pool_runtime = NULL;
+	store_release(&job->state, JOB_DONE); /* P1 */
+	hilo__task_wake(task, episode);
+}
+
+/* [pool thread, lock ex] Take and run calls until there are none; the lock is given up meanwhile. */
+static bool pool_work(struct hilo_executor *ex)
+{
+	struct errands errands;
+	struct job *job;
+	bool any = false;
+
+	while ((job = hilo__executor_take(ex, &errands))) {
+		spin_unlock(&ex->lock);
+		hilo__pool_run_errands(ex, &errands);
+		job_run(job);
+		any = true;
+		spin_lock(&ex->lock);
+	}
+	return any;
+}
+
+/* [pool thread, lock ex] Wait a little for the next call, awake. False: better not. */
+static bool pool_spin(struct hilo_executor *ex)
+{
+	uint64_t until;
+
+	if (ex->spinning || !ex->may_spin)
+		return false;
+	ex->spinning = true;
+	spin_unlock(&ex->lock);
+	until = cycles_now() + SPIN_US * hilo__cycles_per_us();
+	while (!executor_queued(ex) && cycles_now() < until)
+		for (int i = 0; i < 4; i++)
+			cpu_relax();
+	spin_lock(&ex->lock);
+	ex->spinning = false;
+	return true;
+}
+
+/* [lock ex] False: it was not in the list. */
+static bool pool_forget_idle(struct hilo_executor *ex, struct pool_thread *me)
+{
+	for (struct pool_thread **at = &ex->idle; *at; at = &(*at)->next)
+		if (*at == me) {
+			*at = me->next;
+			return true;
+		}
+	return false;
+}
+
+/* [pool thread, lock ex] Sleep until woken. False: nothing came for so long that the thread can go. */
+static bool pool_sleep(struct hilo_executor *ex, struct pool_thread *me)
+{
+	hilo_time until;
+
+	/* relaxed: whoever wakes us takes us from the list first, under the lock */
+	store_relaxed(&me->futex, 0);
+	me->next = ex->idle;
+	ex->idle = me;
+	spin_unlock(&ex->lock);
+	until = hilo_after(ex->idle_time);
+	while (!load_acquire(&me->futex)) /* P3 */
+		if (hilo__futex_wait(&me->futex, 0, until) == -ETIMEDOUT)
+			break;
+	spin_lock(&ex->lock);
+	if (load_acquire(&me->futex)) /* P3 */
+		return true;
+	if (pool_forget_idle(ex, me))
+		return false;
+	/* Taken from the list but not yet told: wait for it, since `me` must outlive the telling. */
+	spin_unlock(&ex->lock);
+	while (!load_acquire(&me->futex)) /* P3 */
+		(void)hilo__futex_wait(&me->futex, 0, HILO_FOREVER);
+	spin_lock(&ex->lock);
+	return true;
+}
+
+/* [pool thread, lock ex, which is given up] The last act: whoever ended before us is joined. */
+static void pool_exit(struct hilo_executor *ex)
+{
+	pthread_t before = ex->exited;
+	bool join = ex->has_exited;
+	bool last;
+
+	ex->threads--;
+	last = executor_is_last(ex);
+	ex->exited = pthread_self();
+	ex->has_exited = true;
+	spin_unlock(&ex->lock);
+	if (join)
+		(void)pthread_join(before, NULL);
+	if (last)
+		(void)completion_set(&ex->gone);
+}
+
+/*
+ * [pool thread, lock ex, which is given up] Work until there is nothing to do for long. After every
+ * wait the queue is looked at again: I2.
+ */
+static void pool_serve(struct hilo_executor *ex)
+{
+	struct pool_thread me;
+	bool spun = false;
+
+	atomic_setup(&me.futex, 0);
+	for (;;) {
+		if (pool_work(ex))
+			spun = false;
+		if (ex->closed)
+			break;
+		if (!spun && pool_spin(ex)) {
+			spun = true;
+			continue;
+		}
+		if (!pool_sleep(ex, &me))
+			break;
+		spun = false;
+		ex->waking = false;
+	}
+	pool_exit(ex);
+}
+
+/* [pool thread] The first thing it does; it comes back with the lock. */
+static void pool_enter(struct hilo_executor *ex)
+{
+	thread_self()->is_pool = true;
+	(void)pthread_setname_np(pthread_self(), ex->name);
+	spin_lock(&ex->lock);
+	if (ex->threads > ex->peak)
+		ex->peak = ex->threads;
+}
+
+static void *pool_main(void *arg)
+{
+	struct hilo_executor *ex = arg;
+
+	pool_enter(ex);
+	ex->waking = false;
+	pool_serve(ex);
+	return NULL;
+}
+
+/* The reserve: waits until nothing was taken for a while, then is a thread like the others. */
+static void *pool_reserve_main(void *arg)
+{
+	struct hilo_executor *ex = arg;
+	atomic(uint32_t) never;
+	uint64_t taken;
+
+	atomic_setup(&never, 0);
+	pool_enter(ex);
+	while (executor_queued(ex) && !ex->closed) {
+		taken = ex->taken;
+		spin_unlock(&ex->lock);
+		(void)hilo__futex_wait(&never, 0, hilo_after(RESERVE_WAIT));
+		spin_lock(&ex->lock);
+		if (taken == ex->taken)
+			break;
+	}
+	ex->reserve = false;
+	pool_serve(ex);
+	return NULL;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * executor_queue.c - the calls of an executor: how they get in, wait for room, come out, and how
+ * their callers leave. The protocol is in executor_impl.h.
+ */
+#include <hilo/runtime/error.h>
+
+#include <errno.h>
+
+#include "runtime/executor_impl.h"
+
+/* Calls that are refused, or waiters for room that are woken, under one hold of the lock. */
+#define BATCH 16
+
+/* [lock ex] */
+static void queue_count(struct hilo_executor *ex, int change)
+{
+	/* relaxed: P2 */
+	store_relaxed(&ex->queued, (uint32_t)((int)load_relaxed(&ex->queued) + change));
+}
+
+/* [any] Decide what becomes of a queued call; one of its caller and the executor wins. */
+static bool job_decide(struct job *job, enum job_state state)
+{
+	uint32_t queued = JOB_QUEUED;
+
+	/* pairs with itself; the lock orders the rest */
+	return cas_acq_rel(&job->state, &queued, (uint32_t)state);
+}
+
+/* [lock ex] Take the one who has waited longest for room out: he may try again. Nobody: a task of NULL. */
+static struct wakeup rooms_take(struct hilo_executor *ex)
+{
+	struct wakeup wakeup = {NULL, 0};
+	struct room *room;
+
+	if (HILO__LIKELY(list_empty(&ex->rooms)))
+		return wakeup;
+	room = container_of(list_first(&ex->rooms), struct room, link);
+	list_del(&room->link);
+	wakeup.task = room->task;
+	wakeup.episode = room->episode;
+	return wakeup;
+}
+
+static void wake(struct wakeup wakeup)
+{
+	if (HILO__UNLIKELY(wakeup.task != NULL))
+		hilo__task_wake(wakeup.task, wakeup.episode);
+}
+
+/* [lock ex] Put @job into the queue if the executor takes it. 0, HILO_EOVERFLOW, HILO_ECLOSED. */
+static int queue_put(struct hilo_executor *ex, struct job *job)
+{
+	if (ex->closed)
+		return HILO_ECLOSED;
+	if (executor_queued(ex) >= ex->max_queued)
+		return HILO_EOVERFLOW;
+	list_add_tail(&ex->queue, &job->link);
+	queue_count(ex, 1);
+	return 0;
+}
+
+/* [lock ex] Take the oldest call out of the queue, now nobody else's; NULL: none. */
+static struct job *queue_pop(struct hilo_executor *ex)
+{
+	struct list *at;
+
+	list_for_each (at, &ex->queue) {
+		struct job *job = container_of(at, struct job, link);
+
+		if (!job_decide(job, JOB_RUNNING)) /* I3: at most one for each thread that callers run on */
+			continue;
+		list_del(&job->link);
+		queue_count(ex, -1);
+		return job;
+	}
+	return NULL;
+}
+
+struct job *hilo__executor_take(struct hilo_executor *ex, struct errands *errands)
+{
+	struct job *job = queue_pop(ex);
+
+	if (!job)
+		return NULL;
+	ex->taken++;
+	errands->thread = NULL;
+	errands->grow = GROW_NOT;
+	errands->room = rooms_take(ex);
+	hilo__pool_summon(ex, errands);
+	return job;
+}
+
+bool hilo__executor_refuse(struct hilo_executor *ex, int code)
+{
+	struct wakeup callers[BATCH], rooms[BATCH];
+	struct job *job;
+	unsigned n = 0;
+
+	for (; n < BATCH && (job = queue_pop(ex)); n++) {
+		callers[n].task = job->task;
+		callers[n].episode = job->episode;
+		job->result = code;
+		store_release(&job->state, JOB_REFUSED); /* P1 */
+		ex->cancelled++;
+		rooms[n] = rooms_take(ex);
+	}
+	if (!n)
+		return false;
+	spin_unlock(&ex->lock);
+	for (unsigned i = 0; i < n; i++) {
+		wake(callers[i]);
+		wake(rooms[i]);
+	}
+	spin_lock(&ex->lock);
+	return true;
+}
+
+void hilo__executor_clear_rooms(struct hilo_executor *ex)
+{
+	struct wakeup rooms[BATCH];
+
+	while (!list_empty(&ex->rooms)) {
+		unsigned n = 0;
+
+		for (; n < BATCH && !list_empty(&ex->rooms); n++)
+			rooms[n] = rooms_take(ex);
+		spin_unlock(&ex->lock);
+		for (unsigned i = 0; i < n; i++)
+			wake(rooms[i]);
+		spin_lock(&ex->lock);
+	}
+}
+
+/* [lock ex] @room's owner is no visitor any more. True: the last one. */
+static bool room_leave(struct hilo_executor *ex, struct room *room)
+{
+	if (!room->counted)
+		return false;
+	room->counted = false;
+	ex->visitors--;
+	return executor_is_last(ex);
+}
+
+/* Queue @job and see to it that somebody comes for it, or wait in @room. 0, HILO_EOVERFLOW, HILO_ECLOSED. */
+static int queue_try(struct hilo_executor *ex, struct job *job, struct room *room)
+{
+	struct errands errands = {.thread = NULL};
+	bool last = false;
+	int rc;
+
+	spin_lock(&ex->lock);
+	rc = queue_put(ex, job);
+	if (rc == 0)
+		hilo__pool_summon(ex, &errands);
+	if (HILO__UNLIKELY(room && rc == HILO_EOVERFLOW)) {
+		list_add_tail(&ex->rooms, &room->link);
+		ex->visitors += !room->counted;
+		room->counted = true;
+	} else if (room) {
+		last = room_leave(ex, room);
+	}
+	spin_unlock(&ex->lock);
+	hilo__pool_run_errands(ex, &errands);
+	if (HILO__UNLIKELY(last))
+		(void)completion_set(&ex->gone);
+	return rc;
+}
+
+/* Wait until there may be room. 0: try again. */
+static int room_wait(struct hilo_executor *ex, struct room *room, struct wait *wait)
+{
+	struct wakeup next = {NULL, 0};
+	bool linked = true, last = false;
+	int rc = 0;
+
+	while (rc == 0 && linked) {
+		rc = hilo__wait_park(wait);
+		spin_lock(&ex->lock);
+		linked = !list_empty(&room->link);
+		if (rc < 0 && linked)
+			list_del(&room->link);
+		else if (rc < 0)
+			next = rooms_take(ex); /* it was our turn, but we leave: the next one's, then */
+		if (rc < 0)
+			last = room_leave(ex, room);
+		spin_unlock(&ex->lock);
+	}
+	wake(next);
+	if (last)
+		(void)completion_set(&ex->gone);
+	return rc;
+}
+
+int hilo__executor_submit(struct hilo_executor *ex, struct job *job, struct wait *wait)
+{
+	struct room room = {.task = wait->task, .episode = wait->episode};
+	/* Read before: a refused caller does not keep it open. */
+	bool may_suspend = ex->overflow == HILO_OVERFLOW_SUSPEND;
+	bool suspend = may_suspend && wait->deadline > 0;
+	int rc;
+
+	list_init(&room.link);
+	do {
+		rc = queue_try(ex, job, suspend ? &room : NULL);
+		if (rc != HILO_EOVERFLOW)
+			return rc;
+		if (!suspend)
+			return may_suspend ? -ETIMEDOUT : rc;
+		rc = room_wait(ex, &room, wait);
+	} while (rc == 0);
+	return rc;
+}
+
+static bool job_is_done(struct job *job)
+{
+	return load_acquire(&job->state) >= JOB_DONE; /* P1 */
+}
+
+/* [its caller, who has won it] Take @job out of the queue unrun. */
+static void job_remove(struct hilo_executor *ex, struct job *job)
+{
+	struct wakeup room;
+	bool last;
+
+	spin_lock(&ex->lock);
+	list_del(&job->link);
+	queue_count(ex, -1);
+	ex->cancelled++;
+	room = rooms_take(ex);
+	last = executor_is_last(ex);
+	spin_unlock(&ex->lock);
+	wake(room);
+	if (last)
+		(void)completion_set(&ex->gone);
+}
+
+int hilo__executor_await(struct hilo_executor *ex, struct job *job, struct wait *wait)
+{
+	int rc = 0;
+
+	while (!job_is_done(job) && rc == 0)
+		rc = hilo__wait_park(wait);
+	if (HILO__LIKELY(rc == 0))
+		return job->result;
+	if (job_decide(job, JOB_LEAVING)) {
+		job_remove(ex, job);
+		return rc;
+	}
+	/* It runs, or has run: its argument is usually on our caller's stack. */
+	wait->deadline = HILO_FOREVER;
+	wait->task->shield++;
+	while (!job_is_done(job))
+		(void)hilo__wait_park(wait);
+	wait->task->shield--;
+	return job->result;
+}

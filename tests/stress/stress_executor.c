@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stress_executor.c - executors of random shapes, called by tasks and plain threads that set random
+ * deadlines and cancel each other, while starting a thread fails or takes long, and threads go idle
+ * and end all the time; closed at a random moment, in the midst of all of this. Checked: each call ran
+ * once if its result says so and never otherwise, nobody waits for ever, the figures add up, and
+ * nothing enters the kernel while a spinlock of the executor is held.
+ */
+#include "tests/support/test.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "scheduler/base/lock.h"
+#include "scheduler/base/sys.h"
+
+#define TASKS 24
+#define THREADS 3
+#define ROUNDS 150
+#define RAN 7
+
+/* One round. */
+static struct {
+	hilo_executor *executor;
+	enum hilo_overflow overflow;
+	uint64_t seed;
+	test_flag stop; /* begin no more calls */
+	test_flag holding, let_go;
+	atomic(unsigned) threads; /* plain ones that still call */
+	atomic(uint64_t) asked, ran, said_so;
+	atomic(hilo_task *) task[TASKS];
+} world;
+
+static atomic(uint64_t) told_closed, told_no_thread;
+
+/* Starting a thread: sometimes slow, sometimes impossible. */
+static struct {
+	atomic(uint64_t) draws;
+	atomic(uint64_t) seed;
+	atomic(unsigned) failing, slow; /* of a thousand */
+	atomic(uint64_t) failed;
+} creation;
+
+static struct sys_table machine;
+
+static uint64_t creation_draw(void)
+{
+	return random_mix(load_relaxed(&creation.seed) + random_mix(add_relaxed(&creation.draws, 1)));
+}
+
+static int create_thread(pthread_t *ret, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+	struct timespec span = {0, 100000};
+
+	TASK_CHECK(hilo__spin_held(), ==, 0);
+	if (creation_draw() % 1000 < load_relaxed(&creation.slow))
+		(void)nanosleep(&span, NULL);
+	if (creation_draw() % 1000 < load_relaxed(&creation.failing)) {
+		(void)add_relaxed(&creation.failed, 1);
+		return -EAGAIN;
+	}
+	return machine.pthread_create(ret, attr, fn, arg);
+}
+
+static int call_futex(void *word, int op, uint32_t value, const struct timespec *timeout, uint32_t bits)
+{
+	TASK_CHECK(hilo__spin_held(), ==, 0);
+	return machine.futex(word, op, value, timeout, bits);
+}
+
+/* What is called: counts itself, now and then blocks. */
+static int call_main(void *arg)
+{
+	unsigned *ran = arg;
+	struct timespec span = {0, 30000};
+
+	TASK_CHECK((*ran)++, ==, 0);
+	if (add_relaxed(&world.ran, 1) % 16 == 3)
+		(void)nanosleep(&span, NULL);
+	return RAN;
+}
+
+/* True if the executor still takes calls. */
+static bool call_once(struct random *random)
+{
+	static const hilo_time spans[] = {0, HILO_MICROSECOND, 50 * HILO_MICROSECOND, HILO_MILLISECOND};
+	unsigned kind = random_below(random, 8), ran = 0;
+	hilo_time deadline = kind < array_size(spans) ? hilo_after(spans[kind]) : HILO_FOREVER;
+	int rc;
+
+	(void)add_relaxed(&world.asked, 1);
+	rc = hilo_run_in_executor(world.executor, call_main, &ran, deadline);
+	TASK_CHECK(ran, ==, rc == RAN);
+	switch (rc) {
+	case RAN:
+		(void)add_relaxed(&world.said_so, 1);
+		break;
+	case HILO_EOVERFLOW:
+		TASK_CHECK(world.overflow, ==, HILO_OVERFLOW_FAIL);
+		break;
+	case HILO_ECLOSED:
+		(void)add_relaxed(&told_closed, 1);
+		return false;
+	case -EAGAIN:
+		(void)add_relaxed(&told_no_thread, 1);
+		break;
+	case -ECANCELED:
+		(void)hilo_task_uncancel();
+		break;
+	default:
+		TASK_CHECK(rc, ==, -ETIMEDOUT);
+		TASK_CHECK(deadline, !=, HILO_FOREVER);
+	}
+	return true;
+}
+
+/* Suspends nowhere but in its calls, so that a suspended one is past the entry of the executor. */
+static int caller_main(void *arg)
+{
+	struct random random;
+
+	random_init(&random, world.seed, (uint64_t)(uintptr_t)arg);
+	while (!load_acquire(&world.stop) && call_once(&random))
+		if (random_below(&random, 6) == 0)
+			(void)hilo_task_cancel(load_acquire(&world.task[random_below(&random, TASKS)]));
+	return 0;
+}
+
+static void *caller_thread(void *arg)
+{
+	struct random random;
+
+	random_init(&random, world.seed, (uint64_t)(uintptr_t)arg);
+	while (!load_acquire(&world.stop) && call_once(&random))
+		;
+	(void)sub_release(&world.threads, 1);
+	return NULL;
+}
+
+/* Keeps the executor from being gone while callers still come and find it closed. */
+static int hold(void *arg)
+{
+	(void)arg;
+	store_release(&world.holding, 1);
+	while (!load_acquire(&world.let_go))
+		test_pause();
+	return RAN;
+}
+
+static int holder_main(void *arg)
+{
+	(void)arg;
+	return hilo_run_in_executor(world.executor, hold, NULL, HILO_FOREVER);
+}
+
+static void executor_make(struct random *random, bool held)
+{
+	static const hilo_time idle[] = {1, 20 * HILO_MICROSECOND, HILO_MILLISECOND, HILO_SECOND};
+	hilo_executor_opts opts = {.size = sizeof(opts),
+				   .max_threads = 1 + held + random_below(random, 12),
+				   .max_queued = 1 + random_below(random, 12),
+				   .idle = idle[random_below(random, 4)],
+				   .overflow = (enum hilo_overflow)random_below(random, 3)};
+
+	world.overflow = opts.overflow;
+	world.seed = random_u64(random);
+	TASK_CHECK(hilo_executor_new(&opts, &world.executor), ==, 0);
+	atomic_setup(&world.stop, 0);
+	atomic_setup(&world.holding, 0);
+	atomic_setup(&world.let_go, 0);
+	atomic_setup(&world.threads, THREADS);
+	atomic_setup(&world.asked, 0);
+	atomic_setup(&world.ran, 0);
+	atomic_setup(&world.said_so, 0);
+	for (int i = 0; i < TASKS; i++)
+		store_relaxed(&world.task[i], NULL);
+}
+
+static void creation_disturb(struct random *random)
+{
+	store_relaxed(&creation.seed, world.seed);
+	store_relaxed(&creation.failing, random_below(random, 3) ? random_below(random, 1001) : 0);
+	store_relaxed(&creation.slow, random_below(random, 2) * 300);
+}
+
+/* Every call is in the executor or over, and none begins: the contract of who frees it. */
+static void callers_settle(void)
+{
+	store_release(&world.stop, 1);
+	store_release(&world.let_go, 1);
+	TEST_UNTIL(load_acquire(&world.threads) == 0); /* where those wait nobody can see */
+	for (int i = 0; i < TASKS; i++)
+		TEST_UNTIL(hilo_task_get_state(world.task[i]) == HILO_TASK_SUSPENDED ||
+			   hilo_task_is_done(world.task[i]));
+}
+
+/* Close it, perhaps in several attempts, while callers are on their way out of it. */
+static void executor_end(struct random *random, unsigned flags)
+{
+	hilo_executor_stats stats = {.size = sizeof(stats)};
+	hilo_time span = (hilo_time)random_below(random, 200000);
+	bool patient = random_below(random, 2);
+	int rc;
+
+	TASK_CHECK(hilo_executor_get_stats(world.executor, &stats), ==, 0);
+	TASK_CHECK(stats.calls + stats.cancelled, <=, load_acquire(&world.asked) + 1);
+	do
+		rc = hilo_executor_close(world.executor, flags, patient ? HILO_FOREVER : hilo_after(span));
+	while (rc == -ETIMEDOUT);
+	TASK_CHECK(rc, ==, 0);
+}
+
+static void round_run(struct random *random, bool held)
+{
+	unsigned flags = random_below(random, 2) ? HILO_EXECUTOR_CANCEL_QUEUED : 0;
+	pthread_t thread[THREADS];
+	hilo_task *holder = NULL;
+
+	executor_make(random, held);
+	if (held) {
+		holder = hilo_spawn(holder_main, NULL);
+		TEST_UNTIL(load_acquire(&world.holding));
+	}
+	creation_disturb(random);
+	for (uintptr_t i = 0; i < THREADS; i++)
+		TASK_CHECK(pthread_create(&thread[i], NULL, caller_thread, (void *)(TASKS + i)), ==, 0);
+	for (uintptr_t i = 0; i < TASKS; i++)
+		store_release(&world.task[i], hilo_spawn(caller_main, (void *)i));
+	TEST_UNTIL(load_acquire(&world.asked) > 20 * (1 + random_below(random, 20)));
+	if (held)
+		TASK_CHECK(hilo_executor_close(world.executor, flags, HILO_NO_WAIT), ==, -ETIMEDOUT);
+	callers_settle();
+	executor_end(random, flags);
+	for (int i = 0; i < TASKS; i++) {
+		int rc = hilo_join(world.task[i], HILO_FOREVER);
+
+		TASK_CHECK(rc == 0 || rc == -ECANCELED, ==, 1); /* cancelled before its first run */
+	}
+	if (holder)
+		TASK_CHECK(hilo_join(holder, HILO_FOREVER), ==, RAN);
+	TASK_CHECK(load_acquire(&world.ran), ==, load_acquire(&world.said_so));
+	store_relaxed(&creation.failing, 0);
+	for (int i = 0; i < THREADS; i++)
+		test_join_thread(thread[i]);
+}
+
+TASK_TEST(test_calls_run_once_and_closing_waits_for_all)
+{
+	struct random random;
+
+	for (unsigned round = 0; round < test_rounds(ROUNDS); round++) {
+		random_init(&random, test_seed(), round);
+		round_run(&random, round & 1);
+	}
+	return 0;
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_calls_run_once_and_closing_waits_for_all),
+	};
+	int rc;
+
+	test_begin();
+	machine = hilo__sys;
+	hilo__sys.pthread_create = create_thread;
+	hilo__sys.futex = call_futex;
+	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	(void)fprintf(stderr,
+		      "%llu threads could not be started; %llu calls were told so, %llu that it is closed\n",
+		      (unsigned long long)load_relaxed(&creation.failed),
+		      (unsigned long long)load_relaxed(&told_no_thread),
+		      (unsigned long long)load_relaxed(&told_closed));
+	hilo__sys_reset();
+	return rc;
+}
