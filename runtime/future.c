@@ -4,10 +4,14 @@
 #include <hilo/runtime/future.h>
 
 #include <errno.h>
+#include <sched.h>
 
 #include "runtime/error_impl.h"
 #include "runtime/runtime_impl.h"
 #include "scheduler/base/pool.h"
+
+/* Looks at the queue before the CPU is offered to others: more than the completer needs. */
+#define SPIN_ROUNDS 100
 
 struct hilo_future {
 	uint64_t unused;	  /* the pool's word */
@@ -165,12 +169,21 @@ int hilo_future_is_done(const hilo_future *future)
 	return future && completion_is_done(&future->done);
 }
 
-/* What a hilo_done_node holds. */
+/*
+ * What a hilo_done_node holds. It is tied to its loop from the registration until the callback is
+ * called or was removed, and is a reference on its future as long. So a loop that ends finds all that
+ * could still call it: D1 and D2 below.
+ *
+ * D3  The callback may run on a thread that stands in for the loop's, while a task of the loop removes
+ *     it. Who runs it releases `ran` as his last touch of the node, who removes it acquires.
+ */
 struct done_node {
 	struct waiter waiter;
 	struct call call;
+	struct tie tie;
 	struct hilo_loop *loop;
-	atomic(bool) ran; /* pairs with hilo_future_remove_on_done, which may come from another thread */
+	hilo_future *future;
+	atomic(bool) ran; /* the callback was called, or is about to be */
 };
 
 /* [the completer] The future is complete: queue the callback on the loop that asked. */
@@ -181,16 +194,50 @@ static void done_queue(struct waiter *waiter)
 	hilo__loop_call(node->loop, &node->call);
 }
 
-/* [loop] The node is the user's again as soon as fn is called. */
+/* [loop, closing thread] Its time has come. The node is the user's again as soon as fn is called. */
 static void done_run(struct call *call)
 {
 	struct done_node *node = container_of(call, struct done_node, call);
-
 	hilo_callback_fn fn = call->fn;
 	void *arg = call->arg;
+	hilo_future *future = node->future;
 
-	store_release(&node->ran, true); /* our last touch of it; pairs with hilo_future_remove_on_done */
+	hilo__loop_untie(node->loop, &node->tie);
+	store_release(&node->ran, true); /* D3: our last touch of the node */
+	hilo_future_unref(future);	 /* before: the callback may be the sole owner, and take the value */
 	fn(arg);
+}
+
+/*
+ * [loop, closing thread] Take the node out of its future, or its call out of the queue. False: it has
+ * run. When the future is complete, its completer has put the call there, or is just about to.
+ */
+static bool done_take_back(struct done_node *node)
+{
+	if (hilo__completion_remove(&node->future->done, &node->waiter))
+		return true;
+	for (unsigned round = 0; !load_acquire(&node->ran); round++) { /* D3 */
+		if (hilo__loop_uncall(node->loop, &node->call))
+			return true;
+		if (round < SPIN_ROUNDS)
+			cpu_relax();
+		else
+			(void)sched_yield();
+	}
+	return false;
+}
+
+/*
+ * [closing thread] The loop ends first. D1: a future that is not complete forgets the node. D2: one
+ * that is, but whose completer has not come to the loop yet, is waited for; afterwards it is among
+ * the visitors of the loop, for whom hilo__loop_fini waits. Either way the callback is called now.
+ */
+static void done_cut(struct tie *tie)
+{
+	struct done_node *node = container_of(tie, struct done_node, tie);
+
+	if (done_take_back(node))
+		done_run(&node->call);
 }
 
 int hilo_future_on_done(hilo_future *future, hilo_done_node *place, hilo_callback_fn fn, void *arg)
@@ -213,8 +260,11 @@ int hilo_future_on_done(hilo_future *future, hilo_done_node *place, hilo_callbac
 	node->call.arg = arg;
 	node->call.run = done_run;
 	node->call.drop = done_run; /* a closed loop's are run all the same */
+	node->tie.cut = done_cut;
 	node->loop = loop;
+	node->future = hilo_future_ref(future);
 	atomic_setup(&node->ran, false);
+	hilo__loop_tie(loop, &node->tie);
 	if (!hilo__completion_add(&future->done, &node->waiter))
 		hilo__loop_call(loop, &node->call);
 	return 0;
@@ -223,18 +273,18 @@ int hilo_future_on_done(hilo_future *future, hilo_done_node *place, hilo_callbac
 int hilo_future_remove_on_done(hilo_future *future, hilo_done_node *place)
 {
 	struct done_node *node = (struct done_node *)(void *)place;
+	struct thread *self = thread_self();
 
 	if (!future || !place)
 		return -EINVAL;
-	if (thread_home(thread_self()) != node->loop)
+	if (load_acquire(&node->ran)) /* D3; its loop may be gone */
+		return -EALREADY;
+	if (thread_home(self) != node->loop && (!self->closing || self->closing != node->loop->runtime))
 		return -EDEADLK;
-	if (hilo__completion_remove(&future->done, &node->waiter))
-		return 0;
-	/* Complete: the call has run, or is in our queue, or its completer is just about to put it there. */
-	while (!load_acquire(&node->ran)) { /* pairs with done_run */
-		if (hilo__loop_uncall(node->loop, &node->call))
-			return 0;
-		cpu_relax();
-	}
-	return -EALREADY;
+	if (!done_take_back(node))
+		return -EALREADY;
+	hilo__loop_untie(node->loop, &node->tie);
+	store_relaxed(&node->ran, true); /* relaxed: the caller's own again; not to be removed twice */
+	hilo_future_unref(future);
+	return 0;
 }

@@ -59,18 +59,28 @@ HILO_API int hilo_future_is_done(const hilo_future *future);
 
 /* A place for one done callback, supplied by the caller so that nothing is allocated. Opaque. */
 typedef struct hilo_done_node {
-	void *hilo_private[12];
+	void *hilo_private[16];
 } hilo_done_node;
 
 /*
- * [any task, callback] Call @fn(@arg) on the calling loop once @future is complete: never inside the
- * call that completes it, in the order of registration, soon if it is complete already.
- * Keeps @node and @future until the callback has run or was removed. -EDEADLK outside of a loop.
+ * [any task, callback] Call @fn(@arg) once @future is complete: on the calling loop, never inside the
+ * call that completes it, in the order of registration, soon if it is complete already. Keeps @node
+ * until the callback is called or was removed, and holds a reference on @future as long; who looks at
+ * @future in @fn needs one of his own.
+ *
+ * @fn is called exactly once, whatever ends first. If the runtime of the loop ends while @future is
+ * pending, @fn is called by the thread that ends it, from hilo_run or hilo_runtime_free, after all
+ * tasks have ended; hilo_future_is_done(@future) tells that it was not complete. There is no loop
+ * any more then (-EDEADLK); a completion that comes later concerns nobody. -EDEADLK outside of a loop.
  */
 HILO_API HILO_MUST_CHECK int hilo_future_on_done(hilo_future *future, hilo_done_node *node,
 						 hilo_callback_fn fn, void *arg);
 
-/* [loop] 0: removed, it will not be called; -EALREADY: it is running or has run. On the loop that asked. */
+/*
+ * [loop that asked] 0: removed, it will not be called; -EALREADY: it is running, has run, or was
+ * removed, which is also the answer once the loop has ended. -EDEADLK on any other thread. While a
+ * runtime ends its done callbacks may remove those of all its loops.
+ */
 HILO_API int hilo_future_remove_on_done(hilo_future *future, hilo_done_node *node);
 
 HILO_END_DECLS

@@ -51,6 +51,8 @@ static void loop_init_shared(struct hilo_loop *loop)
 	queue_init(&loop->pinned);
 	queue_init(&loop->calls);
 	atomic_setup(&loop->calling, 0);
+	spin_init(&loop->ties_lock);
+	list_init(&loop->ties);
 	atomic_setup(&loop->sleeps_until, HILO_FOREVER);
 	hilo__deque_init(&loop->deque);
 	hilo__ring_init(&loop->ring);
@@ -83,9 +85,36 @@ int hilo__loop_init(struct hilo_loop *loop, struct hilo_runtime *runtime, unsign
 	return rc;
 }
 
+void hilo__loop_tie(struct hilo_loop *loop, struct tie *tie)
+{
+	list_init(&tie->link);
+	spin_lock(&loop->ties_lock);
+	list_add_tail(&loop->ties, &tie->link);
+	spin_unlock(&loop->ties_lock);
+}
+
+void hilo__loop_untie(struct hilo_loop *loop, struct tie *tie)
+{
+	spin_lock(&loop->ties_lock);
+	list_del(&tie->link);
+	spin_unlock(&loop->ties_lock);
+}
+
+/* [closing thread] The oldest tie, now nobody's; NULL: none. */
+static struct tie *loop_take_tie(struct hilo_loop *loop)
+{
+	struct list *first;
+
+	spin_lock(&loop->ties_lock);
+	first = list_pop_first(&loop->ties);
+	spin_unlock(&loop->ties_lock);
+	return first ? container_of(first, struct tie, link) : NULL;
+}
+
 bool hilo__loop_drop(struct hilo_loop *loop)
 {
 	struct link *link;
+	struct tie *tie;
 	bool any = false;
 
 	/* Timers that are still armed become calls. */
@@ -96,6 +125,11 @@ bool hilo__loop_drop(struct hilo_loop *loop)
 		struct call *call = container_of(link, struct call, link);
 
 		call->drop(call);
+		any = true;
+	}
+	/* After the calls: callbacks that were due come before those that were not. */
+	while ((tie = loop_take_tie(loop))) {
+		tie->cut(tie);
 		any = true;
 	}
 	return any;

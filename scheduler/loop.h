@@ -108,6 +108,8 @@ struct hilo_loop {
 	struct queue pinned;
 	struct queue calls;
 	atomic(uint32_t) calling; /* somebody runs callbacks: the owner, or who stands in for it */
+	struct spinlock ties_lock;
+	struct list ties; /* under its lock */
 	struct timers timers;
 	struct poller poller;
 	struct deque deque;
@@ -137,6 +139,19 @@ struct call {
 	void (*drop)(struct call *); /* how to end it when its loop has ended before */
 };
 
+/*
+ * Something outside that will call the loop one day: a future's done callback. The loop must not end
+ * before it: what is still tied then is cut.
+ */
+struct tie {
+	struct list link;
+	void (*cut)(struct tie *); /* [closing thread] sees to it that the loop is not called any more */
+};
+
+/* [any] Tie and untie; to untie what is not tied (any more) is harmless. */
+void hilo__loop_tie(struct hilo_loop *loop, struct tie *tie);
+void hilo__loop_untie(struct hilo_loop *loop, struct tie *tie);
+
 /* [any] Put @link into @inbox, one of @loop's, and wake the loop if it sleeps. */
 void hilo__loop_post(struct hilo_loop *loop, struct inbox *inbox, struct link *link);
 
@@ -163,7 +178,7 @@ void hilo__loop_notify(struct hilo_loop *loop);
 
 int hilo__loop_init(struct hilo_loop *loop, struct hilo_runtime *runtime, unsigned index);
 
-/* [closing thread] End the calls and the timers that are left. True: there were some. */
+/* [closing thread] End the calls, the timers and the ties that are left. True: there were some. */
 bool hilo__loop_drop(struct hilo_loop *loop);
 
 /* [closing thread] Free what the loop has, after hilo__loop_drop. */

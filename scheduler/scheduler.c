@@ -197,12 +197,14 @@ static void scheduler_free(struct hilo_runtime *runtime)
 	unsigned all = runtime_loops(runtime);
 	bool again;
 
-	/* Done callbacks run even now, and may ask for others on any loop: none goes before all are quiet. */
+	/* Done callbacks run even now, and may cause others on any loop: none goes before all are quiet. */
+	thread_self()->closing = runtime;
 	do {
 		again = false;
 		for (unsigned i = 0; i < all; i++)
 			again |= hilo__loop_drop(runtime->loops[i]);
 	} while (again);
+	thread_self()->closing = NULL;
 	for (unsigned i = 0; i < all; i++)
 		loop_free(runtime->loops[i]);
 	hilo__free(runtime->loops);

@@ -36,6 +36,7 @@ struct thread {
 	struct hilo_task *left_task;	   /* ... whose task is, or was, this one */
 	struct error *error;		   /* hilo_fail outside of a task */
 	struct hilo_loop *calling;	   /* the loop whose callback it runs; NULL: none */
+	struct hilo_runtime *closing;	   /* whose loops it ends: it acts for each of them */
 	bool is_pool;			   /* a thread of an executor */
 	struct hilo_runtime *pool_runtime; /* whose calls it runs, if it is */
 	struct fiber root;		   /* of a worker: the loop itself runs here */

@@ -2,6 +2,8 @@
 #include "tests/support/test.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <stdio.h>
 
 #include "scheduler/base/mem.h"
 #include "scheduler/base/pool.h"
@@ -388,6 +390,251 @@ TASK_TEST(test_a_done_callback_is_removed_or_runs)
 	return hilo_join(task, HILO_FOREVER);
 }
 
+/* A registration that may outlive its runtime. */
+struct late {
+	hilo_done_node node;
+	hilo_future *future;
+	struct late *other;
+	unsigned calls;
+	int done; /* what the callback saw */
+	pthread_t thread;
+};
+
+static void late_on_done(void *arg)
+{
+	struct late *late = arg;
+
+	late->calls++;
+	late->done = hilo_future_is_done(late->future);
+	late->thread = pthread_self();
+}
+
+static test_flag taken;
+
+/* The sole owner takes the value: the node's own reference is gone by then. */
+static void take_on_done(void *arg)
+{
+	struct late *late = arg;
+	void *got = NULL;
+
+	TASK_CHECK(hilo_future_take(late->future, &got), ==, 0);
+	TASK_CHECK(got, ==, late);
+	store_release(&taken, 1);
+}
+
+TASK_TEST(test_a_done_callback_may_take_the_value)
+{
+	struct late late = {.future = hilo_future_new()};
+
+	atomic_setup(&taken, 0);
+	TASK_CHECK(hilo_future_on_done(late.future, &late.node, take_on_done, &late), ==, 0);
+	TASK_CHECK(hilo_future_set(late.future, &late, drop_count), ==, 0);
+	TEST_UNTIL(load_acquire(&taken));
+	hilo_future_unref(late.future);
+	return 0;
+}
+
+#define LATE 12
+
+static int late_register(void *arg)
+{
+	struct late *late = arg;
+
+	for (int i = 0; i < LATE; i++)
+		TASK_CHECK(hilo_future_on_done(late[i].future, &late[i].node, late_on_done, &late[i]), ==, 0);
+	return 0;
+}
+
+static void late_init(struct late *late)
+{
+	for (int i = 0; i < LATE; i++) {
+		late[i] = (struct late){.future = hilo_future_new()};
+		assert_non_null(late[i].future);
+	}
+}
+
+/* The runtime ends first: the callbacks are called by who ends it, and never again. */
+static void test_done_callbacks_run_when_their_loop_ends(void **state)
+{
+	struct late late[LATE];
+	hilo_done_node node;
+
+	(void)state;
+	late_init(late);
+	assert_int_equal(test_run(2, late_register, late), 0);
+	for (int i = 0; i < LATE; i++) {
+		assert_int_equal(late[i].calls, 1);
+		assert_int_equal(late[i].done, 0);
+		assert_true(pthread_equal(late[i].thread, pthread_self()));
+		assert_int_equal(hilo_future_remove_on_done(late[i].future, &late[i].node), -EALREADY);
+		assert_int_equal(hilo_future_on_done(late[i].future, &node, late_on_done, NULL), -EDEADLK);
+		assert_int_equal(hilo_future_set(late[i].future, NULL, NULL), 0);
+		assert_int_equal(late[i].calls, 1);
+		hilo_future_unref(late[i].future);
+	}
+}
+
+static void count_on_done(void *arg)
+{
+	((struct late *)arg)->calls++;
+}
+
+static int late_abandon(void *arg)
+{
+	struct late *late = arg;
+
+	for (int i = 0; i < LATE; i++) {
+		TASK_CHECK(hilo_future_on_done(late[i].future, &late[i].node, count_on_done, &late[i]), ==,
+			   0);
+		hilo_future_unref(late[i].future);
+	}
+	return 0;
+}
+
+/* A pending future that nobody else holds is kept by its registrations. */
+static void test_done_callbacks_keep_their_future(void **state)
+{
+	struct late late[LATE];
+
+	(void)state;
+	late_init(late);
+	assert_int_equal(test_run(1, late_abandon, late), 0);
+	for (int i = 0; i < LATE; i++)
+		assert_int_equal(late[i].calls, 1);
+}
+
+/* How often it lets others run before each. */
+static unsigned late_pauses;
+
+static void *late_set(void *arg)
+{
+	struct late *late = arg;
+
+	for (int i = 0; i < LATE; i++) {
+		for (unsigned n = 0; n < late_pauses; n++)
+			(void)sched_yield();
+		TASK_CHECK(hilo_future_set(late[i].future, NULL, NULL), ==, 0);
+	}
+	return NULL;
+}
+
+/* Completed by a thread that knows nothing of the runtime, while that ends. */
+static void test_done_callbacks_run_once_when_completion_races_the_end(void **state)
+{
+	unsigned done = 0;
+
+	(void)state;
+	for (unsigned round = 0; round < test_rounds(200); round++) {
+		hilo_opts opts = {.size = sizeof(opts), .workers = 1 + round % 2};
+		struct late late[LATE];
+		hilo_runtime *runtime;
+		hilo_task *task;
+		pthread_t thread;
+
+		late_init(late);
+		assert_int_equal(hilo_runtime_new(&opts, &runtime), 0);
+		assert_int_equal(hilo_submit(runtime, late_register, late, NULL, &task), 0);
+		assert_int_equal(hilo_join(task, HILO_FOREVER), 0);
+		late_pauses = round % 64;
+		assert_int_equal(pthread_create(&thread, NULL, late_set, late), 0);
+		assert_int_equal(hilo_runtime_free(runtime), 0);
+		for (int i = 0; i < LATE; i++) {
+			assert_int_equal(late[i].calls, 1);
+			done += late[i].done;
+		}
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		for (int i = 0; i < LATE; i++) {
+			assert_int_equal(late[i].calls, 1);
+			hilo_future_unref(late[i].future);
+		}
+	}
+	(void)fprintf(stderr, "%u callbacks saw their future complete\n", done);
+}
+
+/* While the runtime ends: takes another registration back and completes what a third one waits for. */
+static void meddle_on_done(void *arg)
+{
+	struct late *late = arg;
+	hilo_done_node node;
+
+	late_on_done(arg);
+	TASK_CHECK(hilo_future_remove_on_done(late->future, &late->node), ==, -EALREADY);
+	TASK_CHECK(hilo_future_remove_on_done(late[1].future, &late[1].node), ==, 0);
+	TASK_CHECK(hilo_future_remove_on_done(late[1].future, &late[1].node), ==, -EALREADY);
+	TASK_CHECK(hilo_future_set(late[2].future, NULL, NULL), ==, 0);
+	TASK_CHECK(hilo_future_on_done(late->future, &node, late_on_done, late), ==, -EDEADLK);
+}
+
+static int register_one(void *arg)
+{
+	struct late *late = arg;
+
+	return hilo_future_on_done(late->future, &late->node, late->other ? meddle_on_done : late_on_done,
+				   late);
+}
+
+static int register_on_all(void *arg)
+{
+	struct late *late = arg;
+	hilo_runtime *runtime = hilo_runtime_current();
+
+	late->other = late;
+	for (unsigned i = 0; i < LATE; i++) {
+		hilo_task_opts opts = {.size = sizeof(opts), .flags = HILO_TASK_PINNED};
+		hilo_task *task;
+
+		opts.loop = hilo_runtime_loop(runtime, i % 2);
+		TASK_CHECK(hilo_spawn_with(register_one, &late[i], &opts, &task), ==, 0);
+		TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0);
+	}
+	return 0;
+}
+
+static void test_done_callbacks_meddle_while_the_runtime_ends(void **state)
+{
+	struct late late[LATE];
+
+	(void)state;
+	late_init(late);
+	assert_int_equal(test_run(2, register_on_all, late), 0);
+	for (int i = 0; i < LATE; i++) {
+		assert_int_equal(late[i].calls, i != 1);
+		assert_int_equal(late[i].done, i == 2);
+		hilo_future_unref(late[i].future);
+	}
+}
+
+static int remove_elsewhere(void *arg)
+{
+	struct late *late = arg;
+	hilo_runtime *runtime = hilo_runtime_current();
+	hilo_task_opts opts = {.size = sizeof(opts), .flags = HILO_TASK_PINNED};
+	hilo_task *task;
+
+	opts.loop = hilo_runtime_loop(runtime, 0);
+	TASK_CHECK(hilo_spawn_with(register_one, late, &opts, &task), ==, 0);
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0);
+	return 0;
+}
+
+/* Another loop, a plain thread: not theirs to remove. */
+static void test_done_callbacks_are_removed_on_their_loop_only(void **state)
+{
+	hilo_opts opts = {.size = sizeof(opts), .workers = 1};
+	struct late late = {.future = hilo_future_new()};
+	hilo_runtime *runtime;
+	hilo_task *task;
+
+	(void)state;
+	assert_int_equal(hilo_runtime_new(&opts, &runtime), 0);
+	assert_int_equal(hilo_submit(runtime, remove_elsewhere, &late, NULL, &task), 0);
+	assert_int_equal(hilo_join(task, HILO_FOREVER), 0);
+	assert_int_equal(hilo_future_remove_on_done(late.future, &late.node), -EDEADLK);
+	assert_int_equal(hilo_runtime_free(runtime), 0);
+	assert_int_equal(late.calls, 1);
+	hilo_future_unref(late.future);
+}
+
 static void test_on_done_needs_a_loop(void **state)
 {
 	hilo_future *future = hilo_future_new();
@@ -412,6 +659,12 @@ int main(void)
 		cmocka_unit_test(test_the_first_of_two_setters_wins),
 		cmocka_unit_test(test_done_callbacks_come_in_order_on_the_loop_that_asked),
 		cmocka_unit_test(test_a_done_callback_is_removed_or_runs),
+		cmocka_unit_test(test_a_done_callback_may_take_the_value),
+		cmocka_unit_test(test_done_callbacks_run_when_their_loop_ends),
+		cmocka_unit_test(test_done_callbacks_keep_their_future),
+		cmocka_unit_test(test_done_callbacks_run_once_when_completion_races_the_end),
+		cmocka_unit_test(test_done_callbacks_meddle_while_the_runtime_ends),
+		cmocka_unit_test(test_done_callbacks_are_removed_on_their_loop_only),
 		cmocka_unit_test(test_on_done_needs_a_loop),
 	};
 
