@@ -46,8 +46,14 @@ static void overflow_describe(struct fiber *fiber, char *buf, size_t size)
 	if (!task)
 		(void)snprintf(buf, size, "no task");
 	else
-		(void)snprintf(buf, size, "%s%s(#%llu), entry %p", name ? name : "", name ? " " : "",
+		(void)snprintf(buf, size, "task %s%s(#%llu), entry %p", name ? name : "", name ? " " : "",
 			       (unsigned long long)task->id, (void *)(uintptr_t)task->entry);
+}
+
+/* In a signal handler, on any thread. */
+static struct fiber *overflow_running(void)
+{
+	return thread_self()->fiber; /* NULL in a plain thread, the root in a callback */
 }
 
 /* Once: the workers of another runtime may be reading them. */
@@ -57,6 +63,7 @@ static void hooks_set(void)
 {
 	hilo__on_lost_failure = lost_failure;
 	hilo__overflow_describe = overflow_describe;
+	hilo__overflow_running = overflow_running;
 }
 
 /* A whole number from the environment; @value stays when the variable is not set. */

@@ -163,8 +163,8 @@ static uintptr_t fault_stack_pointer(const void *context)
 
 /*
  * The fiber that overflowed, if that is what the fault means, and not that a stray pointer met some
- * other stack's guard. Who runs on this thread settles it; if nobody can say that, the stack pointer
- * must be in the same slot. A large frame that was entered without probing may have taken it beyond.
+ * other stack's guard. Either that one runs on this thread (a large frame that was entered without
+ * probing may have taken the stack pointer beyond the slot), or the stack pointer is in its slot.
  */
 static struct fiber *fault_find_culprit(const siginfo_t *info, const void *context)
 {
@@ -176,10 +176,12 @@ static struct fiber *fault_find_culprit(const siginfo_t *info, const void *conte
 		return NULL;
 	culprit = overflow_find_slot(&hit).fiber;
 	running = hilo__overflow_running ? hilo__overflow_running() : NULL;
-	if (running)
-		return running == culprit || running == hit.fiber ? running : NULL;
-	return !sp || (sp >= (uintptr_t)hit.slot && sp < (uintptr_t)hit.slot + hit.slot_size) ? culprit
-											      : NULL;
+	if (running && (running == culprit || running == hit.fiber))
+		return running;
+	/* In the middle of a switch the next fiber is the running one already. */
+	if (!sp)
+		return running ? NULL : culprit;
+	return sp >= (uintptr_t)hit.slot && sp < (uintptr_t)hit.slot + hit.slot_size ? culprit : NULL;
 }
 
 /* Do with the signal what would have been done without us. */

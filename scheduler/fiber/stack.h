@@ -145,9 +145,9 @@ size_t hilo__stack_high_water(const struct fiber *fiber);
  * The report of overflows.
  *
  * The task layer supplies hilo__overflow_describe before the first worker starts: it writes who
- * @fiber's task is, like "task NAME (#id), entry FUNCTION", into @buf. hilo__overflow_running may be
- * left NULL; it says which fiber the calling thread runs, NULL if none, so that a stray write into the
- * guard of a neighbour is not taken for an overflow. Both are called in a signal handler.
+ * @fiber's task is, like "task NAME (#id), entry FUNCTION", into @buf; hilo__overflow_running says
+ * which fiber the calling thread runs, NULL if none or unknown, so that an overflow that leaps over the
+ * guard is still recognised. Both are called in a signal handler, and may be left NULL.
  */
 extern void (*hilo__overflow_describe)(struct fiber *fiber, char *buf, size_t size);
 extern struct fiber *(*hilo__overflow_running)(void);
