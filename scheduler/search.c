@@ -191,7 +191,7 @@ static hilo_time watch_limit(struct hilo_loop *loop)
 		}
 		store_seq_cst(ticking, 0); /* P3: then look again */
 	}
-	return HILO_FOREVER;
+	return loop->spare ? HILO_FOREVER : hilo__stack_trim_due();
 }
 
 /*
@@ -308,7 +308,7 @@ struct hilo_task *hilo__worker_search(struct hilo_loop *loop)
 	}
 	if (loop->held)
 		run_held_calls(loop);
-	else if (!task && !hilo__loop_has_news(loop))
+	else if (!task && !hilo__loop_has_news(loop) && !hilo__stack_trim_some(hilo__clock_now()))
 		worker_sleep(loop);
 	loop->idle_cycles = (loop->idle_cycles * 3 + (cycles_now() - begin)) / 4;
 	loop->turn_cycles = cycles_now();

@@ -11,7 +11,7 @@
  *	pool:      batches of warm fibers, newest first       slabs with cold slots, raw ones
  *
  * Taking and putting is a push and a pop on head. A stack that was used stays as it is, with its pages,
- * for the next one to use. Pages go back to the system in bulk only, from hilo__stack_trim.
+ * for the next one to use. Pages go back to the system in bulk only (trim.c).
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -103,6 +103,15 @@ void hilo__stack_cache_drain(struct stack_cache *cache);
  */
 size_t hilo__stack_trim(void);
 
+/*
+ * [any] The same in small steps, at its own pace: true if it has given some back and there may be
+ * more, false when nothing is to be done at @now, which is nearly always. For workers about to sleep.
+ */
+bool hilo__stack_trim_some(int64_t now);
+
+/* [any] When somebody should call hilo__stack_trim_some; INT64_MAX: not worth waking up for. */
+int64_t hilo__stack_trim_due(void);
+
 /* [any] Give back the pages of all stacks in the pools. Returns how many stacks. */
 size_t hilo__stack_release(void);
 
@@ -172,6 +181,7 @@ struct stack_test {
 	bool no_guard_install; /* the kernel is older than 6.13 */
 	long mprotect_guards; /* at most so many guards of the older kind, 0: as the system allows, -1: none */
 	size_t region_slots;  /* reserve so many, 0: as usual */
+	int64_t trim_period;  /* in ns, 0: as usual */
 };
 extern struct stack_test hilo__stack_test;
 #endif
