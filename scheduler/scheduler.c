@@ -295,6 +295,10 @@ static void *worker_main(void *arg)
 	return hilo__worker_main(arg);
 }
 
+#ifdef HILO_TESTING
+bool hilo__scheduler_threadless;
+#endif
+
 int hilo__scheduler_start(struct hilo_runtime *runtime)
 {
 	sigset_t before;
@@ -304,7 +308,7 @@ int hilo__scheduler_start(struct hilo_runtime *runtime)
 		return rc;
 	hilo__overflow_install();
 	signals_block(&before);
-	for (unsigned i = 0; i <= runtime->workers && rc == 0; i++) {
+	for (unsigned i = 0; i <= runtime->workers && rc == 0 && !hilo__scheduler_threadless; i++) {
 		runtime->threads_started = i + 1; /* before it runs: the spare one may start another */
 		rc = hilo__sys_pthread_create(&runtime->threads[i], NULL, worker_main, runtime->loops[i]);
 		if (rc < 0)

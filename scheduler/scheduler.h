@@ -132,6 +132,13 @@ void hilo__worker_look(struct hilo_loop *loop);
 /* [task, suspends] Leave the running fiber in the way of @leave; returns when it runs again. */
 void hilo__leave(struct thread *self, enum leave leave);
 
+#ifdef HILO_TESTING
+/* A runtime starts without threads: a simulation drives its loops. To be changed while none starts. */
+extern bool hilo__scheduler_threadless;
+#else
+#define hilo__scheduler_threadless false
+#endif
+
 /* [creator] Fill in a runtime whose options are set; start its threads. 0, -ENOMEM, -EAGAIN. */
 int hilo__scheduler_start(struct hilo_runtime *runtime);
 

@@ -181,7 +181,7 @@ struct stack_test {
 	bool no_guard_install; /* the kernel is older than 6.13 */
 	long mprotect_guards; /* at most so many guards of the older kind, 0: as the system allows, -1: none */
 	size_t region_slots;  /* reserve so many, 0: as usual */
-	int64_t trim_period;  /* in ns, 0: as usual */
+	int64_t trim_period;  /* in ns, 0: as usual, -1: workers do not trim */
 };
 extern struct stack_test hilo__stack_test;
 #endif

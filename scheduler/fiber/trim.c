@@ -224,6 +224,7 @@ size_t hilo__stack_release(void)
 	return trimmed;
 }
 
+/* Below 0: never. */
 static int64_t trim_period(void)
 {
 #ifdef HILO_TESTING
@@ -241,7 +242,7 @@ bool hilo__stack_trim_some(int64_t now)
 	/* relaxed, all of them: hints outside, and only the trimmer writes them (P1) */
 	if (HILO__LIKELY(now < load_relaxed(&trim_at) && !load_relaxed(&trim_unfinished)))
 		return false;
-	if (!trim_begin())
+	if (trim_period() < 0 || !trim_begin())
 		return false;
 	if (now >= load_relaxed(&trim_at)) {		      /* relaxed: as above */
 		store_relaxed(&trim_at, now + trim_period()); /* relaxed: as above */
@@ -259,7 +260,7 @@ int64_t hilo__stack_trim_due(void)
 {
 	size_t warm = 0;
 
-	if (stack_annotate_pinned() || load_relaxed(&trim_refused)) /* relaxed: a hint */
+	if (trim_period() < 0 || stack_annotate_pinned() || load_relaxed(&trim_refused)) /* relaxed: a hint */
 		return INT64_MAX;
 	for (unsigned i = 0; i < STACK_CLASSES; i++) {
 		struct stack_pool *pool = &hilo__stack_pools[i];
