@@ -70,6 +70,7 @@ struct hilo_loop {
 	unsigned countdown;   /* tasks until the next turn */
 	unsigned budget;      /* tasks of one turn */
 	unsigned slot_runs;   /* how often in a row the slot was taken */
+	unsigned free_waits;  /* waits that were over at once, until the clock is looked at again */
 	uint64_t turn_cycles; /* when this turn began */
 	uint64_t poll_cycles; /* when the poller was visited last */
 	uint64_t run_cycles;  /* average length of a task's run */

@@ -132,6 +132,9 @@ void hilo__worker_look(struct hilo_loop *loop);
 /* [task, suspends] Leave the running fiber in the way of @leave; returns when it runs again. */
 void hilo__leave(struct thread *self, enum leave leave);
 
+/* [task, may suspend] Go to the back of the queue if the turn has lasted long enough. */
+void hilo__leave_late(struct thread *self);
+
 #ifdef HILO_TESTING
 /* A runtime starts without threads: a simulation drives its loops. To be changed while none starts. */
 extern bool hilo__scheduler_threadless;

@@ -251,6 +251,16 @@ void hilo__leave(struct thread *self, enum leave leave)
 	thread_switch(self, fiber, next);
 }
 
+void hilo__leave_late(struct thread *self)
+{
+	struct hilo_loop *loop = self->loop;
+
+	if (cycles_now() - loop->turn_cycles < TURN_US * hilo__cycles_per_us())
+		return;
+	loop->countdown = 0;
+	hilo__leave(self, LEAVE_YIELD);
+}
+
 /* [owner] The task has run, or was cancelled before it could: everything that waits for it goes on. */
 static void task_finish(struct hilo_task *task, int result)
 {

@@ -77,6 +77,11 @@ __attribute__((weak)) void hilo__leave(struct thread *self, enum leave leave)
 	EXPLORE_CHECK(xchg_acquire(&queued[me], 0) == 1); /* as a run queue's pop */
 }
 
+__attribute__((weak)) void hilo__leave_late(struct thread *self)
+{
+	(void)self;
+}
+
 /* [whoever cleared P] */
 static inline void waiting_ready(struct hilo_task *task)
 {

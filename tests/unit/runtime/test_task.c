@@ -472,6 +472,30 @@ TASK_TEST(test_checkpoint_yields_in_the_end)
 	return 0;
 }
 
+/* Pinned to the loop of the one that awaits: nobody else runs it. */
+TASK_TEST(test_awaits_that_are_over_at_once_yield_in_the_end)
+{
+	hilo_task_opts opts = {.size = sizeof(opts), .flags = HILO_TASK_PINNED};
+	hilo_future *ready = hilo_future_new();
+	hilo_task *done = hilo_spawn(test_entry_return, NULL), *setter;
+	test_flag flag;
+
+	atomic_setup(&flag, 0);
+	TASK_CHECK(hilo_future_set(ready, NULL, NULL), ==, 0);
+	TASK_CHECK(hilo_await(done, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_spawn_with(set_flag, &flag, &opts, &setter), ==, 0);
+	while (!load_acquire(&flag))
+		TASK_CHECK(hilo_await(done, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_join(setter, HILO_FOREVER), ==, 0);
+	atomic_setup(&flag, 0);
+	TASK_CHECK(hilo_spawn_with(set_flag, &flag, &opts, &setter), ==, 0);
+	while (!load_acquire(&flag))
+		TASK_CHECK(hilo_future_await(ready, NULL, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_join(setter, HILO_FOREVER), ==, 0);
+	hilo_future_unref(ready);
+	return hilo_join(done, HILO_FOREVER);
+}
+
 static int sleeper_main(void *arg)
 {
 	struct random random;
@@ -576,6 +600,7 @@ int main(void)
 		cmocka_unit_test(test_pinned_without_a_loop_is_pinned_to_the_callers),
 		cmocka_unit_test(test_yield_lets_all_others_run),
 		cmocka_unit_test(test_checkpoint_yields_in_the_end),
+		cmocka_unit_test(test_awaits_that_are_over_at_once_yield_in_the_end),
 		cmocka_unit_test(test_nobody_sleeps_less_than_asked),
 		cmocka_unit_test(test_sleep_of_nothing_returns),
 		cmocka_unit_test(test_plain_threads_block),
