@@ -35,8 +35,9 @@
 #define WAKE_WORK_US 40
 #define WAKE_RUN_NS 200
 #define TIMERS_PER_TURN 256
-#define FAIR_US 5000
-#define FAIR_TASKS 64
+/* Few at a time: whatever is woken next waits for them. */
+#define FAIR_US 1000
+#define FAIR_TASKS 12
 #define POLLS_PER_TURN 128
 /* However full the ring is, what waits to get into it is looked at so often. */
 #define DRAIN_US 1000
