@@ -33,8 +33,16 @@
 #define TIMER_LEVELS 11
 #define TIMER_SLOTS (10 * 64 + 8)
 
+/* A slot of a level from this one on, of 262 us and more, has several lists: see timer.c. */
+#define TIMER_WIDE 3
+#define TIMER_LANES 4
+#define TIMER_LISTS (TIMER_WIDE * 64 + (TIMER_SLOTS - TIMER_WIDE * 64) * TIMER_LANES)
+
 /* The most nodes that are fired or moved while the lock is held once. */
 #define TIMER_BATCH 32
+
+/* The most nodes of a slot that are looked at for the earliest: each is likely to be in no cache. */
+#define TIMER_LOOK 4
 
 /* One deadline. Zero, but for fire, is a timer that is not armed. 40 bytes. */
 struct timer {
@@ -45,19 +53,21 @@ struct timer {
 	uint32_t slot; /* under the wheel's lock */
 };
 
-/* The wheel of one loop, to be embedded: 11 KiB. */
+/* The wheel of one loop, to be embedded: 32 KiB. */
 struct timers {
 	atomic(hilo_time) next; /* no armed timer is due before */
 	struct spinlock lock;	/* of all that follows */
 	bool stale;		/* `next` may be earlier than need be */
 	bool past_unsorted;
 	uint32_t levels;   /* bit of each level that has an occupied slot */
-	uint32_t spilling; /* shift of the slot that is being dealt out */
+	bool spills;	   /* a slot is being dealt out, or was until just now */
+	uint32_t spilling; /* its shift */
+	unsigned lane;	   /* the lane that was dealt from last */
 	hilo_time position;
 	uint64_t occupied[TIMER_LEVELS];
-	struct list past;  /* armed when it was too late already */
-	struct list spill; /* the content of one slot, on its way to the levels below */
-	struct list slot[TIMER_SLOTS];
+	struct list past;		/* armed when it was too late already */
+	struct list spill[TIMER_LANES]; /* the content of one slot, on its way to the levels below */
+	struct list slot[TIMER_LISTS];
 };
 
 /* [creator] An empty wheel; @now is the present or a moment in the past. */
@@ -92,7 +102,7 @@ bool hilo__timer_move(struct timers *timers, struct timer *timer, hilo_time when
 /*
  * [any] A moment not later than the earliest deadline; HILO_FOREVER if nothing is armed. Exact, but
  * for two cases in which it is early: the earliest timer was disarmed (hilo__timers_settle repairs
- * that), or more than TIMER_BATCH timers lie close together, far away. One load.
+ * that), or more than TIMER_LOOK timers lie close together, far away. One load.
  */
 static inline hilo_time hilo__timers_next(const struct timers *timers)
 {
