@@ -89,6 +89,7 @@ struct hilo_loop {
 	struct proc_thread proc; /* of its thread; read by those who see it run */
 	bool slept;		 /* since the last task was run */
 	bool spare;		 /* a spare worker's, see spare.c */
+	bool helping;		 /* a spare one: has looked at all workers since it took something */
 #ifdef HILO_TESTING
 	bool chaos;
 #endif

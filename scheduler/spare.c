@@ -8,6 +8,8 @@
 #define SPARE_HELD_US 4500
 /* CPU time without a run that makes a hog; less is what others have left to the thread. */
 #define SPARE_BURNT (2 * HILO_MILLISECOND)
+/* Fresh tasks that are given back at once. */
+#define FRESH_MAX 64
 
 /* [spare] Whether the thread of @victim is held, as spare.h says. */
 static bool spare_finds_held(struct hilo_loop *loop, struct hilo_loop *victim, uint64_t now)
@@ -33,6 +35,7 @@ struct hilo_task *hilo__spare_search(struct hilo_loop *loop)
 	uint64_t now = cycles_now();
 	struct hilo_task *task = NULL;
 
+	loop->helping = false;
 	/* Until there is news: what hilo__stand_in fills must be empty. */
 	for (unsigned i = 0; i < all && !task && !hilo__loop_has_news(loop); i++) {
 		struct hilo_loop *victim = loop->runtime->loops[(first + i) % all];
@@ -105,23 +108,29 @@ static struct hilo_loop *spare_find_relief(struct hilo_loop *loop)
 		if (load_relaxed(&worker->park) == PARK_SLEEPING) /* relaxed: a preference */
 			return worker;
 		hilo__sighting_update(seen, worker, now);
-		if (seen->held == now) {
-			seen->cpu = hilo__proc_thread_cpu(&worker->proc);
+		if (seen->held != now)
+			continue;
+		seen->cpu = hilo__proc_thread_cpu(&worker->proc);
+		/* The first look after a search compares with what was seen a tick ago: that is too long. */
+		if (loop->helping)
 			relief = worker;
-		}
 	}
 	return relief;
 }
 
-/* [owner] Anything of ours that is not bound to a loop, the oldest first. */
-static struct hilo_task *spare_take_own(struct hilo_loop *loop)
+/* [owner] The next of what is ours and not bound to a loop; of fresh tasks *@fresh at most. */
+static struct hilo_task *spare_take_own(struct hilo_loop *loop, unsigned *fresh)
 {
-	struct hilo_task *task = hilo__ring_pop(&loop->ring);
+	struct hilo_task *task = NULL;
 
-	if (!task)
-		task = hilo__deque_pop_oldest(&loop->deque);
-	if (!task && load_relaxed(&loop->slot))		/* relaxed: only we fill it */
+	if (load_relaxed(&loop->slot))			/* relaxed: only we fill it */
 		task = xchg_acquire(&loop->slot, NULL); /* pairs with the exchange that filled it */
+	if (!task)
+		task = hilo__ring_pop(&loop->ring);
+	if (!task && *fresh > 0) {
+		task = hilo__deque_pop_oldest(&loop->deque);
+		--*fresh;
+	}
 	return task;
 }
 
@@ -130,13 +139,18 @@ void hilo__spare_give_back(struct hilo_loop *loop)
 	struct link *newest = NULL, *oldest = NULL;
 	struct hilo_loop *relief;
 	struct hilo_task *task;
+	unsigned fresh = 0;
 
 	if (hilo__worker_is_empty(loop))
 		return;
 	relief = spare_find_relief(loop);
+	loop->helping = true;
 	if (!relief)
 		return;
-	while ((task = spare_take_own(loop))) {
+	/* In small lots, the next one when the last was looked at: what is woken meanwhile would wait behind them. */
+	if (hilo__inbox_is_empty(&relief->inbox) && hilo__inbox_is_empty(&relief->backlog))
+		fresh = FRESH_MAX;
+	while ((task = spare_take_own(loop, &fresh))) {
 		struct link *link = hilo__task_link(task);
 
 		link->next = newest;
@@ -145,7 +159,7 @@ void hilo__spare_give_back(struct hilo_loop *loop)
 			oldest = link;
 	}
 	if (!newest)
-		return; /* somebody was faster */
+		return; /* somebody was faster, or they have to wait */
 	(void)hilo__inbox_push_chain(&relief->inbox, newest, oldest);
 	(void)hilo__loop_wake(relief); /* P1 of idle.h */
 }

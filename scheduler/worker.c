@@ -487,7 +487,7 @@ void hilo__worker_turn(struct thread *self, struct hilo_loop *loop)
 	if (HILO__UNLIKELY(!hilo__inbox_is_empty(&loop->starved)))
 		loop_retry_starved(loop);
 	hilo__worker_drain(loop);
-	if (loop->spare)
+	if (HILO__UNLIKELY(loop->spare))
 		hilo__spare_give_back(loop);
 	loop_be_fair(loop);
 	hilo__worker_look(loop);

@@ -439,6 +439,42 @@ static void test_a_callback_that_blocks_holds_up_only_callbacks(void **state)
 	run_all((struct scenario){.hog = asks_for_callbacks, .one_hog = true});
 }
 
+static int wanderer(void *arg)
+{
+	atomic(unsigned) *away = arg;
+
+	while (hilo_loop_index(hilo_loop_current()) == 0)
+		(void)hilo_yield();
+	store_seq_cst(away, 1);
+	while (hilo_loop_index(hilo_loop_current()) != 0)
+		(void)hilo_yield();
+	return 0;
+}
+
+/* Holds the only worker until the spare one has taken the other task; is always ready afterwards. */
+static int hog_for_a_while(void *arg)
+{
+	atomic(unsigned) away;
+	hilo_task *task;
+
+	(void)arg;
+	atomic_setup(&away, 0);
+	task = hilo_spawn(wanderer, &away);
+	while (!load_seq_cst(&away))
+		cpu_relax();
+	while (!hilo_task_is_done(task))
+		(void)hilo_yield();
+	return hilo_join(task, HILO_FOREVER);
+}
+
+static void test_the_spare_worker_gives_back_what_it_has_taken(void **state)
+{
+	hilo_opts opts = {.size = sizeof(opts), .workers = 1};
+
+	(void)state;
+	assert_int_equal(hilo_run(hog_for_a_while, NULL, &opts), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -454,6 +490,7 @@ int main(void)
 		cmocka_unit_test(test_a_woken_task_is_taken_from_the_slot_of_a_blocked_worker),
 		cmocka_unit_test(test_a_task_from_outside_runs_while_all_workers_block),
 		cmocka_unit_test(test_a_descriptor_is_served_while_all_workers_block),
+		cmocka_unit_test(test_the_spare_worker_gives_back_what_it_has_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
