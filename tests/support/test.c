@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -155,7 +156,11 @@ unsigned test_threads(void)
 
 unsigned test_fds(void)
 {
-	return entries_of("/proc/self/fd");
+	unsigned count = 0;
+
+	for (int fd = 0; fd < 1024; fd++) /* there may be no /proc */
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
 }
 
 void test_threads_settle(unsigned most)

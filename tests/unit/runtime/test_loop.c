@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* Run @body as a task that stays on one loop. */
@@ -367,7 +368,7 @@ static void fd_waits(void)
 
 static void fd_errors(void)
 {
-	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	int fd = memfd_create("file", MFD_CLOEXEC);
 
 	TASK_CHECK(hilo_fd_wait(-1, HILO_READABLE, HILO_FOREVER), ==, -EBADF);
 	TASK_CHECK(hilo_fd_wait(100000, HILO_READABLE, HILO_FOREVER), ==, -EBADF);
@@ -504,7 +505,7 @@ PINNED_TEST(test_a_watch_is_ended_by_another_thread)
 PINNED_TEST(test_watches_are_checked)
 {
 	hilo_watch *watch = NULL;
-	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	int fd = memfd_create("file", MFD_CLOEXEC);
 
 	TASK_CHECK(hilo_fd_watch(-1, HILO_READABLE, watched_call, NULL, &watch), ==, -EBADF);
 	TASK_CHECK(hilo_fd_watch(100000, HILO_READABLE, watched_call, NULL, &watch), ==, -EBADF);

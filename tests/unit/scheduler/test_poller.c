@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* test_poller.c - operations on pipes, sockets and eventfds: completed once, cancelled, never stale. */
-#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -10,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -19,6 +19,7 @@
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
 #include "scheduler/poller.h"
+#include "tests/support/skip.h"
 
 #define BOTH (POLL_READABLE | POLL_WRITABLE)
 
@@ -97,12 +98,10 @@ static void close_both(const int fds[2])
 
 static int count_fds(void)
 {
-	DIR *dir = opendir("/proc/self/fd");
 	int n = 0;
 
-	while (readdir(dir))
-		n++;
-	closedir(dir);
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
 	return n;
 }
 
@@ -287,7 +286,7 @@ static void test_thousand_descriptors_complete_in_batches(void **state)
 	if (limit.rlim_cur < N + 100) {
 		limit.rlim_cur = N + 100;
 		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-			skip();
+			test_skip("the limit of open files is too low");
 	}
 	for (int i = 0; i < N; i++) {
 		int fd = eventfd((unsigned)i % 2, EFD_CLOEXEC);
@@ -501,7 +500,7 @@ static void test_number_that_comes_back_to_its_first_file(void **state)
 static void test_number_reused_for_a_regular_file(void **state)
 {
 	struct probe old, new;
-	int fds[2], file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	int fds[2], file = memfd_create("file", MFD_CLOEXEC);
 
 	(void)state;
 	make_pipe(fds);
@@ -561,7 +560,7 @@ static void test_stale_event_does_not_complete_a_younger_wait(void **state)
 static void test_submit_refuses_what_cannot_be_waited_for(void **state)
 {
 	struct probe probe;
-	int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	int file = memfd_create("file", MFD_CLOEXEC);
 	int fds[2];
 
 	(void)state;

@@ -27,6 +27,7 @@
 
 #include "scheduler/base/sys.h"
 #include "scheduler/fiber/stack.h"
+#include "tests/support/skip.h"
 
 #if defined(HILO__ASAN) || defined(HILO__TSAN)
 #define SANITIZED 1 /* larger frames, address space by the terabyte */
@@ -81,7 +82,7 @@ static void child_must_pass(void (*fn)(void))
 	int status = child_run(fn, text, sizeof(text));
 
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-		skip();
+		test_skip("this machine cannot do it");
 	if (status != 0)
 		fail_msg("child ended with status 0x%x and said: %s", (unsigned)status, text);
 }
@@ -193,7 +194,7 @@ static void test_suspended_fiber_costs_one_page(void **state)
 
 	(void)state;
 	if (SANITIZED || stack_annotate_pinned() || sizeof(struct fiber) > 1024)
-		skip(); /* larger frames, or the portable context of some architectures */
+		test_skip("larger frames here, or the portable context of some architectures");
 	hilo__stack_cache_drain(&cache);
 	hilo__stack_release();
 	for (int i = 0; i < FIBERS; i++) {
@@ -271,7 +272,7 @@ static void test_trim_spares_what_was_used_since_the_last_one(void **state)
 
 	(void)state;
 	if (stack_annotate_pinned())
-		skip();
+		test_skip("this checker keeps stacks");
 	hilo__stack_cache_drain(&cache);
 	hilo__stack_release();
 	for (int i = 0; i < FIBERS; i++) {
@@ -308,7 +309,7 @@ static void test_trimmed_stacks_lose_their_pages_and_work_again(void **state)
 
 	(void)state;
 	if (stack_annotate_pinned())
-		skip();
+		test_skip("this checker keeps stacks");
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < FIBERS; i++) {
 			fibers[i] = hilo__fiber_get(&cache, STACK_CLASS_64K);
@@ -333,7 +334,7 @@ static void test_trim_keeps_what_the_system_does_not_take(void **state)
 
 	(void)state;
 	if (stack_annotate_pinned())
-		skip();
+		test_skip("this checker keeps stacks");
 	hilo__stack_cache_drain(&cache);
 	hilo__stack_release();
 	fiber = hilo__fiber_get(&cache, STACK_CLASS_16K);
@@ -356,7 +357,7 @@ static void test_high_water_tells_the_deepest_page(void **state)
 
 	(void)state;
 	if (SANITIZED || stack_annotate_pinned())
-		skip();
+		test_skip("sanitizers need the memory, and a checker may keep stacks");
 	hilo__stack_cache_drain(&cache);
 	hilo__stack_release();
 	fiber = hilo__fiber_get(&cache, STACK_CLASS_8M);
@@ -513,7 +514,7 @@ static void test_locked_memory_gets_guards_by_mprotect(void **state)
 {
 	(void)state;
 	if (SANITIZED)
-		skip();
+		test_skip("sanitizers need the memory");
 	child_must_pass(child_locked_memory);
 }
 
@@ -540,7 +541,7 @@ static void test_small_address_space_gives_fewer_stacks(void **state)
 {
 	(void)state;
 	if (SANITIZED || stack_annotate_pinned())
-		skip();
+		test_skip("sanitizers need the memory, and a checker may keep stacks");
 	/* Slots of the parent are in address space that it has already. */
 	child_must_pass(child_small_address_space);
 }
@@ -942,7 +943,7 @@ static void test_thread_gets_and_returns_a_signal_stack(void **state)
 
 	(void)state;
 #ifdef HILO__ASAN
-	skip(); /* gives each thread one and expects it back */
+	test_skip("AddressSanitizer gives each thread one and expects it back");
 #endif
 	assert_int_equal(pthread_create(&thread, NULL, thread_altstack, &errors), 0);
 	pthread_join(thread, NULL);
