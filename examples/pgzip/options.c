@@ -16,7 +16,6 @@
 
 #define KIB 1024u
 #define LEVEL_DEFAULT 6
-#define BLOCK_DEFAULT 128u	/* KiB, as pigz: large enough for the flush between blocks to cost little */
 #define BLOCK_MAX (16u * 1024u) /* KiB */
 #define WORKERS_MAX 1024u
 
@@ -37,7 +36,7 @@ static const char help[] =
 	"  -k, --keep          keep FILE: what pgzip always does, taken for gzip's sake\n"
 	"  -l, --level LEVEL   1 (fast) to 9 (small), default 6; also as -1 to -9\n"
 	"  -p, --workers N     compress on N cores, default all (HILO_WORKERS overrides it)\n"
-	"  -b, --block KIB     size of a block, default 128\n"
+	"  -b, --block KIB     size of a block, default 512, less for small files\n"
 	"  -q, --quiet         no progress bar, no warnings\n"
 	"      --stats         print sizes, rate, and what each worker did\n"
 	"  -h, --help          print this\n"
@@ -169,7 +168,6 @@ int options_parse(struct options *options, int argc, char **argv)
 
 	memset(options, 0, sizeof(*options));
 	options->level = LEVEL_DEFAULT;
-	options->block = BLOCK_DEFAULT * KIB;
 	while ((letter = getopt_long(argc, argv, "123456789dtco:fkl:p:b:qhV", long_options, NULL)) != -1) {
 		status = option_apply(options, letter);
 		if (status >= 0)

@@ -17,7 +17,7 @@ struct options {
 	enum mode mode;
 	int level;
 	unsigned workers;   /* 0: what Hilo finds */
-	size_t block;	    /* bytes in a block */
+	size_t block;	    /* bytes in a block, 0: what suits the input */
 	const char *output; /* NULL: derived from the input's name */
 	bool to_stdout;
 	bool force;

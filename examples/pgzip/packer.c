@@ -13,25 +13,30 @@
 #include <hilo/hilo.h>
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <zlib.h>
 
-#define RAW_DEFLATE (-15) /* windowBits: 32 KiB, without header and trailer */
-#define MEMORY_LEVEL 8	  /* zlib's default, and gzip's */
-#define PIECE                                                                                                \
-	((size_t)256 * 1024) /* so much, about 10 ms of work, is deflated without a look at other tasks */
-#define FLUSH_ROOM 64	     /* what a flush may add to deflateBound */
+#define RAW_DEFLATE (-15)	  /* windowBits: 32 KiB, without header and trailer */
+#define MEMORY_LEVEL 8		  /* zlib's default, and gzip's */
+#define PIECE ((size_t)64 * 1024) /* deflated without a look at other tasks: some 2 ms of work */
+#define NOWHERE UINT64_MAX	  /* a packer that has to begin anew */
+#define FLUSH_ROOM 64		  /* bytes that a flush may add to compressBound */
 
 struct packer {
 	z_stream stream;
+	bool alone;    /* the only one, so that it makes all blocks, in their order */
+	uint64_t next; /* the number of the block that goes on where the stream stands */
 };
 
-static struct packer *packer_new(int level)
+static struct packer *packer_new(int level, bool alone)
 {
 	struct packer *packer = calloc(1, sizeof(*packer));
 
 	if (!packer)
 		return NULL;
+	packer->alone = alone;
+	packer->next = NOWHERE;
 	if (deflateInit2(&packer->stream, level, Z_DEFLATED, RAW_DEFLATE, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) !=
 	    Z_OK) {
 		free(packer);
@@ -81,7 +86,7 @@ struct packer *packers_take(struct packers *packers)
 		if (packer)
 			return packer;
 	}
-	return packer_new(packers->level);
+	return packer_new(packers->level, packers->count == 1);
 }
 
 void packers_give(struct packers *packers, struct packer *packer)
@@ -103,24 +108,33 @@ size_t packer_bound(size_t length)
 	return compressBound((uLong)length) + FLUSH_ROOM;
 }
 
-/* Begin anew, with the history learnt, so that matches reach into it. */
-static int packer_begin(struct packer *packer, const struct packing *packing)
+/*
+ * Bring the stream to where the block begins: anew, with the history learnt, so that matches reach into
+ * it. Where there is one packer only it stands there already, and that time is saved. Among several, one
+ * that happens to have made the block before does not go on either: a stream remembers a little more than
+ * it can learn (at levels 1 to 3), and the output would depend on who was faster.
+ */
+static int packer_seek(struct packer *packer, const struct packing *packing)
 {
-	int ret = deflateReset(&packer->stream);
+	z_stream *stream = &packer->stream;
+	int ret;
 
+	if (packer->next == packing->number)
+		return Z_OK;
+	ret = deflateReset(stream);
 	if (ret == Z_OK && packing->history > 0)
-		ret = deflateSetDictionary(&packer->stream, packing->data - packing->history,
-					   (uInt)packing->history);
+		ret = deflateSetDictionary(stream, packing->data - packing->history, (uInt)packing->history);
 	return ret;
 }
 
 int packer_run(struct packer *packer, struct packing *packing)
 {
 	z_stream *stream = &packer->stream;
-	int ret = packer_begin(packer, packing);
+	int ret = packer_seek(packer, packing);
 	size_t done = 0, piece;
 	int flush;
 
+	packer->next = NOWHERE; /* until the block is complete */
 	stream->next_in = (Bytef *)packing->data;
 	stream->next_out = packing->packed;
 	stream->avail_out = (uInt)packing->packed_size;
@@ -138,5 +152,7 @@ int packer_run(struct packer *packer, struct packing *packing)
 		return hilo_fail(-EIO, "deflate failed with %d: %s", ret,
 				 stream->msg ? stream->msg : "no room");
 	packing->packed_length = packing->packed_size - stream->avail_out;
+	if (packer->alone)
+		packer->next = packing->number + 1;
 	return 0;
 }

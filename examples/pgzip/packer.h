@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * packer.h - deflate streams, kept for the next block: one stays warm in the cache of each worker.
@@ -22,6 +23,7 @@ struct packers {
 
 /* One block, deflated so that it can stand behind the block before it. */
 struct packing {
+	uint64_t number;	   /* of the block, from 0 */
 	const unsigned char *data; /* with @history bytes of earlier data just before it */
 	size_t length;
 	size_t history;
