@@ -29,7 +29,8 @@ int interrupt_init(struct interrupt *interrupt)
 	sigaddset(&set, SIGTERM);
 	if (!signal_is_ignored(SIGHUP)) /* nohup */
 		sigaddset(&set, SIGHUP);
-	signal(SIGPIPE, SIG_IGN); /* a broken pipe is then the -EPIPE of a write */
+	signal(SIGPIPE, SIG_IGN); /* a broken pipe is then the -EPIPE of a write, */
+	signal(SIGXFSZ, SIG_IGN); /* and a file beyond the limit the -EFBIG of one */
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	interrupt->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);

@@ -253,6 +253,22 @@ ok "/dev/full is still there" [ -c /dev/full ]
 status=$?
 fails "full disk with -d" 1 "cannot write stdout: No space left on device"
 
+# A limit in size ends the writing of a file in the middle, as a full disk does.
+fresh
+(ulimit -f 500 && exec "$pgzip" -o empty/out mixed) 2>err
+status=$?
+fails "a file that grows too large" 1 "cannot write empty/out: File too large"
+ok "a file that grows too large: nothing is left" leaves_nothing
+
+if [ -r /proc/self/mem ]; then # its first page cannot be read
+	fresh
+	run -o empty/out /proc/self/mem
+	fails "a read that fails" 1 "cannot read /proc/self/mem: Input/output error"
+	ok "a read that fails: nothing is left" leaves_nothing
+else
+	skip "a read that fails" "there is no /proc"
+fi
+
 cp text locked
 chmod 000 locked
 if [ -r locked ]; then
