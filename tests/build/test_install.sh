@@ -69,8 +69,8 @@ if [ "$jemalloc" -eq 1 ]; then
 fi
 
 export PKG_CONFIG_PATH=$libdir/pkgconfig
-read -ra cflags < <(pkg-config --cflags hilo)
-read -ra libs < <(pkg-config --libs hilo)
+read -ra cflags <<<"$(pkg-config --cflags hilo)"
+read -ra libs <<<"$(pkg-config --libs hilo)"
 [ "$(pkg-config --modversion hilo)" = "$("$scratch/cmake/consumer_static" | sed 's/hilo \([0-9.]*\):.*/\1/')" ] ||
 	fail "hilo.pc and the library disagree on the version"
 must "pkg-config: build" cc -std=c11 -Wall -Werror "${cflags[@]}" "$here/consumer/main.c" -o "$scratch/by_pc" "${libs[@]}"

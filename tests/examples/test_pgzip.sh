@@ -390,8 +390,8 @@ else
 fi
 ok "no progress where there is no terminal" eval "run -c long; [ ! -s err ]"
 
-if ! command -v script >/dev/null; then
-	skip "terminals" "script(1) is not installed"
+if ! script -qec true /dev/null </dev/null >/dev/null 2>&1; then
+	skip "terminals" "script(1) is not installed, or this root has no pseudo-terminals"
 else
 	terminal() { script -qec "stty cols ${columns:-80}; $*" /dev/null </dev/null >out 2>&1; }
 	terminal "'$pgzip' -c text >/dev/null; '$pgzip' text; '$pgzip' -c text"

@@ -28,7 +28,8 @@ if [ "$(echo "$listed" | uniq -d)" ]; then
 fi
 if [ "$planted" != "$(echo "$listed" | uniq)" ]; then
 	complain "list and sources differ:"
-	diff <(echo "$planted") <(echo "$listed") | grep '^[<>]' | sed 's/^</  only in the sources:/; s/^>/  only in the list:/'
+	grep -vxF "$listed" <<<"$planted" | sed 's/^/  only in the sources: /'
+	grep -vxF "$planted" <<<"$listed" | sed 's/^/  only in the list: /'
 fi
 
 # Nothing planted, nothing found; a small bound will do here, the models' own tests use the full one.
