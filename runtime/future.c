@@ -203,7 +203,7 @@ static void done_run(struct call *call)
 	hilo_future *future = node->future;
 
 	hilo__loop_untie(node->loop, &node->tie);
-	store_release(&node->ran, true); /* D3: our last touch of the node */
+	store_release(&node->ran, true); /* D3 pairs with the acquires below: our last touch */
 	hilo_future_unref(future);	 /* before: the callback may be the sole owner, and take the value */
 	fn(arg);
 }
@@ -216,7 +216,7 @@ static bool done_take_back(struct done_node *node)
 {
 	if (hilo__completion_remove(&node->future->done, &node->waiter))
 		return true;
-	for (unsigned round = 0; !load_acquire(&node->ran); round++) { /* D3 */
+	for (unsigned round = 0; !load_acquire(&node->ran); round++) { /* pairs with done_run, D3 */
 		if (hilo__loop_uncall(node->loop, &node->call))
 			return true;
 		if (round < SPIN_ROUNDS)
@@ -277,7 +277,7 @@ int hilo_future_remove_on_done(hilo_future *future, hilo_done_node *place)
 
 	if (!future || !place)
 		return -EINVAL;
-	if (load_acquire(&node->ran)) /* D3; its loop may be gone */
+	if (load_acquire(&node->ran)) /* pairs with done_run, D3; its loop may be gone */
 		return -EALREADY;
 	if (thread_home(self) != node->loop && (!self->closing || self->closing != node->loop->runtime))
 		return -EDEADLK;
