@@ -17,7 +17,8 @@
 static char panic_text[1024];
 static atomic(int) panic_begun;
 
-/* Append to the text at @at, as printf does; returns where the text ends then. */
+/* Append to the text at @at, as vprintf does; returns where the text ends then. */
+static size_t panic_append(size_t at, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 static size_t panic_append(size_t at, const char *format, va_list args)
 {
 	int n = vsnprintf(panic_text + at, sizeof(panic_text) - at, format, args);
