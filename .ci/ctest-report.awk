@@ -67,7 +67,7 @@ counting && /^\[  FAILED  \]/ {
 	executions += $5
 }
 /^SKIP: / {
-	reason[reasons++] = substr($0, 7)
+	reason[reasons++] = (counting && running ? running ": " : "") substr($0, 7)
 	told = 1
 }
 counting && /^\[  SKIPPED \]/ {

@@ -15,18 +15,11 @@
 /* Seconds after which a program hangs, times HILO_TEST_SCALE. */
 #define WATCHDOG_SECONDS 200
 
-#if defined(__SANITIZE_THREAD__)
+#if defined(HILO__TSAN) || defined(HILO_TEST_EMULATED)
 #define SLOWER 10
-#elif defined(__SANITIZE_ADDRESS__)
+#elif defined(HILO__ASAN)
 #define SLOWER 4
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SLOWER 10
-#elif __has_feature(address_sanitizer)
-#define SLOWER 4
-#endif
-#endif
-#ifndef SLOWER
+#else
 #define SLOWER 1
 #endif
 

@@ -43,10 +43,17 @@ void test_check_text(const char *file, int line, const char *a, const char *b, b
 /* [test] Once, first in main: the seed is printed, and a program that hangs is ended. */
 void test_begin(void);
 
+/* [test] End this test as skipped, for a reason that tests/run shows. */
+#define TEST_SKIP(reason)                                                                                    \
+	do {                                                                                                 \
+		print_message("SKIP: %s\n", reason);                                                         \
+		skip();                                                                                      \
+	} while (0)
+
 /* [any] HILO_TEST_SEED, or one that was drawn. */
 uint64_t test_seed(void);
 
-/* [any] HILO_TEST_SCALE, or 1; sanitizers get less work than @n asks for, at least 1. */
+/* [any] HILO_TEST_SCALE, or 1; sanitizers and emulators get less work than @n asks for, at least 1. */
 unsigned test_scale(void);
 unsigned test_rounds(unsigned n);
 

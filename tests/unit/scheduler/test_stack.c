@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <cmocka.h>
 
@@ -27,7 +28,11 @@
 
 #include "scheduler/base/sys.h"
 #include "scheduler/fiber/stack.h"
-#include "tests/support/skip.h"
+#include "tests/support/test.h"
+
+/* Why some tests are skipped. */
+#define PINNED "under Valgrind stacks keep their pages"
+#define TOOLS_TAKE_MORE "sanitizers and Valgrind have larger frames and address space of their own"
 
 #if defined(HILO__ASAN) || defined(HILO__TSAN)
 #define SANITIZED 1 /* larger frames, address space by the terabyte */
@@ -75,16 +80,22 @@ static int child_run(void (*fn)(void), char *text, size_t size)
 	return status;
 }
 
-/* Run @fn in a child, which must end well; status 77 says that the machine cannot do it. */
+/* Run @fn in a child, which must end well; status 77 says that the machine cannot do it, its text why. */
 static void child_must_pass(void (*fn)(void))
 {
 	char text[4096];
 	int status = child_run(fn, text, sizeof(text));
 
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-		test_skip("this machine cannot do it");
+		TEST_SKIP(text);
 	if (status != 0)
 		fail_msg("child ended with status 0x%x and said: %s", (unsigned)status, text);
+}
+
+static void child_cannot(const char *why)
+{
+	fputs(why, stderr);
+	_exit(77);
 }
 
 static void on_entry(struct fiber *fiber)
@@ -194,7 +205,7 @@ static void test_suspended_fiber_costs_one_page(void **state)
 
 	(void)state;
 	if (SANITIZED || stack_annotate_pinned() || sizeof(struct fiber) > 1024)
-		test_skip("larger frames here, or the portable context of some architectures");
+		TEST_SKIP("sanitizers, Valgrind and the portable switch take more of the first page");
 	hilo__stack_cache_drain(&cache);
 	hilo__stack_release();
 	for (int i = 0; i < FIBERS; i++) {
@@ -272,7 +283,7 @@ static void test_trim_spares_what_was_used_since_the_last_one(void **state)
 
 	(void)state;
 	if (stack_annotate_pinned())
-		test_skip("this checker keeps stacks");
+		TEST_SKIP(PINNED);
 	hilo__stack_cache_drain(&cache);
 	hilo__stack_release();
 	for (int i = 0; i < FIBERS; i++) {
@@ -309,7 +320,7 @@ static void test_trimmed_stacks_lose_their_pages_and_work_again(void **state)
 
 	(void)state;
 	if (stack_annotate_pinned())
-		test_skip("this checker keeps stacks");
+		TEST_SKIP(PINNED);
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < FIBERS; i++) {
 			fibers[i] = hilo__fiber_get(&cache, STACK_CLASS_64K);
@@ -334,7 +345,7 @@ static void test_trim_keeps_what_the_system_does_not_take(void **state)
 
 	(void)state;
 	if (stack_annotate_pinned())
-		test_skip("this checker keeps stacks");
+		TEST_SKIP(PINNED);
 	hilo__stack_cache_drain(&cache);
 	hilo__stack_release();
 	fiber = hilo__fiber_get(&cache, STACK_CLASS_16K);
@@ -357,7 +368,7 @@ static void test_high_water_tells_the_deepest_page(void **state)
 
 	(void)state;
 	if (SANITIZED || stack_annotate_pinned())
-		test_skip("sanitizers need the memory, and a checker may keep stacks");
+		TEST_SKIP(TOOLS_TAKE_MORE);
 	hilo__stack_cache_drain(&cache);
 	hilo__stack_release();
 	fiber = hilo__fiber_get(&cache, STACK_CLASS_8M);
@@ -498,7 +509,7 @@ static void child_locked_memory(void)
 	struct fiber *fiber;
 
 	if (mlockall(MCL_FUTURE) < 0)
-		_exit(77);
+		child_cannot("this user may not lock memory");
 	fresh_start();
 	fiber = hilo__fiber_get(&fresh, STACK_CLASS_256K);
 	CHECK(fiber && !fiber->unguarded);
@@ -514,7 +525,7 @@ static void test_locked_memory_gets_guards_by_mprotect(void **state)
 {
 	(void)state;
 	if (SANITIZED)
-		test_skip("sanitizers need the memory");
+		TEST_SKIP("sanitizers lock no memory");
 	child_must_pass(child_locked_memory);
 }
 
@@ -527,7 +538,7 @@ static void child_small_address_space(void)
 	CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
 	block = malloc((size_t)2 << 30);
 	if (block)
-		_exit(77); /* an emulator that does not pass it on */
+		child_cannot("an emulator does not pass the limit of address space on");
 	while (fibers < 100000 && hilo__fiber_get(&fresh, STACK_CLASS_16K))
 		fibers++;
 	/* Ends without memory, not before some ten thousand, and leaves the rest of the program some. */
@@ -541,7 +552,7 @@ static void test_small_address_space_gives_fewer_stacks(void **state)
 {
 	(void)state;
 	if (SANITIZED || stack_annotate_pinned())
-		test_skip("sanitizers need the memory, and a checker may keep stacks");
+		TEST_SKIP(TOOLS_TAKE_MORE);
 	/* Slots of the parent are in address space that it has already. */
 	child_must_pass(child_small_address_space);
 }
@@ -639,7 +650,7 @@ static void *thread_get_and_put(void *arg)
 	unsigned seed = (unsigned)(uintptr_t)arg;
 	long rounds = 0;
 
-	for (; rounds < 300; rounds++) {
+	for (; rounds < (long)test_rounds(300); rounds++) {
 		unsigned class = STACK_CLASS_16K + rand_r(&seed) % 2;
 		int n = rand_r(&seed) % 100;
 
@@ -651,7 +662,7 @@ static void *thread_get_and_put(void *arg)
 			hilo__fiber_put(&mine, fibers[i]);
 		if (rounds % 10 == 0)
 			hilo__stack_cache_drain(&mine);
-		if (rounds % 100 == 50)
+		if (rounds % 25 == 24)
 			(void)hilo__stack_trim();
 	}
 	hilo__stack_cache_drain(&mine);
@@ -669,7 +680,7 @@ static void test_threads_share_the_pools(void **state)
 	for (uintptr_t i = 0; i < 4; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, thread_get_and_put, (void *)(i + 1)), 0);
 	/* Meanwhile children find no lock taken by a thread that they do not have; tools miss the threads. */
-	for (int i = 0; i < 20 && !SANITIZED && !stack_annotate_pinned(); i++)
+	for (unsigned i = 0; i < test_rounds(20) && !SANITIZED && !stack_annotate_pinned(); i++)
 		child_must_pass(child_goes_on);
 	for (int i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
@@ -943,7 +954,7 @@ static void test_thread_gets_and_returns_a_signal_stack(void **state)
 
 	(void)state;
 #ifdef HILO__ASAN
-	test_skip("AddressSanitizer gives each thread one and expects it back");
+	TEST_SKIP("AddressSanitizer gives each thread a signal stack and expects it back");
 #endif
 	assert_int_equal(pthread_create(&thread, NULL, thread_altstack, &errors), 0);
 	pthread_join(thread, NULL);

@@ -14,7 +14,7 @@
 
 #include "scheduler/base/mem.h"
 #include "scheduler/base/pool.h"
-#include "tests/support/skip.h"
+#include "tests/support/test.h"
 
 /* A heap that no other test used: every idle one is held for the time of the test. */
 struct fixture {
@@ -426,7 +426,7 @@ static void test_pool_use_after_free_is_reported(void **state)
 	assert_false(__asan_address_is_poisoned((char *)(uintptr_t)object));
 #else
 	(void)state;
-	test_skip("only with AddressSanitizer: --preset=asan");
+	TEST_SKIP("only AddressSanitizer sees it");
 #endif
 }
 
@@ -450,7 +450,7 @@ static void test_pool_double_free_panics(void **state)
 	pool_free(fixture->a, POOL_OBJECT, object);
 #else
 	(void)state;
-	test_skip("only with AddressSanitizer: --preset=asan");
+	TEST_SKIP("only AddressSanitizer sees it");
 #endif
 }
 
