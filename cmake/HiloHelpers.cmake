@@ -83,7 +83,11 @@ function(hilo_test)
 		target_compile_definitions(${arg_PROGRAM} PRIVATE ${arg_DEFINITIONS})
 		target_link_libraries(${arg_PROGRAM} PRIVATE hilo_test_support ${arg_LIBRARIES})
 	endif()
-	add_test(NAME ${arg_NAME} COMMAND ${arg_PROGRAM} ${arg_ARGS})
+	set(program ${arg_PROGRAM})
+	if(NOT HILO_TEST_LAUNCHER STREQUAL "") # without one ctest itself starts the emulator of a foreign processor
+		set(program ${HILO_TEST_LAUNCHER} $<TARGET_FILE:${arg_PROGRAM}>)
+	endif()
+	add_test(NAME ${arg_NAME} COMMAND ${program} ${arg_ARGS})
 	hilo_test_properties(${arg_NAME} "${arg_LABELS}" ${arg_TIMEOUT} ${arg_SERIAL})
 endfunction()
 

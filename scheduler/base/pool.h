@@ -26,11 +26,9 @@
 #ifdef HILO__ASAN
 #include <sanitizer/asan_interface.h>
 #endif
-#if defined(HILO_TESTING) && defined(__has_include)
-#if __has_include(<valgrind/memcheck.h>)
+#if defined(HILO_TESTING) && defined(HILO_VALGRIND) /* else too dear for each object */
 #include <valgrind/memcheck.h>
 #define HILO__POOL_VALGRIND 1
-#endif
 #endif
 
 enum pool_kind {
