@@ -93,11 +93,15 @@ endfunction()
 
 # hilo_tests(label file...): a test for each file; unit/scheduler/test_deque.c is called scheduler_deque.
 function(hilo_tests label)
+	set(timeout ${HILO_TEST_TIMEOUT})
+	if(label STREQUAL "stress")
+		set(timeout 600) # as long as HILO_TEST_SCALE wants; test_begin's watchdog knows it, ctest does not
+	endif()
 	foreach(file IN LISTS ARGN)
 		string(REGEX REPLACE "^unit/|test_|[.]c$" "" name ${file})
 		string(REGEX REPLACE "^stress/" "" name ${name})
 		string(REPLACE "/" "_" name ${name})
-		hilo_test(NAME ${name} LABELS ${label} SOURCES ${file})
+		hilo_test(NAME ${name} LABELS ${label} SOURCES ${file} TIMEOUT ${timeout})
 	endforeach()
 endfunction()
 

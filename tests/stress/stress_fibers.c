@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stress_fibers.c - a million fibers alive at once, and what switching and recycling cost.
+ * stress_fibers.c - a hundred thousand fibers alive at once, and what switching and recycling cost.
  *
  *	stress_fibers [--live=N] [--threads=N] [--tier=marker|mprotect|none] [--class=1..5] [--figures]
  *
  * Each of the N fibers is run to its first suspension, then all of them once more. Prints memory per
  * fiber, mappings, guards and times; fails if a fiber did not run, or costs more than it may.
- * With --figures it measures the switch instead. HILO_TEST_SCALE multiplies N (default 0.1: 100,000).
+ * With --figures it measures the switch instead. HILO_TEST_SCALE multiplies N, which is 100,000.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -17,8 +17,9 @@
 
 #include "scheduler/base/atomic.h"
 #include "scheduler/fiber/stack.h"
+#include "tests/support/test.h"
 
-static size_t live = 1000000;
+static size_t live;
 static unsigned threads = 1;
 static unsigned class = STACK_CLASS_64K;
 static volatile long for_ever = 1;
@@ -310,10 +311,9 @@ static void set_tier(const char *tier)
 
 int main(int argc, char **argv)
 {
-	const char *scale = getenv("HILO_TEST_SCALE");
 	int figures = 0;
 
-	live = (size_t)((double)live * (scale ? strtod(scale, NULL) : 0.1));
+	live = test_rounds(100000);
 #ifdef HILO__TSAN
 	if (live > 4000)
 		live = 4000; /* the ThreadSanitizer of GCC 12 ends at 8128 threads, fibers included */

@@ -18,6 +18,7 @@
 #include "scheduler/base/random.h"
 #include "scheduler/base/sys.h"
 #include "scheduler/poller.h"
+#include "tests/support/test.h"
 
 #define SUBMITTERS 3
 #define FILES 4
@@ -186,14 +187,12 @@ static void check_wakes(void)
 
 int main(void)
 {
-	const char *scale = getenv("HILO_TEST_SCALE");
 	struct sys_chaos chaos = {.interrupt = 20, .delay = 10, .delay_us = 50};
 	pthread_t submitter[SUBMITTERS], owner, thief;
 
-	if (scale && atoi(scale) > 0)
-		rounds *= (unsigned)atoi(scale);
-	seed = hilo__random_seed();
-	printf("HILO_SEED=%llu\n", (unsigned long long)seed);
+	test_begin();
+	rounds *= test_scale();
+	seed = test_seed();
 	CHECK(hilo__poller_init(&poller) == 0);
 	chaos.seed = seed;
 	hilo__sys_chaos(&chaos);

@@ -10,7 +10,7 @@
  *     number of additions that were made, on live and on freed tasks alike;
  *   - memory is bounded by what is alive at once, however many generations there were.
  *
- * HILO_TEST_SCALE multiplies the work (default 1), HILO_SEED repeats a run.
+ * HILO_TEST_SCALE multiplies the work (default 1), HILO_TEST_SEED repeats a run.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -21,6 +21,7 @@
 #include "scheduler/base/mem.h"
 #include "scheduler/base/pool.h"
 #include "scheduler/base/random.h"
+#include "tests/support/test.h"
 
 #define CHECK(x)                                                                                             \
 	do {                                                                                                 \
@@ -231,16 +232,13 @@ static bool slabs_count(struct pool_slab *slab, void *ctx)
 
 int main(void)
 {
-	const char *scale_text = getenv("HILO_TEST_SCALE");
-	unsigned scale = scale_text ? (unsigned)strtoul(scale_text, NULL, 10) : 1;
-	unsigned generations = GENERATIONS * (scale ? scale : 1);
-	uint64_t seed = hilo__random_seed();
+	unsigned generations = GENERATIONS * test_scale();
 	size_t slabs = 0;
 	uint64_t sum = 0;
 
-	printf("stress_pool: HILO_SEED=%" PRIu64 "\n", seed);
+	test_begin();
 	for (unsigned generation = 0; generation < generations; generation++)
-		generation_run(seed, generation);
+		generation_run(test_seed(), generation);
 	slots_empty();
 	hilo__pool_foreach_slab(POOL_TASK, slabs_count, &slabs);
 	hilo__pool_foreach_slab(POOL_TASK, words_add_up, &sum);

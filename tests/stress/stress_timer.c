@@ -15,6 +15,7 @@
 #include "scheduler/base/panic.h"
 #include "scheduler/base/random.h"
 #include "scheduler/timer.h"
+#include "tests/support/test.h"
 
 #define ARMERS 4
 #define BATCH 64
@@ -138,13 +139,11 @@ static void *expirer_main(void *arg)
 
 int main(void)
 {
-	const char *scale = getenv("HILO_TEST_SCALE");
 	pthread_t armer[ARMERS], expirer[2];
 
-	if (scale && atoi(scale) > 0)
-		rounds *= (unsigned)atoi(scale);
-	seed = hilo__random_seed();
-	printf("HILO_SEED=%llu\n", (unsigned long long)seed);
+	test_begin();
+	rounds *= test_scale();
+	seed = test_seed();
 	hilo__timers_init(&wheel, hilo__clock_now());
 	for (unsigned i = 0; i < 2; i++)
 		CHECK(pthread_create(&expirer[i], NULL, expirer_main, i ? &wheel : NULL) == 0);

@@ -456,10 +456,9 @@ static void model_run(unsigned n, unsigned steps, uint64_t seed)
 
 static void test_timers_do_what_the_model_does(void **state)
 {
-	uint64_t seed = hilo__random_seed();
+	uint64_t seed = test_seed();
 
 	(void)state;
-	print_message("HILO_SEED=%llu\n", (unsigned long long)seed);
 	for (unsigned round = 0; round < 20; round++) {
 		model_run(1, 500, seed + round);
 		model_run(TIMER_LOOK, 2000, seed + round);
@@ -490,5 +489,6 @@ int main(void)
 		cmocka_unit_test_setup(test_timers_do_what_the_model_does, setup),
 	};
 
+	test_begin();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
