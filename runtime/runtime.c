@@ -158,7 +158,8 @@ static void config_add(char *buf, size_t size, size_t *length, const char *forma
 	va_list args;
 
 	va_start(args, format);
-	*length += (size_t)vsnprintf(buf + at, size - at, format, args);
+	/* No sum with a null pointer, which stands for counting only. */
+	*length += (size_t)vsnprintf(at < size ? buf + at : NULL, size - at, format, args);
 	va_end(args);
 }
 
