@@ -42,10 +42,11 @@ hilo_future *hilo_future_new(void)
 
 static void future_free(hilo_future *future)
 {
-	struct heap *heap = thread_self()->heap;
+	struct heap *heap;
 
 	if (future->drop && !load_relaxed(&future->taken)) /* relaxed: nobody else is left */
 		future->drop(future->value);
+	heap = thread_self()->heap; /* only here: drop is the user's, and may have suspended */
 	if (heap)
 		pool_free(heap, POOL_OBJECT, future);
 	else

@@ -53,7 +53,7 @@ static int spec_from_opts(struct task_spec *spec, struct hilo_runtime *runtime, 
 								: runtime->loops[0];
 	}
 	spec->destroy = opts->destroy;
-	if (opts->name) {
+	if (opts->name && *opts->name) {
 		spec->name = hilo__strdup(opts->name);
 		if (!spec->name)
 			return -ENOMEM;
@@ -89,12 +89,38 @@ static inline int task_spawn(struct task_spec *spec, const hilo_task_opts *opts,
 	return 0;
 }
 
+/*
+ * [callback] No task lives on while a callback spawns one, so closing must be told of it: as P1 of
+ * scheduler.c, but for the time of the spawn only, which then counts itself.
+ */
+static HILO__COLD int callback_spawn(struct hilo_runtime *runtime, struct task_spec *spec,
+				     const hilo_task_opts *opts, hilo_task **ret)
+{
+	int rc = HILO_ECLOSED;
+
+	(void)add_seq_cst(&runtime->submitted, 1);	 /* P1 of scheduler.c */
+	if (load_seq_cst(&runtime->phase) == PHASE_OPEN) /* P1 of scheduler.c */
+		rc = task_spawn(spec, opts, ret);
+	(void)sub_seq_cst(&runtime->submitted, 1); /* P1 of scheduler.c */
+	return rc;
+}
+
+/* [worker] From a task or a callback. */
+static inline int any_spawn(struct task_spec *spec, const hilo_task_opts *opts, hilo_task **ret)
+{
+	struct thread *self = thread_self();
+
+	if (HILO__UNLIKELY(self->loop && !self->task))
+		return callback_spawn(self->loop->runtime, spec, opts, ret);
+	return task_spawn(spec, opts, ret);
+}
+
 hilo_task *hilo_spawn(hilo_task_fn entry, void *arg)
 {
 	struct task_spec spec = {.entry = entry, .arg = arg, .site = __builtin_return_address(0)};
 	hilo_task *task;
 
-	if (HILO__UNLIKELY(!entry) || task_spawn(&spec, NULL, &task) < 0)
+	if (HILO__UNLIKELY(!entry) || any_spawn(&spec, NULL, &task) < 0)
 		return NULL;
 	return task;
 }
@@ -105,7 +131,7 @@ int hilo_spawn_with(hilo_task_fn entry, void *arg, const hilo_task_opts *opts, h
 
 	if (!entry)
 		return hilo_fail(-EINVAL, "hilo_spawn_with: entry is NULL");
-	return task_spawn(&spec, opts, ret);
+	return any_spawn(&spec, opts, ret);
 }
 
 int hilo__submit(hilo_runtime *runtime, struct task_spec *spec, const hilo_task_opts *opts, hilo_task **ret)
@@ -124,8 +150,9 @@ int hilo__submit(hilo_runtime *runtime, struct task_spec *spec, const hilo_task_
 	}
 	(void)add_seq_cst(&runtime->submitted, 1);	   /* P1 of scheduler.c */
 	if (load_seq_cst(&runtime->phase) != PHASE_OPEN) { /* P1 of scheduler.c */
-		(void)sub_seq_cst(&runtime->submitted, 1);
 		hilo__scheduler_quiet(runtime);
+		(void)sub_seq_cst(&runtime->submitted,
+				  1); /* P1 of scheduler.c: our last touch of the runtime */
 		task->done.result = 0;
 		hilo__task_free(task);
 		return HILO_ECLOSED;

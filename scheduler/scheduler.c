@@ -111,11 +111,14 @@ static uint64_t loops_sum(const struct hilo_runtime *runtime, size_t offset)
 
 uint64_t hilo__scheduler_live(const struct hilo_runtime *runtime)
 {
-	/* Ends before starts: the difference is never too small while tasks come and go. */
+	/*
+	 * Ends before starts: the difference is never too small while tasks come and go. A callback that
+	 * spawns is among the submitted until its task is among the spawned, hence in this order.
+	 */
 	uint64_t completed = loops_sum(runtime, offsetof(struct loop_stats, completed));
-	uint64_t spawned = loops_sum(runtime, offsetof(struct loop_stats, spawned));
+	uint64_t submitted = load_seq_cst(&((struct hilo_runtime *)runtime)->submitted); /* P1 */
 
-	return spawned + load_seq_cst(&((struct hilo_runtime *)runtime)->submitted) - completed; /* P1 */
+	return loops_sum(runtime, offsetof(struct loop_stats, spawned)) + submitted - completed;
 }
 
 uint64_t hilo__scheduler_fibers(const struct hilo_runtime *runtime)

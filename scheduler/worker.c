@@ -268,8 +268,11 @@ static void task_finish(struct hilo_task *task, int result)
 	struct thread *self;
 	struct hilo_loop *loop;
 
-	if (task->destroy)
+	if (task->destroy) {
+		task->shield++; /* it cleans up after a task that was cancelled, and may have to wait for that */
 		task->destroy(task->arg);
+		task->shield--;
+	}
 	self = thread_self(); /* only here: destroy is the user's, and may have suspended */
 	loop = self->loop;
 	task->done.result = result;

@@ -635,6 +635,57 @@ static void test_done_callbacks_are_removed_on_their_loop_only(void **state)
 	hilo_future_unref(late.future);
 }
 
+static void drop_suspends(void *value)
+{
+	TASK_CHECK(hilo_sleep(10 * HILO_MICROSECOND), ==, 0);
+	drop_count(value);
+}
+
+static int gives_up_futures(void *arg)
+{
+	for (int i = 0; i < 200; i++) {
+		hilo_future *future = hilo_future_new();
+
+		TASK_CHECK(hilo_future_set(future, &dropped, drop_suspends), ==, 0);
+		hilo_future_unref(future);
+	}
+	(void)arg;
+	return 0;
+}
+
+/* The task that drops the value may come back on another thread, whose memory is not the first one's. */
+TASK_TEST(test_a_drop_may_suspend)
+{
+	hilo_task *task[8];
+
+	store_release(&dropped, 0);
+	for (size_t i = 0; i < array_size(task); i++)
+		task[i] = hilo_spawn(gives_up_futures, NULL);
+	for (size_t i = 0; i < array_size(task); i++)
+		TASK_CHECK(hilo_join(task[i], HILO_FOREVER), ==, 0);
+	TASK_CHECK(load_acquire(&dropped), ==, 200 * array_size(task));
+	return 0;
+}
+
+/* Taking a done callback back a second time leaves alone who was registered since. */
+TASK_TEST(test_a_done_callback_is_removed_once)
+{
+	hilo_future *future = hilo_future_new();
+	hilo_done_node first, second;
+
+	store_release(&dropped, 0);
+	TASK_CHECK(hilo_future_on_done(future, &first, drop_count, NULL), ==, 0);
+	TASK_CHECK(hilo_future_remove_on_done(future, &first), ==, 0);
+	TASK_CHECK(hilo_future_on_done(future, &second, drop_count, NULL), ==, 0);
+	TASK_CHECK(hilo_future_remove_on_done(future, &first), ==, -EALREADY);
+	TASK_CHECK(hilo_future_set(future, NULL, NULL), ==, 0);
+	while (load_acquire(&dropped) == 0)
+		TASK_CHECK(hilo_yield(), ==, 0);
+	TASK_CHECK(load_acquire(&dropped), ==, 1);
+	hilo_future_unref(future);
+	return 0;
+}
+
 static void test_on_done_needs_a_loop(void **state)
 {
 	hilo_future *future = hilo_future_new();
@@ -660,6 +711,8 @@ int main(void)
 		cmocka_unit_test(test_done_callbacks_come_in_order_on_the_loop_that_asked),
 		cmocka_unit_test(test_a_done_callback_is_removed_or_runs),
 		cmocka_unit_test(test_a_done_callback_may_take_the_value),
+		cmocka_unit_test(test_a_drop_may_suspend),
+		cmocka_unit_test(test_a_done_callback_is_removed_once),
 		cmocka_unit_test(test_done_callbacks_run_when_their_loop_ends),
 		cmocka_unit_test(test_done_callbacks_keep_their_future),
 		cmocka_unit_test(test_done_callbacks_run_once_when_completion_races_the_end),

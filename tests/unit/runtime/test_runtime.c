@@ -458,6 +458,59 @@ TASK_TEST(test_dump_of_what_changes)
 	return 0;
 }
 
+struct late {
+	hilo_runtime *runtime;
+	atomic(unsigned) spawned, ended;
+};
+
+static int late_entry(void *arg)
+{
+	(void)arg;
+	return hilo_sleep(HILO_SECOND);
+}
+
+static void late_end(void *arg)
+{
+	struct late *late = arg;
+
+	(void)add_release(&late->ended, 1);
+}
+
+static void late_callback(void *arg)
+{
+	hilo_task_opts opts = {.size = sizeof(opts), .destroy = late_end};
+	struct late *late = arg;
+
+	for (int i = 0; i < 20; i++) {
+		int rc = hilo_spawn_with(late_entry, late, &opts, NULL);
+
+		if (rc == 0)
+			(void)add_release(&late->spawned, 1);
+		else
+			TASK_CHECK(rc, ==, HILO_ECLOSED);
+	}
+}
+
+/* Whatever a callback still gets to spawn while the runtime closes is waited for. */
+static void test_tasks_of_callbacks_end_before_the_runtime(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 100; round++) {
+		hilo_opts opts = {.size = sizeof(opts), .workers = 2};
+		struct late late = {0};
+
+		assert_int_equal(hilo_runtime_new(&opts, &late.runtime), 0);
+		for (unsigned i = 0; i < 2; i++)
+			assert_int_equal(hilo_call_soon_threadsafe(hilo_runtime_loop(late.runtime, i),
+								   late_callback, &late, NULL),
+					 0);
+		for (int i = 0; i < round * 20; i++)
+			cpu_relax();
+		assert_int_equal(hilo_runtime_free(late.runtime), 0);
+		assert_int_equal(load_acquire(&late.ended), load_acquire(&late.spawned));
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -472,6 +525,7 @@ int main(void)
 		cmocka_unit_test(test_one_after_the_other_leaks_nothing),
 		cmocka_unit_test(test_shutdown_cancels_what_is_left),
 		cmocka_unit_test(test_shutdown_has_a_deadline),
+		cmocka_unit_test(test_tasks_of_callbacks_end_before_the_runtime),
 		cmocka_unit_test(test_free_from_inside_is_refused),
 		cmocka_unit_test(test_stats_count),
 		cmocka_unit_test(test_dump_shows_what_tasks_wait_for),
