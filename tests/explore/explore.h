@@ -13,6 +13,8 @@
  *   - a thread's course depends only on what it reads through the macros of atomic.h, on plain_load of
  *     data that is not raced for, and on explore_choose. Variables that threads share outside of the
  *     macros may only be counted up, or written once and read by `finish`.
+ *   - when a CAS fails whose expected value the thread's last operation has loaded from the same word,
+ *     the thread goes on as if that load had returned what the CAS found. Loops around a CAS do.
  *   - everything lies in static memory, and `setup` puts all of it into the same first state.
  */
 #include <stdbool.h>
@@ -40,6 +42,11 @@ struct explore_model {
 	 */
 	bool (*work_remains)(void);
 	int bound; /* preemptions, if not the default */
+	/*
+	 * The model is about the explorer: the search must end with a failure whose message has this in it.
+	 * NULL: it must find none.
+	 */
+	const char *must_fail;
 	/* cpu_relax waits for time to pass, not for another thread; the loop around it ends by itself. */
 	bool pauses_end;
 };
@@ -75,6 +82,9 @@ void explore_unpark(unsigned thread);
  */
 bool explore_futex_wait(const void *word, size_t size, uint64_t expected, bool timed, bool *ret_timeout);
 unsigned explore_futex_wake(const void *word, unsigned n);
+
+/* What hilo__clock_now tells; a wait for a futex that ends because its time is up puts it forward. */
+extern int64_t explore_clock;
 
 /* Any number below @n, all of them in turn. */
 unsigned explore_choose(unsigned n);

@@ -8,11 +8,32 @@
  */
 #include "tests/explore/explore_impl.h"
 
+#include <signal.h>
 #include <string.h>
 
 #define STACK_SIZE (128 * 1024)
 
 static _Alignas(64) unsigned char stacks[EXPLORE_THREADS][STACK_SIZE];
+
+/* A model thread has followed a bad pointer: that execution has failed. */
+static void crash_caught(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)context;
+	explore_fail("crash: access to %p", info->si_addr);
+}
+
+void fiber_catch_crashes(void)
+{
+	static unsigned char handler_stack[64 * 1024];
+	stack_t stack = {.ss_sp = handler_stack, .ss_size = sizeof(handler_stack)};
+	struct sigaction action = {.sa_sigaction = crash_caught,
+				   .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+
+	(void)sigaltstack(&stack, NULL);
+	(void)sigaction(SIGSEGV, &action, NULL);
+	(void)sigaction(SIGBUS, &action, NULL);
+}
 
 #if defined(__x86_64__)
 __asm__(".text\n"

@@ -172,7 +172,7 @@ static void looker(void)
 
 static void timer_of_T1(void)
 {
-	store_release(&present, DEADLINE); /* as the clock: who is woken sees that it has gone on */
+	store_release(&explore_clock, DEADLINE); /* as the clock: who is woken sees that it has gone on */
 	(void)hilo__timers_expire(&loops[1].timers, DEADLINE, 8);
 }
 

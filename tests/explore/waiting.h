@@ -21,7 +21,6 @@ static struct fiber fibers[EXPLORE_THREADS];
 static struct thread threads[EXPLORE_THREADS];
 static struct hilo_loop loops[EXPLORE_THREADS];
 static atomic(uint32_t) queued[EXPLORE_THREADS];
-static atomic(int64_t) present;
 
 /* @plain: threads of that mask are plain threads, not tasks. */
 static inline void waiting_reset(unsigned count, unsigned plain)
@@ -39,7 +38,7 @@ static inline void waiting_reset(unsigned count, unsigned plain)
 		threads[i].loop = &loops[i];
 		threads[i].task = &records[i];
 	}
-	present = 0;
+	explore_clock = 0;
 }
 
 /* At the end: nobody is queued or parked. */
@@ -59,11 +58,6 @@ struct thread *thread_self(void)
 struct hilo_task *hilo__thread_record(struct thread *self)
 {
 	return &records[self - threads];
-}
-
-int64_t hilo__clock_now(void)
-{
-	return load_relaxed(&present); /* relaxed: a clock orders nothing */
 }
 
 __attribute__((weak)) void hilo__leave(struct thread *self, enum leave leave)
