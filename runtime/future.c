@@ -44,7 +44,8 @@ static void future_free(hilo_future *future)
 {
 	struct heap *heap;
 
-	if (future->drop && !load_relaxed(&future->taken)) /* relaxed: nobody else is left */
+	/* relaxed: nobody else is left */
+	if (future->drop && MUTANT(64, !load_relaxed(&future->taken), true))
 		future->drop(future->value);
 	heap = thread_self()->heap; /* only here: drop is the user's, and may have suspended */
 	if (heap)
@@ -66,7 +67,8 @@ void hilo_future_unref(hilo_future *future)
 	if (!future)
 		return;
 	/* The last holder sees all uses ended: P3 of completion.h. */
-	if (sub_acq_rel(&future->done.word, COMPLETION_REF) < 2 * COMPLETION_REF)
+	if (MUTANT(61, sub_acq_rel(&future->done.word, COMPLETION_REF),
+		   sub_relaxed(&future->done.word, COMPLETION_REF)) < MUTANT(62, 2, 3) * COMPLETION_REF)
 		future_free(future);
 }
 
@@ -75,8 +77,9 @@ static bool future_claim(hilo_future *future)
 {
 	uint32_t no = 0;
 
-	return cas_acq_rel(&future->claimed, &no,
-			   1); /* pairs with itself: one winner; the completion publishes the result */
+	/* Pairs with itself: one winner; the completion publishes the result. */
+	return MUTANT(60, cas_acq_rel(&future->claimed, &no, 1),
+		      load_relaxed(&future->claimed) == no && (store_relaxed(&future->claimed, 1), true));
 }
 
 static int future_complete(hilo_future *future, int result)
@@ -154,7 +157,7 @@ int hilo_future_take(hilo_future *future, void **ret)
 	word = load_acquire(&future->done.word); /* P1 of completion.h */
 	if (!(word & COMPLETION_DONE))
 		return -EAGAIN;
-	if (word >= 2 * COMPLETION_REF)
+	if (MUTANT(63, word >= 2 * COMPLETION_REF, false))
 		return -EBUSY;
 	if (load_relaxed(&future->taken)) /* relaxed: the sole owner asks */
 		return HILO_EINVALSTATE;
@@ -218,7 +221,7 @@ static bool done_take_back(struct done_node *node)
 	if (hilo__completion_remove(&node->future->done, &node->waiter))
 		return true;
 	for (unsigned round = 0; !load_acquire(&node->ran); round++) { /* pairs with done_run, D3 */
-		if (hilo__loop_uncall(node->loop, &node->call))
+		if (MUTANT(65, hilo__loop_uncall(node->loop, &node->call), true))
 			return true;
 		if (round < SPIN_ROUNDS)
 			cpu_relax();
@@ -266,7 +269,7 @@ int hilo_future_on_done(hilo_future *future, hilo_done_node *place, hilo_callbac
 	node->future = hilo_future_ref(future);
 	atomic_setup(&node->ran, false);
 	hilo__loop_tie(loop, &node->tie);
-	if (!hilo__completion_add(&future->done, &node->waiter))
+	if (!hilo__completion_add(&future->done, &node->waiter) && MUTANT(66, true, false))
 		hilo__loop_call(loop, &node->call);
 	return 0;
 }

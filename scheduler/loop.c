@@ -182,7 +182,7 @@ void hilo__loop_run_calls(struct thread *self, struct hilo_loop *loop)
 		call->run(call);
 	}
 	self->calling = NULL;
-	MUTANT(80, store_seq_cst(&loop->calling, 0), store_release(&loop->calling, 0));	    /* P1, P2 */
-	if (MUTANT(81, self->loop != loop && !queue_is_empty_seq_cst(&loop->calls), false)) /* P2 */
+	MUTANT(90, store_seq_cst(&loop->calling, 0), store_release(&loop->calling, 0));	    /* P1, P2 */
+	if (MUTANT(91, self->loop != loop && !queue_is_empty_seq_cst(&loop->calls), false)) /* P2 */
 		hilo__loop_notify(loop);
 }

@@ -149,7 +149,8 @@ static void task_ready_pinned(struct hilo_task *task)
 
 static HILO__COLD void thread_wake(struct hilo_task *record)
 {
-	(void)add_release(&record->futex, 1); /* pairs with the acquire in wait.c */
+	/* pairs with the acquire in wait.c */
+	(void)MUTANT(73, add_release(&record->futex, 1), add_relaxed(&record->futex, 1));
 	(void)hilo__futex_wake(&record->futex, 1);
 }
 

@@ -313,8 +313,9 @@ static void timers_publish(struct timers *timers)
 static inline enum timer_step timers_fire(struct timers *timers, struct timer *timer)
 {
 	timers_unlink(timers, timer);
+	MUTANT(80, (void)0, store_release(&timer->pending, 0)); /* P1: not yet */
 	timer->fire(timer);
-	store_release(&timer->pending, 0); /* P1 */
+	MUTANT(81, store_release(&timer->pending, 0), store_relaxed(&timer->pending, 0)); /* P1 */
 	return STEP_FIRED;
 }
 
@@ -465,10 +466,10 @@ bool hilo__timer_del(struct timers *timers, struct timer *timer)
 {
 	bool pending;
 
-	if (!load_acquire(&timer->pending)) /* P1 */
+	if (!MUTANT(82, load_acquire(&timer->pending), load_relaxed(&timer->pending))) /* P1 */
 		return false;
 	spin_lock(&timers->lock);
-	pending = load_relaxed(&timer->pending); /* relaxed: under the lock */
+	pending = MUTANT(83, load_relaxed(&timer->pending), true); /* relaxed: under the lock */
 	if (pending) {
 		timers_remove(timers, timer);
 		store_relaxed(&timer->pending, 0); /* relaxed: the caller's own from here on */
@@ -522,7 +523,9 @@ unsigned hilo__timers_try_expire(struct timers *timers, hilo_time now, unsigned 
 	unsigned fired = 0;
 	bool idle = load_relaxed(&timers->next) > now; /* relaxed: see the file's head */
 
-	while (!idle && fired < max && spin_trylock(&timers->lock)) {
+	/* relaxed: a planted fault */
+	while (!idle && fired < max &&
+	       MUTANT(85, spin_trylock(&timers->lock), (store_relaxed(&timers->lock.held, 1), true))) {
 		fired += timers_run(timers, now, max - fired, &idle);
 		spin_unlock(&timers->lock);
 	}

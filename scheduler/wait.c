@@ -56,16 +56,17 @@ static void thread_park(struct wait *wait)
 	struct hilo_task *record = wait->task;
 	uint32_t seen = load_acquire(&record->futex); /* P1 */
 
-	if (!task_state_commit(&record->state))
+	if (!MUTANT(70, task_state_commit(&record->state), (task_state_commit(&record->state), true)))
 		return;
 	while (load_acquire(&record->futex) == seen) /* P1 */
-		if (hilo__futex_wait(&record->futex, seen, wait->deadline) == -ETIMEDOUT)
+		if (hilo__futex_wait(&record->futex, MUTANT(71, seen, load_relaxed(&record->futex)),
+				     wait->deadline) == -ETIMEDOUT)
 			break;
 	/*
 	 * After a timeout we take P back, as a wake of our own. If somebody else has cleared it, his bump is
 	 * on its way, and we wait for it: our record may be a task's by the time that he comes.
 	 */
-	if (!(and_acq_rel(&record->state, ~TASK_PARKED) & TASK_PARKED))
+	if (MUTANT(72, !(and_acq_rel(&record->state, ~TASK_PARKED) & TASK_PARKED), false))
 		while (load_acquire(&record->futex) == seen) /* P1 */
 			(void)hilo__futex_wait(&record->futex, seen, HILO_FOREVER);
 }
@@ -102,7 +103,7 @@ int hilo__wait_park(struct wait *wait)
 
 void hilo__wait_end(struct wait *wait)
 {
-	if (wait->armed)
+	if (MUTANT(74, wait->armed, false))
 		(void)hilo__timer_del(wait->timers, &wait->timer);
 	task_state_end_wait(&wait->task->state);
 	if (!wait->thread)

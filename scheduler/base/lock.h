@@ -52,7 +52,8 @@ static inline void spin_init(struct spinlock *lock)
 /* [any] Take @lock, spinning for as long as another holds it. */
 static inline void spin_lock(struct spinlock *lock)
 {
-	while (HILO__UNLIKELY(xchg_acquire(&lock->held, 1))) /* P1 */
+	while (HILO__UNLIKELY(
+		MUTANT(86, xchg_acquire(&lock->held, 1), xchg_relaxed(&lock->held, 1)))) /* P1 */
 		hilo__spin_wait(lock);
 	hilo__spin_count(1);
 }
@@ -71,7 +72,7 @@ static inline bool spin_trylock(struct spinlock *lock)
 static inline void spin_unlock(struct spinlock *lock)
 {
 	hilo__spin_count(-1);
-	store_release(&lock->held, 0); /* P1 */
+	MUTANT(87, store_release(&lock->held, 0), store_relaxed(&lock->held, 0)); /* P1 */
 }
 
 /*

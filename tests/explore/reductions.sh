@@ -56,6 +56,14 @@ record record_reuse_visit 3
 completion done_await 3
 completion done_callback 3
 completion done_look 3
+future future_set_await 2
+future future_set_set 3
+future future_callback_removed 2
+thread thread_await 3
+thread thread_await_limit 2
+timer timer_arm_disarm 1
+timer timer_two 1
+timer timer_move 0
 sleep sleep_post 1
 END
 [ $failures -eq 0 ]
