@@ -6,8 +6,8 @@ hilo-gdb.py - shows the frames of suspended fibers in gdb, in a live process and
     (gdb) hilo bt FIBER [bt's options]
 
 FIBER is an expression: the address of a struct fiber, of a task ((struct hilo_task *)TASK)->fiber.
-Needs gdb with Python; the core file must be the kernel's, as gdb's own gcore leaves out every
-mebibyte in which there is a guard.
+Needs gdb with Python. The core file must be the kernel's: gdb's own gcore cannot read the guards and
+leaves out the stacks that lie behind the first of them.
 
 Registers are not touched: while `bt` runs, an unwinder pretends that the innermost frame was called
 from where the fiber left off. A running fiber needs none of this, plain `bt` ends at its entry.

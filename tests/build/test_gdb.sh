@@ -61,7 +61,7 @@ else
 	must_show_both
 fi
 
-# Of the kernel's. gdb's own gcore leaves out all of a mebibyte in which there is a guard.
+# Of the kernel's. gdb's own gcore cannot read guards and leaves out the stacks behind the first of them.
 ulimit -c unlimited 2>/dev/null
 ("$program" core; true) >/dev/null 2>&1 # a shell of its own is the one that remarks on the end
 core=$(find "$scratch" -name '*core*' -size +0 | head -n 1)
