@@ -12,7 +12,8 @@ HILO_BEGIN_DECLS
  * Callbacks of one loop run one after the other, in the order in which they were asked for; against
  * tasks they are not ordered. They run on a worker's stack, to the end: they must not suspend. If the
  * loop's thread is held by a task that computes or blocks, another thread runs them, and the loop's
- * pinned tasks, meanwhile; hilo_loop_current() is still the loop that they belong to.
+ * pinned tasks, meanwhile; hilo_loop_current() is still the loop that they belong to. Callbacks that
+ * have not run when the last task of the runtime has ended are dropped.
  */
 
 /*

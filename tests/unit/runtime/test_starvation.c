@@ -459,6 +459,9 @@ static int hog_for_a_while(void *arg)
 
 	(void)arg;
 	atomic_setup(&away, 0);
+	/* We ourselves may have been taken, before the worker came to its first turn. */
+	while (hilo_loop_index(hilo_loop_current()) != 0)
+		(void)hilo_yield();
 	task = hilo_spawn(wanderer, &away);
 	while (!load_seq_cst(&away))
 		cpu_relax();
