@@ -90,7 +90,7 @@ static void test_an_idle_runtime_gives_the_stacks_of_a_burst_back(void **state)
 {
 	(void)state;
 	if (stack_annotate_pinned())
-		skip();
+		TEST_SKIP("under Valgrind stacks keep their pages");
 	hilo__stack_test.trim_period = PERIOD;
 	for (unsigned workers = 1; workers <= 2; workers++) {
 		hilo_runtime *runtime = runtime_make(workers);
@@ -113,7 +113,7 @@ static void test_an_idle_runtime_stops_looking(void **state)
 
 	(void)state;
 	if (stack_annotate_pinned())
-		skip();
+		TEST_SKIP("under Valgrind stacks keep their pages");
 	hilo__stack_test.trim_period = PERIOD;
 	runtime = runtime_make(1);
 	burst_run(runtime);
@@ -133,7 +133,7 @@ static void test_stacks_are_trimmed_after_a_period_step_by_step(void **state)
 
 	(void)state;
 	if (stack_annotate_pinned())
-		skip();
+		TEST_SKIP("under Valgrind stacks keep their pages");
 	hilo__stack_test.trim_period = PERIOD;
 	(void)hilo__stack_release();
 	(void)hilo__stack_trim_some(now); /* a period begins */
