@@ -105,9 +105,7 @@ static void app_print_stats(const struct app *app, hilo_time span)
 	fprintf(stderr, "pgzip: %llu -> %llu bytes, %.2f %%, %.3f s, %.1f MB/s\n", (unsigned long long)in,
 		(unsigned long long)out, in ? 100.0 * (double)out / (double)in : 0, seconds,
 		seconds > 0 ? (double)in / seconds / 1e6 : 0);
-	for (i = 0; i <= workers; i++) {
-		if (hilo_runtime_get_stats(runtime, i, &stats) < 0)
-			continue;
+	for (i = 0; hilo_runtime_get_stats(runtime, i, &stats) == 0; i++) {
 		fprintf(stderr, "pgzip: %s %u: %llu blocks, %llu switches, %llu steals, %llu sleeps\n",
 			i < workers ? "worker" : "spare worker", i, app->job.blocks[i],
 			(unsigned long long)stats.switches, (unsigned long long)stats.steals,
