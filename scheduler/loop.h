@@ -50,7 +50,7 @@ struct sighting {
 	uint64_t tick;	/* its tick at that moment */
 	uint64_t steps; /* changes whenever the worker runs, pushes or takes something */
 	uint64_t still; /* cycles since when it has not changed, as far as we have seen */
-	uint64_t run;	/* its tick when we looked last */
+	uint64_t run;	/* its runs and sleeps when we looked last, and one; 0: it slept, or we never have */
 	uint64_t held;	/* cycles since when that has not changed, as far as we have seen */
 	int64_t cpu;	/* CPU time that its thread had used then */
 };

@@ -283,7 +283,7 @@ static void worker_sleep(struct hilo_loop *loop)
 	loop->slept = true;
 }
 
-/* [owner] The callbacks of the loop that a search has found held. They may take their time: nobody waits for us. */
+/* [owner] The callbacks of the loop that a search has found held. */
 static HILO__COLD void run_held_calls(struct hilo_loop *loop)
 {
 	struct hilo_loop *held = loop->held;
@@ -306,9 +306,13 @@ struct hilo_task *hilo__worker_search(struct hilo_loop *loop)
 		task = search_others(loop);
 		idle_search_end(idle);
 	}
-	if (loop->held)
+	if (loop->held) {
+		/* In a queue, where others find it: the callbacks may take their time. */
+		if (task)
+			loop_push_ring(loop, task);
+		task = NULL;
 		run_held_calls(loop);
-	else if (!task && !hilo__loop_has_news(loop) && !hilo__stack_trim_some(hilo__clock_now()))
+	} else if (!task && !hilo__loop_has_news(loop) && !hilo__stack_trim_some(hilo__clock_now()))
 		worker_sleep(loop);
 	loop->idle_cycles = (loop->idle_cycles * 3 + (cycles_now() - begin)) / 4;
 	loop->turn_cycles = cycles_now();

@@ -37,7 +37,7 @@ struct hilo_task *hilo__spare_search(struct hilo_loop *loop)
 
 	loop->helping = false;
 	/* Until there is news: what hilo__stand_in fills must be empty. */
-	for (unsigned i = 0; i < all && !task && !hilo__loop_has_news(loop); i++) {
+	for (unsigned i = 0; i < all && !task && !loop->held && !hilo__loop_has_news(loop); i++) {
 		struct hilo_loop *victim = loop->runtime->loops[(first + i) % all];
 
 		if (victim == loop || !spare_finds_held(loop, victim, now))

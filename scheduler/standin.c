@@ -35,18 +35,36 @@ struct hilo_task *hilo__steal_half(struct hilo_loop *loop, struct hilo_loop *vic
 void hilo__sighting_update(struct sighting *seen, struct hilo_loop *victim, uint64_t now)
 {
 	/* relaxed: hints, all of them */
-	uint64_t run = load_relaxed(&victim->tick);
-	uint64_t steps = 2 * run + (uint64_t)load_relaxed(&victim->ring.tail) +
+	uint64_t tick = load_relaxed(&victim->tick);
+	uint64_t steps = 2 * tick + (uint64_t)load_relaxed(&victim->ring.tail) +
 			 (uint64_t)load_relaxed(&victim->deque.bottom);
-	bool idle = load_relaxed(&victim->park) != PARK_RUNNING; /* relaxed: as above */
+	uint64_t run = 1 + tick + load_relaxed(&victim->stats.sleeps); /* a sleep between two looks counts */
+	bool idle = load_relaxed(&victim->park) != PARK_RUNNING;
 
 	if (steps != seen->steps || idle) {
 		seen->steps = steps;
 		seen->still = now;
 	}
 	if (run != seen->run || idle) {
-		seen->run = run;
+		seen->run = idle ? 0 : run; /* 0: whoever wakes up now was not held before */
 		seen->held = now;
+	}
+}
+
+/* [searcher] Tasks that found no stack are tried again, here; those bound to their loop as guests. */
+static void stand_in_starved(struct hilo_loop *loop, struct hilo_loop *victim)
+{
+	struct link *link = hilo__inbox_take_fifo(&victim->starved);
+
+	while (link) {
+		struct link *next = link->next;
+		struct hilo_task *task = hilo__link_task(link);
+
+		if (task->flags & TASK_PINNED)
+			(void)hilo__inbox_push(&loop->pinned.inbox, link);
+		else
+			loop_push_ring(loop, task);
+		link = next;
 	}
 }
 
@@ -59,11 +77,10 @@ static void stand_in_lists(struct hilo_loop *loop, struct hilo_loop *victim)
 		hilo__inbox_fill(&loop->fresh, chain); /* ours is empty: the caller has looked for news */
 	chain = hilo__inbox_take_all(&victim->backlog);
 	if (!chain)
-		chain = hilo__inbox_take_fifo(&victim->starved);
-	if (!chain)
 		chain = hilo__inbox_take_fifo(&victim->inbox);
 	if (chain)
 		hilo__worker_take_list(loop, chain);
+	stand_in_starved(loop, victim);
 	if (!queue_is_empty(&victim->pinned))
 		hilo__queue_move(&victim->pinned, &loop->pinned);
 }

@@ -168,7 +168,9 @@ static inline void finish_leave(struct thread *self)
 		worker_requeue(loop, task);
 		break;
 	case LEAVE_FREE:
-		stat_add(&loop->stats.fibers_put, 1);
+		/* Release: who sees this put sees its taking. relaxed: own value */
+		store_release(&loop->stats.fibers_put,
+			      load_relaxed(&loop->stats.fibers_put) + 1); /* P2 of scheduler.c */
 		hilo__fiber_put(&loop->stacks, self->left);
 		break;
 	}
