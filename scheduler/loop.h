@@ -12,7 +12,7 @@
  *	inbox    tasks from other threads, any thread may take them all
  *	backlog  what the inbox held and the ring has no room for, oldest first; any thread may take it all
  *	fresh    what the deque had no room for, newest first; any thread may take it all
- *	starved  fresh tasks that found no stack, any thread may take them all
+ *	starved  fresh tasks that found no stack: the owner tries them again
  *	pinned   tasks bound to this loop
  *	calls    callbacks, strictly in order, one at a time
  *

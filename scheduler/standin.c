@@ -51,23 +51,6 @@ void hilo__sighting_update(struct sighting *seen, struct hilo_loop *victim, uint
 	}
 }
 
-/* [searcher] Tasks that found no stack are tried again, here; those bound to their loop as guests. */
-static void stand_in_starved(struct hilo_loop *loop, struct hilo_loop *victim)
-{
-	struct link *link = hilo__inbox_take_fifo(&victim->starved);
-
-	while (link) {
-		struct link *next = link->next;
-		struct hilo_task *task = hilo__link_task(link);
-
-		if (task->flags & TASK_PINNED)
-			(void)hilo__inbox_push(&loop->pinned.inbox, link);
-		else
-			loop_push_ring(loop, task);
-		link = next;
-	}
-}
-
 /* [searcher] Tasks that have waited in a list of the loop's: one of its lists. */
 static void stand_in_lists(struct hilo_loop *loop, struct hilo_loop *victim)
 {
@@ -80,7 +63,6 @@ static void stand_in_lists(struct hilo_loop *loop, struct hilo_loop *victim)
 		chain = hilo__inbox_take_fifo(&victim->inbox);
 	if (chain)
 		hilo__worker_take_list(loop, chain);
-	stand_in_starved(loop, victim);
 	if (!queue_is_empty(&victim->pinned))
 		hilo__queue_move(&victim->pinned, &loop->pinned);
 }
