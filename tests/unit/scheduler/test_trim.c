@@ -89,9 +89,6 @@ static void burst_run(hilo_runtime *runtime)
 static void test_an_idle_runtime_gives_the_stacks_of_a_burst_back(void **state)
 {
 	(void)state;
-#ifdef HILO__TSAN
-	TEST_SKIP("under ThreadSanitizer spare workers share the burst, and keep stacks in their caches");
-#endif
 	if (stack_annotate_pinned())
 		TEST_SKIP("under Valgrind stacks keep their pages");
 	hilo__stack_test.trim_period = PERIOD;
