@@ -175,6 +175,25 @@ int hilo_submit(hilo_runtime *runtime, hilo_task_fn entry, void *arg, const hilo
 	return hilo__submit(runtime, &spec, opts, ret);
 }
 
+/* Looks at an object that is just being completed before the waiter lets others run. */
+#define SETTLE_ROUNDS 100
+
+/* [woken waiter, may suspend] Is @done done? Not while it is only just being completed. */
+static bool await_settled(struct completion *done, const struct wait *wait)
+{
+	uint32_t look;
+
+	for (unsigned round = 0; (look = completion_look(done)) == COMPLETION_LOCK; round++) {
+		if (round < SETTLE_ROUNDS)
+			cpu_relax();
+		else if (wait->thread)
+			(void)sched_yield();
+		else
+			hilo__leave(thread_self(), LEAVE_YIELD);
+	}
+	return look & COMPLETION_DONE;
+}
+
 /* Wait until @done is done; the reasons for an early end as wait.h says. */
 int hilo__await_completion(struct completion *done, enum wait_kind kind, const void *object,
 			   hilo_time deadline)
@@ -199,7 +218,7 @@ int hilo__await_completion(struct completion *done, enum wait_kind kind, const v
 		return -ETIMEDOUT;
 	}
 	if (hilo__completion_add(done, &waiter)) {
-		while (!completion_settled(done) && rc == 0)
+		while (!await_settled(done, &wait) && rc == 0)
 			rc = hilo__wait_park(&wait);
 		if (rc < 0 && !hilo__completion_remove(done, &waiter))
 			rc = 0;

@@ -4,16 +4,26 @@
  */
 #include "scheduler/completion.h"
 
+#include <sched.h>
 #include <stddef.h>
 
-/* Take L. Returns the word as it was, without L. Spins: the lock is held for a few list steps. */
+/* Looks at a lock that is held before the CPU is offered to others, who may hold it. */
+#define SPIN_ROUNDS 100
+
+/*
+ * Take L. Returns the word as it was, without L. Spins: the lock is held for a few list steps, or while
+ * a completer wakes many.
+ */
 static uint32_t completion_lock(struct completion *c)
 {
 	uint32_t word = load_relaxed(&c->word); /* relaxed: only an expected value */
 
-	for (;;) {
+	for (unsigned round = 0;; round++) {
 		if (word & COMPLETION_LOCK) {
-			cpu_relax();
+			if (round < SPIN_ROUNDS)
+				cpu_relax();
+			else
+				(void)sched_yield();
 			word = load_relaxed(&c->word); /* relaxed: only an expected value */
 		} else if (cas_acquire(&c->word, &word, word | COMPLETION_LOCK)) { /* P2 */
 			return word;

@@ -27,7 +27,7 @@
  * P3  Dropping a reference releases, the last drop acquires: the one who frees sees all uses ended.
  *
  * With more waiters than fit the local array the first ones are woken before D is set; they find L
- * held, wait for the moment until D is there, and go on.
+ * held, give way until D is there (completion_look), and go on.
  *
  * Rejected: a list without a lock, pushed by CAS and taken by exchange. Removing one waiter that has
  * timed out needs a lock or hazard pointers then, and timeouts are common.
@@ -83,17 +83,15 @@ static inline bool completion_is_done(const struct completion *c)
 }
 
 /*
- * [waiter, after a wake] As completion_is_done; waits for a completer that is just waking us. Its
- * wake happened under L, so we see L, or what came after it; never the word from before.
+ * [waiter, after a wake] L and D of the word. L without D: a completer is just waking us, and others,
+ * before it sets D: look again in a moment. Its wake happened under L, so we see L, or what came after
+ * it; never the word from before. With many waiters that takes milliseconds, so a task gives its thread
+ * away meanwhile: one that spins looks held, and spare workers would be made that steal the next
+ * waiters, and spin.
  */
-static inline bool completion_settled(const struct completion *c)
+static inline uint32_t completion_look(const struct completion *c)
 {
-	uint32_t word;
-
-	while (((word = load_acquire(&((struct completion *)c)->word)) & /* P1 */
-		(COMPLETION_LOCK | COMPLETION_DONE)) == COMPLETION_LOCK)
-		cpu_relax();
-	return word & COMPLETION_DONE;
+	return load_acquire(&((struct completion *)c)->word) & (COMPLETION_LOCK | COMPLETION_DONE); /* P1 */
 }
 
 bool hilo__completion_set_slow(struct completion *c);

@@ -53,6 +53,7 @@ struct sighting {
 	uint64_t run;	/* its runs and sleeps when we looked last, and one; 0: it slept, or we never have */
 	uint64_t held;	/* cycles since when that has not changed, as far as we have seen */
 	int64_t cpu;	/* CPU time that its thread had used then */
+	bool is_held;	/* found so by a spare worker, and no run since */
 };
 
 /* Only the owner writes; others read them one by one, racily on purpose. */

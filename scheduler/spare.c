@@ -11,7 +11,7 @@
 /* Fresh tasks that are given back at once. */
 #define FRESH_MAX 64
 
-/* [spare] Whether the thread of @victim is held, as spare.h says. */
+/* [spare] Whether the thread of @victim is held, as spare.h says; once found, until it makes a run. */
 static bool spare_finds_held(struct hilo_loop *loop, struct hilo_loop *victim, uint64_t now)
 {
 	struct sighting *seen = &loop->sightings[victim->index];
@@ -21,12 +21,16 @@ static bool spare_finds_held(struct hilo_loop *loop, struct hilo_loop *victim, u
 	hilo__sighting_update(seen, victim, now);
 	if (seen->held != held) {
 		seen->cpu = hilo__proc_thread_cpu(&victim->proc);
+		seen->is_held = false;
 		return false;
 	}
+	if (seen->is_held)
+		return true;
 	if (now - held < SPARE_HELD_US * hilo__cycles_per_us())
 		return false;
 	cpu = hilo__proc_thread_cpu(&victim->proc);
-	return cpu < 0 || cpu - seen->cpu >= SPARE_BURNT || hilo__proc_thread_sleeps(&victim->proc);
+	seen->is_held = cpu < 0 || cpu - seen->cpu >= SPARE_BURNT || hilo__proc_thread_blocks(&victim->proc);
+	return seen->is_held;
 }
 
 struct hilo_task *hilo__spare_search(struct hilo_loop *loop)
@@ -111,6 +115,7 @@ static struct hilo_loop *spare_find_relief(struct hilo_loop *loop)
 		if (seen->held != now)
 			continue;
 		seen->cpu = hilo__proc_thread_cpu(&worker->proc);
+		seen->is_held = false;
 		/* The first look after a search compares with what was seen a tick ago: that is too long. */
 		if (loop->helping)
 			relief = worker;

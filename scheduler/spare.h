@@ -11,9 +11,9 @@
  * one made if all of them are held. So there are as many as there are tasks that block at the same
  * time, up to SPARES_MAX, and one that watches. Those that are not on duty sleep for good.
  *
- * A thread is held when it has made no run for 4.5 ms and either sleeps in the kernel or has used 2 ms
- * of CPU for that one run. One that only waits for a CPU, because others have it, is not: a further
- * thread would make that worse.
+ * A thread is held when it has made no run for 4.5 ms and either sleeps in the kernel, at two looks
+ * 200 us apart, or has used 2 ms of CPU for that one run. One that only waits for a CPU, because others
+ * have it, is not: a further thread would make that worse.
  *
  * P1  A new one is made known by the store of `all` (release), before it does anything; whoever looks
  *     at loops reads `all` (acquire). So counts that it makes are never missed where they matter: who

@@ -9,6 +9,8 @@
 
 #include "scheduler/base/sys.h"
 
+#define LOOK_AGAIN_NS 200000
+
 void hilo__proc_thread_init(struct proc_thread *ret)
 {
 	clockid_t clock;
@@ -32,7 +34,7 @@ int64_t hilo__proc_thread_cpu(const struct proc_thread *thread)
 }
 
 /* The state is the letter behind the program's name, which stands in brackets and may hold any. */
-bool hilo__proc_thread_sleeps(const struct proc_thread *thread)
+static bool thread_sleeps(const struct proc_thread *thread)
 {
 	char path[64], text[128];
 	const char *end;
@@ -52,4 +54,15 @@ bool hilo__proc_thread_sleeps(const struct proc_thread *thread)
 	text[n] = '\0';
 	end = strrchr(text, ')');
 	return !end || end[1] != ' ' || end[2] != 'R';
+}
+
+bool hilo__proc_thread_blocks(const struct proc_thread *thread)
+{
+	const struct timespec moment = {0, LOOK_AGAIN_NS};
+	int64_t cpu = hilo__proc_thread_cpu(thread);
+
+	if (!thread_sleeps(thread))
+		return false;
+	(void)nanosleep(&moment, NULL);
+	return hilo__proc_thread_cpu(thread) == cpu && thread_sleeps(thread);
 }

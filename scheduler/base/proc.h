@@ -20,7 +20,11 @@ void hilo__proc_thread_init(struct proc_thread *ret);
 /* [any, while the thread lives] The CPU time that it has used, in nanoseconds; -1: cannot be told. */
 int64_t hilo__proc_thread_cpu(const struct proc_thread *thread);
 
-/* [any] True if it sleeps in the kernel, or if that cannot be told. About 10 us. */
-bool hilo__proc_thread_sleeps(const struct proc_thread *thread);
+/*
+ * [any, sleeps 200 us unless the answer is no at once] True if it sleeps in the kernel and goes on
+ * sleeping, or if that cannot be told. A thread that others keep from its CPU is seen asleep as well,
+ * now and then, in a page fault or at a lock: hence two looks.
+ */
+bool hilo__proc_thread_blocks(const struct proc_thread *thread);
 
 #endif /* HILO_SCHEDULER_BASE_PROC_H */

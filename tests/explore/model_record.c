@@ -158,7 +158,7 @@ static void let_go(void)
 /* Holds a handle: waits for the end if it is not there, takes the result, lets go. */
 static void joiner(void)
 {
-	while (!completion_settled(&task->done))
+	while (!completion_is_done(&task->done))
 		cpu_relax();
 	EXPLORE_CHECK(plain_load(&task->done.result) == RESULT);
 	let_go();
