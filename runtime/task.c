@@ -16,19 +16,6 @@
 #include "scheduler/scheduler.h"
 #include "scheduler/wait.h"
 
-/* A task whose waits are over at once looks this often at the clock: one such wait takes 20 to 300 ns. */
-#define FREE_WAITS 32
-
-/*
- * [task, may suspend] What the running task waits for was there already. It may find one thing after
- * the other there, for ever, so others get their turn now and then.
- */
-static inline void wait_was_free(struct thread *self)
-{
-	if (HILO__UNLIKELY(++self->loop->free_waits % FREE_WAITS == 0))
-		hilo__leave_late(self);
-}
-
 static int spec_from_opts(struct task_spec *spec, struct hilo_runtime *runtime, const hilo_task_opts *opts)
 {
 	struct hilo_loop *here = thread_home(thread_self());
@@ -210,7 +197,7 @@ int hilo__await_completion(struct completion *done, enum wait_kind kind, const v
 	if (completion_is_done(done)) {
 		hilo__wait_end(&wait);
 		if (deadline > 0 && !wait.thread)
-			wait_was_free(thread_self());
+			hilo__wait_was_free(thread_self());
 		return 0;
 	}
 	if (deadline <= 0) {
@@ -238,7 +225,7 @@ static int task_wait(hilo_task *task, hilo_time deadline)
 	/* The common case: it has ended, and nobody wants us to stop. */
 	if (completion_is_done(&task->done) && self->loop && self->task && !task_is_interrupted(self->task)) {
 		if (deadline > 0)
-			wait_was_free(self);
+			hilo__wait_was_free(self);
 		return 0;
 	}
 	if (self->task == task)

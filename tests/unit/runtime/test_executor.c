@@ -543,6 +543,71 @@ TASK_TEST(test_a_call_may_run_tasks)
 	return 0;
 }
 
+#define STUBBORN 8
+
+struct stubborn {
+	hilo_executor *executor;
+	atomic(unsigned) asking;
+	atomic(bool) stop;
+};
+
+static int count_one(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static int no_more_threads(pthread_t *ret, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+	(void)ret, (void)attr, (void)fn, (void)arg;
+	return -EAGAIN;
+}
+
+static int asks_again(void *arg)
+{
+	struct stubborn *stubborn = arg;
+
+	(void)add_release(&stubborn->asking, 1);
+	while (!load_acquire(&stubborn->stop))
+		TASK_CHECK(hilo_run_in_executor(stubborn->executor, count_one, NULL, HILO_FOREVER), ==,
+			   -EAGAIN);
+	return 0;
+}
+
+static int stops_them(void *arg)
+{
+	struct stubborn *stubborn = arg;
+
+	while (load_acquire(&stubborn->asking) < STUBBORN)
+		TASK_CHECK(hilo_yield(), ==, 0);
+	store_release(&stubborn->stop, true);
+	return 0;
+}
+
+/* Calls that are refused at once, again and again, by more tasks than there are threads: others go on. */
+static void test_refused_calls_let_others_run(void **state)
+{
+	int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) =
+		hilo__sys.pthread_create;
+	hilo_opts opts = {.size = sizeof(opts), .workers = 1};
+	struct stubborn stubborn = {0};
+	hilo_task *task[STUBBORN + 1];
+	hilo_runtime *runtime;
+
+	(void)state;
+	assert_int_equal(hilo_runtime_new(&opts, &runtime), 0);
+	assert_int_equal(hilo_executor_new(NULL, &stubborn.executor), 0);
+	hilo__sys.pthread_create = no_more_threads;
+	for (int i = 0; i < STUBBORN; i++)
+		assert_int_equal(hilo_submit(runtime, asks_again, &stubborn, NULL, &task[i]), 0);
+	assert_int_equal(hilo_submit(runtime, stops_them, &stubborn, NULL, &task[STUBBORN]), 0);
+	for (int i = 0; i <= STUBBORN; i++)
+		assert_int_equal(hilo_join(task[i], HILO_FOREVER), 0);
+	hilo__sys.pthread_create = create;
+	assert_int_equal(hilo_executor_close(stubborn.executor, 0, HILO_FOREVER), 0);
+	assert_int_equal(hilo_runtime_free(runtime), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -562,6 +627,7 @@ int main(void)
 		cmocka_unit_test(test_no_thread_is_to_be_had),
 		cmocka_unit_test(test_the_kernel_is_entered_without_the_lock),
 		cmocka_unit_test(test_a_call_may_run_tasks),
+		cmocka_unit_test(test_refused_calls_let_others_run),
 	};
 
 	test_begin();
