@@ -109,7 +109,7 @@ int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, void *arg
 {
 	struct job job = {.fn = fn, .arg = arg, .runtime = runtime_of_caller()};
 	struct wait wait;
-	bool refused, run_inline;
+	bool at_once, run_inline;
 	int rc = 0;
 
 	if (!fn)
@@ -128,14 +128,14 @@ int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, void *arg
 		(void)add_relaxed(&job.runtime->calls_out, 1); /* relaxed: a hint for how to idle */
 	run_inline = executor->overflow == HILO_OVERFLOW_INLINE;
 	rc = hilo__executor_submit(executor, &job, &wait);
-	refused = rc < 0;
+	at_once = rc < 0 || hilo__job_is_done(&job); /* refused, mostly: by us or, once queued, by another */
 	run_inline = run_inline && rc == HILO_EOVERFLOW;
 	if (rc == 0)
 		rc = hilo__executor_await(executor, &job, &wait);
 	if (!wait.thread)
 		(void)sub_relaxed(&job.runtime->calls_out, 1); /* relaxed: as above */
 	hilo__wait_end(&wait);
-	if (refused && !wait.thread && deadline > 0)
+	if (at_once && !wait.thread && deadline > 0)
 		hilo__wait_was_free(thread_self());
 	return run_inline ? fn(arg) : rc; /* not if fn ran and returned that code itself */
 }

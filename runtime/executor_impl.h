@@ -155,6 +155,9 @@ static inline bool executor_is_last(struct hilo_executor *ex)
  */
 int hilo__executor_submit(struct hilo_executor *ex, struct job *job, struct wait *wait);
 
+/* [the one who submitted @job] Whether its result is there. */
+bool hilo__job_is_done(struct job *job);
+
 /* [the one who submitted @job, suspends] Its result, or why it was not run. */
 int hilo__executor_await(struct hilo_executor *ex, struct job *job, struct wait *wait);
 

@@ -213,7 +213,7 @@ int hilo__executor_submit(struct hilo_executor *ex, struct job *job, struct wait
 	return rc;
 }
 
-static bool job_is_done(struct job *job)
+bool hilo__job_is_done(struct job *job)
 {
 	return load_acquire(&job->state) >= JOB_DONE; /* P1 */
 }
@@ -240,7 +240,7 @@ int hilo__executor_await(struct hilo_executor *ex, struct job *job, struct wait 
 {
 	int rc = 0;
 
-	while (!job_is_done(job) && rc == 0)
+	while (!hilo__job_is_done(job) && rc == 0)
 		rc = hilo__wait_park(wait);
 	if (HILO__LIKELY(rc == 0))
 		return job->result;
@@ -251,7 +251,7 @@ int hilo__executor_await(struct hilo_executor *ex, struct job *job, struct wait 
 	/* It runs, or has run: its argument is usually on our caller's stack. */
 	wait->deadline = HILO_FOREVER;
 	wait->task->shield++;
-	while (!job_is_done(job))
+	while (!hilo__job_is_done(job))
 		(void)hilo__wait_park(wait);
 	wait->task->shield--;
 	return job->result;

@@ -410,11 +410,12 @@ static void watched_call(int fd, unsigned events, void *arg)
 	TASK_CHECK(events, ==, HILO_READABLE);
 	TASK_CHECK(hilo_loop_current(), ==, watched->loop);
 	(void)add_release(&watched->bytes, (unsigned)read(fd, bytes, watched->take));
-	(void)add_release(&watched->calls, 1);
 	if (watched->end) {
 		hilo_fd_unwatch(watched->watch);
 		watched->watch = NULL;
 	}
+	/* Last: another thread may serve the task meanwhile, if this one is held up here. */
+	(void)add_release(&watched->calls, 1);
 }
 
 static void watched_begin(struct watched *watched, unsigned take, bool end)
