@@ -67,11 +67,19 @@ static void stand_in_lists(struct hilo_loop *loop, struct hilo_loop *victim)
 		hilo__queue_move(&victim->pinned, &loop->pinned);
 }
 
+#ifdef HILO_TESTING
+bool hilo__nobody_stands_in;
+#else
+#define hilo__nobody_stands_in false
+#endif
+
 struct hilo_task *hilo__stand_in(struct hilo_loop *loop, struct hilo_loop *victim)
 {
-	struct hilo_task *task =
-		xchg_acquire(&victim->slot, NULL); /* pairs with the exchange that filled it */
+	struct hilo_task *task;
 
+	if (hilo__nobody_stands_in)
+		return NULL;
+	task = xchg_acquire(&victim->slot, NULL); /* pairs with the exchange that filled it */
 	if (task)
 		return task;
 	stand_in_lists(loop, victim);

@@ -31,6 +31,11 @@ void hilo__sighting_update(struct sighting *seen, struct hilo_loop *victim, uint
  */
 struct hilo_task *hilo__stand_in(struct hilo_loop *loop, struct hilo_loop *victim);
 
+#ifdef HILO_TESTING
+/* Nobody stands in, for tests of the order on one loop. To be changed while no runtime runs. */
+extern bool hilo__nobody_stands_in;
+#endif
+
 /* [searcher] Take half of what @victim has queued; one to run is returned, the rest is ours. */
 struct hilo_task *hilo__steal_half(struct hilo_loop *loop, struct hilo_loop *victim);
 

@@ -23,6 +23,7 @@
 #include "scheduler/base/atomic.h"
 #include "scheduler/base/compiler.h"
 #include "scheduler/base/random.h"
+#include "scheduler/standin.h"
 
 /* [any] End the program unless @a @op @b, two whole numbers or pointers. */
 #define TASK_CHECK(a, op, b)                                                                                 \
@@ -78,6 +79,21 @@ void test_each(hilo_task_fn body);
 	{                                                                                                    \
 		(void)state;                                                                                 \
 		test_each(name##_body);                                                                      \
+	}                                                                                                    \
+	static int name##_body(__attribute__((unused)) void *arg)
+
+/*
+ * The same for what happens on one loop, in which order: a worker that the machine holds up for long has
+ * to wait all the same, nobody stands in for it.
+ */
+#define LOOP_TEST(name)                                                                                      \
+	static int name##_body(void *arg);                                                                   \
+	static void name(void **state)                                                                       \
+	{                                                                                                    \
+		(void)state;                                                                                 \
+		hilo__nobody_stands_in = true;                                                               \
+		test_each(name##_body);                                                                      \
+		hilo__nobody_stands_in = false;                                                              \
 	}                                                                                                    \
 	static int name##_body(__attribute__((unused)) void *arg)
 

@@ -261,7 +261,7 @@ static int result_outranks(void *arg)
 	return 0;
 }
 
-TASK_TEST(test_a_result_outranks_a_later_cancel)
+LOOP_TEST(test_a_result_outranks_a_later_cancel)
 {
 	return hilo_join(spawn_here(result_outranks, NULL), HILO_FOREVER);
 }
@@ -302,7 +302,7 @@ static int cancel_outranks(void *arg)
 	return 0;
 }
 
-TASK_TEST(test_a_cancel_outranks_the_deadline)
+LOOP_TEST(test_a_cancel_outranks_the_deadline)
 {
 	return hilo_join(spawn_here(cancel_outranks, NULL), HILO_FOREVER);
 }

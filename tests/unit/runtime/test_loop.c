@@ -19,7 +19,7 @@ static int run_pinned(hilo_task_fn body, void *arg)
 
 #define PINNED_TEST(name)                                                                                    \
 	static int name##_pinned(void *arg);                                                                 \
-	TASK_TEST(name)                                                                                      \
+	LOOP_TEST(name)                                                                                      \
 	{                                                                                                    \
 		return run_pinned(name##_pinned, NULL);                                                      \
 	}                                                                                                    \
@@ -410,12 +410,11 @@ static void watched_call(int fd, unsigned events, void *arg)
 	TASK_CHECK(events, ==, HILO_READABLE);
 	TASK_CHECK(hilo_loop_current(), ==, watched->loop);
 	(void)add_release(&watched->bytes, (unsigned)read(fd, bytes, watched->take));
+	(void)add_release(&watched->calls, 1);
 	if (watched->end) {
 		hilo_fd_unwatch(watched->watch);
 		watched->watch = NULL;
 	}
-	/* Last: another thread may serve the task meanwhile, if this one is held up here. */
-	(void)add_release(&watched->calls, 1);
 }
 
 static void watched_begin(struct watched *watched, unsigned take, bool end)

@@ -18,7 +18,7 @@ TASK_TEST(test_join_returns_what_the_entry_returned)
 	return 0;
 }
 
-TASK_TEST(test_spawn_never_runs_the_task_inside_the_call)
+LOOP_TEST(test_spawn_never_runs_the_task_inside_the_call)
 {
 	hilo_task_opts opts = {.size = sizeof(opts), .flags = HILO_TASK_PINNED};
 	hilo_task *task;
@@ -473,7 +473,7 @@ TASK_TEST(test_checkpoint_yields_in_the_end)
 }
 
 /* Pinned to the loop of the one that awaits: nobody else runs it. */
-TASK_TEST(test_awaits_that_are_over_at_once_yield_in_the_end)
+LOOP_TEST(test_awaits_that_are_over_at_once_yield_in_the_end)
 {
 	hilo_task_opts opts = {.size = sizeof(opts), .flags = HILO_TASK_PINNED};
 	hilo_future *ready = hilo_future_new();
