@@ -25,6 +25,7 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -66,6 +67,8 @@
 	  (addr, size, prot, flags, ret))                                                                    \
 	X(MUNMAP, munmap, ENOMEM, int, (void *addr, size_t size), (addr, size))                              \
 	X(MADVISE, madvise, EINVAL, int, (void *addr, size_t size, int advice), (addr, size, advice))        \
+	X(PROCESS_MADVISE, process_madvise, EBADF, ssize_t,                                                  \
+	  (int pidfd, const struct iovec *ranges, size_t n, int advice), (pidfd, ranges, n, advice))         \
 	X(MPROTECT, mprotect, ENOMEM, int, (void *addr, size_t size, int prot), (addr, size, prot))          \
 	X(PTHREAD_CREATE, pthread_create, EAGAIN, int,                                                       \
 	  (pthread_t * ret, const pthread_attr_t *attr, void *(*fn)(void *), void *arg),                     \
@@ -179,6 +182,16 @@ static inline int sys_real_munmap(void *addr, size_t size)
 static inline int sys_real_madvise(void *addr, size_t size, int advice)
 {
 	return (int)sys_result(madvise(addr, size, advice));
+}
+
+static inline ssize_t sys_real_process_madvise(int pidfd, const struct iovec *ranges, size_t n, int advice)
+{
+#ifdef SYS_process_madvise
+	return sys_result(syscall(SYS_process_madvise, pidfd, ranges, n, advice, 0));
+#else
+	(void)pidfd, (void)ranges, (void)n, (void)advice;
+	return -ENOSYS;
+#endif
 }
 
 static inline int sys_real_mprotect(void *addr, size_t size, int prot)

@@ -35,6 +35,12 @@
 /* Since Linux 6.13; the C library's headers do not have it. */
 #define ADVICE_GUARD_INSTALL 102
 
+/* Since Linux 5.14. */
+#define ADVICE_POPULATE_WRITE 23
+
+/* Stands for the calling process in process_madvise; since Linux 6.15, which also takes all advice then. */
+#define PIDFD_SELF_PROCESS (-10001)
+
 /* Since Linux 5.17: names for /proc/PID/maps. */
 #define PRCTL_SET_VMA 0x53564d41
 #define PRCTL_SET_VMA_ANON_NAME 0
@@ -274,6 +280,12 @@ static bool marker_works(char *guard)
 	return state == MARKERS_WORK;
 }
 
+/* @n slots from @first on. */
+static uint64_t slab_bits(unsigned first, unsigned n)
+{
+	return n ? ~(uint64_t)0 >> (SLAB_SLOTS - n) << first : 0;
+}
+
 static bool guard_install(char *guard, size_t size)
 {
 	/* relaxed: as above */
@@ -292,18 +304,51 @@ static void unguarded_say(void)
 			guards_limit());
 }
 
+/*
+ * Give @advice on @size bytes at @offset of each of the @slots, in one call. Returns how many of them, from
+ * the lowest on, have taken it; 0 where the kernel takes it for one range at a time only.
+ */
+static unsigned slab_advise(struct slab *slab, unsigned class, uint64_t slots, size_t offset, size_t size,
+			    int advice)
+{
+	size_t stride = hilo__stack_stride(class);
+	struct iovec range[SLAB_SLOTS];
+	unsigned n = 0;
+	ssize_t done;
+
+	for (; slots; slots &= slots - 1, n++) {
+		range[n].iov_base = slab->base + (unsigned)__builtin_ctzll(slots) * stride + offset;
+		range[n].iov_len = size;
+	}
+	done = n ? hilo__sys_process_madvise(PIDFD_SELF_PROCESS, range, n, advice) : 0;
+	return done > 0 ? (unsigned)((size_t)done / size) : 0;
+}
+
+/* Markers for the slots; returns how many of them, from the first on, have one. */
+static unsigned guards_install(struct slab *slab, unsigned class, unsigned first, unsigned n)
+{
+	size_t stride = hilo__stack_stride(class), size = hilo__stack_guard(class);
+	unsigned done = 1;
+
+	if (!guard_install(slab->base + first * stride, size))
+		return 0;
+	done += slab_advise(slab, class, slab_bits(first + 1, n - 1), 0, size, ADVICE_GUARD_INSTALL);
+	while (done < n && guard_install(slab->base + (first + done) * stride, size))
+		done++;
+	return done;
+}
+
 /* Guard the slots; returns the bits of those that have one. */
 static uint64_t slab_guard(struct slab *slab, unsigned class, unsigned first, unsigned n)
 {
 	size_t stride = hilo__stack_stride(class), size = hilo__stack_guard(class);
-	bool installs = true;
+	unsigned installed = guards_install(slab, class, first, n);
 	uint64_t guarded = 0;
 
 	for (unsigned i = first; i < first + n; i++) {
 		char *guard = slab->base + i * stride;
 
-		installs = installs && guard_install(guard, size);
-		if (installs || guard_protect(guard, size, &guards_used, guards_limit()) ||
+		if (i < first + installed || guard_protect(guard, size, &guards_used, guards_limit()) ||
 		    (i == 0 && guard_protect(guard, size, &slab_guards_used, guards_limit() / 2)))
 			guarded |= (uint64_t)1 << i;
 	}
@@ -328,7 +373,7 @@ unsigned hilo__slab_prepare(struct slab *slab, unsigned class, unsigned first, u
 	if (!n)
 		return 0;
 	(void)hilo__sys_madvise(slab->base + first * stride, n * stride, MADV_DODUMP);
-	bits = (n == SLAB_SLOTS ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1) << first;
+	bits = slab_bits(first, n);
 	guarded = slab_guard(slab, class, first, n);
 	or_relaxed(&slab->guarded, guarded); /* relaxed: published by P1 */
 	or_release(&slab->ready, bits);	     /* P1 */
@@ -338,6 +383,13 @@ unsigned hilo__slab_prepare(struct slab *slab, unsigned class, unsigned first, u
 	if (guarded != bits)
 		unguarded_say();
 	return n;
+}
+
+unsigned hilo__slab_populate(struct slab *slab, unsigned class, uint64_t slots)
+{
+	size_t page = page_size();
+
+	return slab_advise(slab, class, slots, hilo__stack_stride(class) - page, page, ADVICE_POPULATE_WRITE);
 }
 
 /* The slot of @region that @addr lies in, if it was made usable. */

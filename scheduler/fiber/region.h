@@ -66,6 +66,12 @@ unsigned hilo__slab_step(unsigned class);
  */
 unsigned hilo__slab_prepare(struct slab *slab, unsigned class, unsigned first, unsigned n);
 
+/*
+ * [owner of the slots] Have the page at the top of each of @slots, which are ready, in one call: a page
+ * fault each costs several times as much. Returns how many, from the lowest on; 0 where that cannot be.
+ */
+unsigned hilo__slab_populate(struct slab *slab, unsigned class, uint64_t slots);
+
 /* [any] The slab and the slot that @addr lies in, guard included; NULL if it is in none of ours. Async-signal-safe. */
 struct slab *hilo__slab_find(const void *addr, unsigned *ret_class, unsigned *ret_slot);
 

@@ -142,7 +142,7 @@ static uint64_t pool_prepare(struct stack_pool *pool, unsigned class, struct sla
 	return slots;
 }
 
-/* Make the fiber of a cold slot: its page comes into being here. */
+/* Make the fiber of a cold slot. */
 static struct fiber *fiber_make(struct slab *slab, unsigned class, unsigned slot)
 {
 	struct fiber *fiber = hilo__slab_fiber(slab, class, slot);
@@ -166,11 +166,45 @@ static struct fiber *bin_open_batch(struct stack_bin *bin, struct fiber *batch)
 	return batch;
 }
 
+/* The @n lowest of @slots. */
+static uint64_t slots_lowest(uint64_t slots, unsigned n)
+{
+	uint64_t rest = slots;
+
+	for (; n && rest; n--)
+		rest &= rest - 1;
+	return slots & ~rest;
+}
+
+/*
+ * Make fibers of cold slots: as many as were made so far, a batch at most, so that a program which needs
+ * few has few pages. One is returned, the others become the bin's.
+ */
+static struct fiber *bin_make(struct stack_bin *bin, unsigned class)
+{
+	unsigned n = 0;
+	struct fiber *fiber;
+
+	if (bin->made > 1)
+		n = hilo__slab_populate(bin->slab, class, slots_lowest(bin->cold, bin->made));
+	if (!n)
+		n = 1; /* its page comes into being as it is made */
+	bin->made = bin->made + n < STACK_BATCH ? bin->made + n : STACK_BATCH;
+	for (;;) {
+		fiber = fiber_make(bin->slab, class, (unsigned)__builtin_ctzll(bin->cold));
+		bin->cold &= bin->cold - 1;
+		if (!--n)
+			return fiber;
+		fiber->next = bin->head;
+		bin->head = fiber;
+		bin->count++;
+	}
+}
+
 HILO__COLD struct fiber *hilo__stack_refill(struct stack_bin *bin, unsigned class)
 {
 	struct stack_pool *pool = &hilo__stack_pools[class - 1];
 	struct fiber *batch = bin->reserve;
-	unsigned slot;
 
 	if (batch) {
 		bin->reserve = NULL;
@@ -187,9 +221,7 @@ HILO__COLD struct fiber *hilo__stack_refill(struct stack_bin *bin, unsigned clas
 		bin->cold = pool_prepare(pool, class, &bin->slab);
 	if (!bin->cold)
 		return NULL;
-	slot = (unsigned)__builtin_ctzll(bin->cold);
-	bin->cold &= bin->cold - 1;
-	return fiber_make(bin->slab, class, slot);
+	return bin_make(bin, class);
 }
 
 HILO__COLD void hilo__stack_spill(struct stack_bin *bin, unsigned class)

@@ -42,6 +42,7 @@ struct stack_bin {
 	struct fiber *reserve;
 	struct slab *slab; /* of the cold slots */
 	uint64_t cold;
+	unsigned made; /* of cold slots since the cache was drained; counted up to a batch */
 };
 
 /* [owner] Everywhere. Zero is empty. */

@@ -448,17 +448,92 @@ static void fresh_start(void)
 	CHECK(!fresh.bin[STACK_CLASS_256K - 1].head && !fresh.bin[STACK_CLASS_256K - 1].cold);
 }
 
-static void child_older_kernel(void)
+static void fresh_must_be_guarded(void)
 {
-	hilo__stack_test.no_guard_install = true;
-	fresh_start();
 	for (int i = 0; i < 200; i++) {
 		struct fiber *fiber = hilo__fiber_get(&fresh, STACK_CLASS_256K);
 
 		CHECK(fiber && !fiber->unguarded);
 		CHECK(write_error((char *)fiber->stack_low - 1) == EFAULT);
 		CHECK(write_error(fiber->stack_low) == 0);
+		fiber_touch(fiber);
 	}
+}
+
+static void child_guards_by_the_batch(void)
+{
+	fresh_start();
+	fresh_must_be_guarded();
+	CHECK(hilo__sys_calls(SYS_CALL_PROCESS_MADVISE) > 0);
+}
+
+static void child_guards_one_by_one(void)
+{
+	hilo__sys_fail(SYS_CALL_PROCESS_MADVISE, 1, EBADF, true);
+	fresh_start();
+	fresh_must_be_guarded();
+}
+
+/* As the kernel does when it runs out of memory on the way. */
+static ssize_t advise_some(int pidfd, const struct iovec *ranges, size_t n, int advice)
+{
+	return sys_real_process_madvise(pidfd, ranges, (n + 1) / 2, advice);
+}
+
+static void child_guards_by_half_a_batch(void)
+{
+	hilo__sys.process_madvise = advise_some;
+	fresh_start();
+	fresh_must_be_guarded();
+}
+
+static void test_guards_come_by_the_batch_or_one_by_one(void **state)
+{
+	(void)state;
+	child_must_pass(child_guards_by_the_batch);
+	child_must_pass(child_guards_one_by_one);
+	child_must_pass(child_guards_by_half_a_batch);
+}
+
+/* Whether this kernel takes advice for several ranges, of a process for itself: Linux 6.15. */
+static bool kernel_advises_many(void)
+{
+	struct iovec range = {&cache, 0};
+
+	return hilo__sys_process_madvise(-10001, &range, 1, MADV_NORMAL) >= 0;
+}
+
+/* The pages of a batch are there before it is used; of a few stacks, no more than as many again. */
+static void test_pages_come_by_the_batch(void **state)
+{
+	static const int wanted[] = {1, 2, 3, 5, 30, 200};
+	static struct fiber *fibers[256];
+	bool batches = false;
+	int n = 0;
+
+	(void)state;
+	if (SANITIZED || stack_annotate_pinned())
+		TEST_SKIP(TOOLS_TAKE_MORE);
+	hilo__stack_cache_drain(&cache);
+	hilo__stack_release();
+	for (size_t i = 0; i < array_size(wanted); i++) {
+		for (; n < wanted[i]; n++)
+			fibers[n] = hilo__fiber_get(&cache, STACK_CLASS_64K);
+		assert_in_range(cache.bin[STACK_CLASS_64K - 1].count, 0, n < STACK_BATCH ? n : STACK_BATCH);
+		for (struct fiber *at = cache.bin[STACK_CLASS_64K - 1].head; at; at = at->next)
+			assert_int_equal(hilo__stack_high_water(at), sysconf(_SC_PAGESIZE));
+		batches |= cache.bin[STACK_CLASS_64K - 1].count > 0;
+	}
+	assert_true(batches || !kernel_advises_many());
+	while (n > 0)
+		hilo__fiber_put(&cache, fibers[--n]);
+}
+
+static void child_older_kernel(void)
+{
+	hilo__stack_test.no_guard_install = true;
+	fresh_start();
+	fresh_must_be_guarded();
 }
 
 static void test_older_kernel_gets_guards_by_mprotect(void **state)
@@ -981,6 +1056,8 @@ int main(void)
 		cmocka_unit_test(test_high_water_tells_the_deepest_page),
 		cmocka_unit_test(test_find_knows_guards_stacks_and_strangers),
 		cmocka_unit_test(test_every_stack_has_a_guard),
+		cmocka_unit_test(test_guards_come_by_the_batch_or_one_by_one),
+		cmocka_unit_test(test_pages_come_by_the_batch),
 		cmocka_unit_test(test_older_kernel_gets_guards_by_mprotect),
 		cmocka_unit_test(test_stacks_beyond_the_budget_are_counted_and_said),
 		cmocka_unit_test(test_locked_memory_gets_guards_by_mprotect),
