@@ -17,7 +17,7 @@
  *	calls    callbacks, strictly in order, one at a time
  *
  * One turn of the loop (worker.c): callbacks; timers that are due; completions of the poller, if the
- * last visit is long enough ago; inbox and pinned tasks into the ring; then up to `budget` tasks, or
+ * last visit is long enough ago; the inbox into the ring; then up to `budget` tasks, or
  * those of 50 us, whichever is less; again.
  */
 #include <hilo/runtime/types.h>
@@ -70,6 +70,7 @@ struct hilo_loop {
 	unsigned index;
 	unsigned countdown;   /* tasks until the next turn */
 	unsigned budget;      /* tasks of one turn */
+	unsigned choices;     /* between the queues: which one is next */
 	unsigned slot_runs;   /* how often in a row the slot was taken */
 	unsigned free_waits;  /* waits that were over at once, until the clock is looked at again */
 	uint64_t turn_cycles; /* when this turn began */
@@ -86,6 +87,8 @@ struct hilo_loop {
 	hilo_time slept_at; /* when the last sleep began */
 	uint64_t
 		fair_cycles; /* when the oldest fresh tasks were moved to the ring last, or there were none */
+	uint64_t starved_cycles; /* when those without a stack were tried last ... */
+	uint64_t starved_put;	 /* ... and how many stacks had come back by then */
 	uint64_t drain_cycles;	 /* when the inbox, or the backlog, was looked at last */
 	struct proc_thread proc; /* of its thread; read by those who see it run */
 	bool slept;		 /* since the last task was run */

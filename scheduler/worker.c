@@ -39,6 +39,8 @@
 #define FAIR_US 1000
 #define FAIR_TASKS 12
 #define POLLS_PER_TURN 128
+/* A task that found no stack tries again so often, or when one came back here. */
+#define STARVED_US 1000
 /* However full the ring is, what waits to get into it is looked at so often. */
 #define DRAIN_US 1000
 
@@ -104,22 +106,35 @@ static HILO__NOINLINE struct hilo_task *loop_take_pinned(struct hilo_loop *loop)
 	return link ? hilo__link_task(link) : NULL;
 }
 
-/* [owner] What to run next, in the order that the top of this file gives; @tick alternates. */
-static inline struct hilo_task *loop_choose(struct hilo_loop *loop, uint64_t tick)
+/* [owner] A run begins. */
+static inline void loop_count_run(struct hilo_loop *loop)
+{
+	/* relaxed: own value, a hint for thieves */
+	store_relaxed(&loop->tick, load_relaxed(&loop->tick) + 1);
+}
+
+/*
+ * [owner] What to run next, in the order that the top of this file gives. The queues alternate by a count
+ * of their own: one that counted the slot as well would keep its parity while each task from a queue
+ * wakes one into the slot, and always find the same queue.
+ */
+static inline struct hilo_task *loop_choose(struct hilo_loop *loop)
 {
 	struct hilo_task *task = LOT(loop, 8) ? NULL : loop_take_slot(loop);
+	unsigned choice;
 
 	if (task)
 		return task;
+	choice = loop->choices++;
 	if (LOT(loop, 4))
-		tick++;
+		choice++;
 	if (LOT(loop, 8) && (task = hilo__deque_pop_oldest(&loop->deque)))
 		return task;
 	/* relaxed: a hint; one that was not gathered yet comes with the next turn */
 	if (HILO__UNLIKELY(load_relaxed(&loop->pinned.count)) &&
-	    (tick % 4 == 1 || hilo__worker_is_empty(loop)) && (task = loop_take_pinned(loop)))
+	    (choice % 4 == 1 || hilo__worker_is_empty(loop)) && (task = loop_take_pinned(loop)))
 		return task;
-	if (tick & 1) {
+	if (choice & 1) {
 		task = loop_take_ring(loop);
 		return task ? task : hilo__deque_pop(&loop->deque);
 	}
@@ -130,15 +145,14 @@ static inline struct hilo_task *loop_choose(struct hilo_loop *loop, uint64_t tic
 /* [owner] What to run next; NULL: nothing at hand, or the turn is over. */
 static inline struct hilo_task *loop_pick(struct hilo_loop *loop)
 {
-	uint64_t tick = load_relaxed(&loop->tick); /* relaxed: own value */
 	struct hilo_task *task;
 
 	if (HILO__UNLIKELY(loop->countdown == 0))
 		return NULL;
-	task = loop_choose(loop, tick);
+	task = loop_choose(loop);
 	if (task) {
 		loop->countdown--;
-		store_relaxed(&loop->tick, tick + 1); /* relaxed: a hint for thieves */
+		loop_count_run(loop);
 	}
 	return task;
 }
@@ -198,7 +212,7 @@ static inline struct fiber *task_fiber(struct hilo_loop *loop, struct hilo_task 
 
 /*
  * No stack is to be had. If some other task holds one, @task waits for it: it goes to the starved
- * ones, looked at each turn. Else nothing would ever free one: it ends with -ENOMEM.
+ * ones, looked at now and then. Else nothing would ever free one: it ends with -ENOMEM.
  */
 static HILO__COLD void task_starved(struct hilo_loop *loop, struct hilo_task *task)
 {
@@ -360,10 +374,23 @@ static void loop_measure(struct hilo_loop *loop)
 	loop->countdown = loop->budget;
 }
 
+/* [owner] Whether it is worth trying. */
+static bool starved_may_retry(struct hilo_loop *loop)
+{
+	uint64_t put = load_relaxed(&loop->stats.fibers_put); /* relaxed: own value */
+
+	if (put == loop->starved_put &&
+	    loop->turn_cycles - loop->starved_cycles < STARVED_US * hilo__cycles_per_us())
+		return false;
+	loop->starved_put = put;
+	loop->starved_cycles = loop->turn_cycles;
+	return true;
+}
+
 /* [owner] Tasks that found no stack: again, or, when nobody holds one that could come free, the end. */
 static HILO__COLD void loop_retry_starved(struct hilo_loop *loop)
 {
-	struct link *link = hilo__inbox_take_fifo(&loop->starved);
+	struct link *link = starved_may_retry(loop) ? hilo__inbox_take_fifo(&loop->starved) : NULL;
 
 	while (link) {
 		struct hilo_task *task = hilo__link_task(link);
@@ -428,8 +455,8 @@ void hilo__worker_drain(struct hilo_loop *loop)
 
 /*
  * [owner] Newest first is the order of the deque: it keeps trees of tasks small and caches warm. So
- * that a steady stream of new tasks starves none, the older half goes to the ring when the deque
- * has not been empty for FAIR_US.
+ * that a steady stream of new tasks starves none, the oldest go to the ring, half of them but a dozen
+ * at most, when the deque was not found empty for FAIR_US.
  */
 static void loop_be_fair(struct hilo_loop *loop)
 {
@@ -437,7 +464,7 @@ static void loop_be_fair(struct hilo_loop *loop)
 	struct link *waiting;
 	struct hilo_task *oldest;
 
-	if (queued <= 1) {
+	if (queued == 0) {
 		loop->fair_cycles = loop->turn_cycles;
 		return;
 	}
@@ -454,7 +481,7 @@ static void loop_be_fair(struct hilo_loop *loop)
 	}
 	if (waiting)
 		hilo__inbox_fill(&loop->fresh, waiting);
-	for (int64_t n = 0; n < queued / 2 && n < FAIR_TASKS; n++) {
+	for (int64_t n = 0; n < (queued + 1) / 2 && n < FAIR_TASKS; n++) {
 		oldest = hilo__deque_pop_oldest(&loop->deque);
 		if (!oldest)
 			break;
@@ -551,8 +578,8 @@ void *hilo__worker_main(void *arg)
 	while (load_acquire(&loop->runtime->phase) != PHASE_STOPPED) { /* pairs with scheduler_stop */
 		hilo__worker_turn(self, loop);
 		task = loop_pick(loop);
-		if (!task)
-			task = hilo__worker_search(loop);
+		if (!task && (task = hilo__worker_search(loop)))
+			loop_count_run(loop);
 		if (task)
 			worker_run(self, task);
 	}

@@ -15,6 +15,9 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "scheduler/base/atomic.h"
@@ -478,6 +481,101 @@ static void test_the_spare_worker_gives_back_what_it_has_taken(void **state)
 	assert_int_equal(hilo_run(hog_for_a_while, NULL, &opts), 0);
 }
 
+/*
+ * One parent for each worker spawns a child and joins it, for ever: the child wakes the parent into the
+ * slot, so there is always something that is newer than all the others.
+ */
+struct crowded {
+	atomic(unsigned) stop;
+	atomic(unsigned) turns[4]; /* of a task that yields, a pinned one, two that sleep */
+};
+
+static int crowded_child(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static int crowded_parent(void *arg)
+{
+	struct crowded *crowded = arg;
+
+	while (!load_acquire(&crowded->stop)) {
+		int rc = hilo_join(hilo_spawn(crowded_child, NULL), HILO_FOREVER);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int crowded_yields(void *arg)
+{
+	int rc = 0;
+
+	for (int i = 0; i < TICKS && rc == 0; i++) {
+		(void)add_release((atomic(unsigned) *)arg, 1);
+		rc = hilo_yield();
+	}
+	return rc;
+}
+
+static int crowded_sleeps(void *arg)
+{
+	int rc = 0;
+
+	for (int i = 0; i < TICKS && rc == 0; i++) {
+		(void)add_release((atomic(unsigned) *)arg, 1);
+		rc = hilo_sleep(HILO_MILLISECOND);
+	}
+	return rc;
+}
+
+static int crowd_main(void *arg)
+{
+	unsigned workers = hilo_runtime_workers(hilo_runtime_current());
+	hilo_task_opts pinned = {.size = sizeof(pinned), .flags = HILO_TASK_PINNED};
+	struct crowded *crowded = arg;
+	hilo_task *parent[2], *other[4];
+	int rc = 0;
+
+	for (unsigned i = 0; i < workers; i++)
+		parent[i] = hilo_spawn(crowded_parent, crowded);
+	other[0] = hilo_spawn(crowded_yields, &crowded->turns[0]);
+	if (hilo_spawn_with(crowded_yields, &crowded->turns[1], &pinned, &other[1]) < 0)
+		return -ENOMEM;
+	other[2] = hilo_spawn(crowded_sleeps, &crowded->turns[2]);
+	other[3] = hilo_spawn(crowded_sleeps, &crowded->turns[3]);
+	for (int i = 0; i < 4; i++)
+		rc |= hilo_join(other[i], HILO_FOREVER);
+	store_release(&crowded->stop, 1);
+	for (unsigned i = 0; i < workers; i++)
+		rc |= hilo_join(parent[i], HILO_FOREVER);
+	return rc;
+}
+
+/* In the natural order of the queues: an order by lot starves nobody. */
+static void test_tasks_that_join_children_for_ever_starve_nobody(void **state)
+{
+	const char *seed = getenv("HILO_TEST_SEED");
+	char kept[64];
+
+	(void)state;
+	(void)snprintf(kept, sizeof(kept), "%s", seed ? seed : "");
+	(void)unsetenv("HILO_TEST_SEED");
+	for (unsigned workers = 1; workers <= 2; workers++) {
+		hilo_opts opts = {.size = sizeof(opts), .workers = workers};
+		struct crowded crowded;
+
+		memset(&crowded, 0, sizeof(crowded));
+		assert_int_equal(hilo_run(crowd_main, &crowded, &opts), 0);
+		for (int i = 0; i < 4; i++)
+			assert_int_equal(load_acquire(&crowded.turns[i]), TICKS);
+	}
+	if (seed)
+		(void)setenv("HILO_TEST_SEED", kept, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -494,6 +592,7 @@ int main(void)
 		cmocka_unit_test(test_a_task_from_outside_runs_while_all_workers_block),
 		cmocka_unit_test(test_a_descriptor_is_served_while_all_workers_block),
 		cmocka_unit_test(test_the_spare_worker_gives_back_what_it_has_taken),
+		cmocka_unit_test(test_tasks_that_join_children_for_ever_starve_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
