@@ -80,6 +80,9 @@ static struct hilo_runtime *runtime_of_caller(void)
 	return self->loop ? self->loop->runtime : self->pool_runtime;
 }
 
+/* Instead of a default executor, when its runtime ends without one. */
+#define EXECUTOR_REFUSED ((uintptr_t)1)
+
 /* The default executor of the caller's runtime, made at first use. */
 static int executor_default(hilo_executor **ret)
 {
@@ -91,8 +94,10 @@ static int executor_default(hilo_executor **ret)
 	if (!runtime)
 		return -EDEADLK;
 	*ret = (hilo_executor *)load_acquire(&runtime->executor); /* P4 */
-	if (HILO__LIKELY(*ret != NULL))
+	if (HILO__LIKELY((uintptr_t)*ret > EXECUTOR_REFUSED))
 		return 0;
+	if (*ret)
+		return HILO_ECLOSED;
 	rc = executor_new(NULL, runtime->cpus, runtime->spin, &made);
 	if (rc < 0)
 		return rc;
@@ -102,7 +107,7 @@ static int executor_default(hilo_executor **ret)
 	}
 	hilo__free(made);
 	*ret = (hilo_executor *)none;
-	return 0;
+	return none == EXECUTOR_REFUSED ? HILO_ECLOSED : 0;
 }
 
 int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, void *arg, hilo_time deadline)
@@ -161,36 +166,56 @@ static struct pool_thread *executor_shut(struct hilo_executor *ex, unsigned flag
 	return idle;
 }
 
-int hilo_executor_close(hilo_executor *executor, unsigned flags, hilo_time deadline)
+/* Close @executor and wait until all its threads have ended, but for the last few steps of the last one. */
+static int executor_end(hilo_executor *executor, unsigned flags, hilo_time deadline)
 {
 	struct pool_thread *idle, *next;
+
+	for (idle = executor_shut(executor, flags); idle; idle = next) {
+		next = idle->next; /* it goes on, and may be gone, once it is woken */
+		hilo__pool_wake(idle);
+	}
+	return hilo__await_completion(&executor->gone, WAIT_EXECUTOR, executor, deadline);
+}
+
+/* [sole owner] What has ended. */
+static void executor_free(hilo_executor *executor)
+{
+	if (executor->has_exited)
+		(void)pthread_join(executor->exited, NULL);
+	hilo__free(executor);
+}
+
+int hilo_executor_close(hilo_executor *executor, unsigned flags, hilo_time deadline)
+{
 	int rc;
 
 	if (!executor)
 		return 0;
 	if (flags & ~HILO_EXECUTOR_CANCEL_QUEUED)
 		return hilo_fail(-EINVAL, "hilo_executor_close: flags %#x", flags);
-	for (idle = executor_shut(executor, flags); idle; idle = next) {
-		next = idle->next; /* it goes on, and may be gone, once it is woken */
-		hilo__pool_wake(idle);
-	}
-	rc = hilo__await_completion(&executor->gone, WAIT_EXECUTOR, executor, deadline);
-	if (rc < 0)
-		return rc;
-	if (executor->has_exited)
-		(void)pthread_join(executor->exited, NULL);
-	hilo__free(executor);
-	return 0;
+	rc = executor_end(executor, flags, deadline);
+	if (rc == 0)
+		executor_free(executor);
+	return rc;
 }
 
 int hilo__runtime_close_executor(hilo_runtime *runtime, hilo_time deadline)
 {
-	hilo_executor *executor = (hilo_executor *)load_acquire(&runtime->executor); /* P4 */
-	int rc = hilo_executor_close(executor, HILO_EXECUTOR_CANCEL_QUEUED, deadline);
+	uintptr_t executor = 0;
 
-	if (rc == 0)
-		store_relaxed(&runtime->executor, 0); /* relaxed: nobody is left who could use it */
-	return rc;
+	/* P4: callbacks may still ask for it, and make none from here on. */
+	if (cas_acq_rel(&runtime->executor, &executor, EXECUTOR_REFUSED) || executor == EXECUTOR_REFUSED)
+		return 0;
+	return executor_end((hilo_executor *)executor, HILO_EXECUTOR_CANCEL_QUEUED, deadline);
+}
+
+void hilo__runtime_free_executor(hilo_runtime *runtime)
+{
+	uintptr_t executor = load_relaxed(&runtime->executor); /* relaxed: nobody else is left */
+
+	if (executor > EXECUTOR_REFUSED)
+		executor_free((hilo_executor *)executor);
 }
 
 int hilo_executor_get_stats(hilo_executor *executor, hilo_executor_stats *stats)

@@ -94,12 +94,11 @@ static HILO__COLD void pool_start_failed(struct hilo_executor *ex, enum grow gro
 /* [any] Start the thread that was decided on. It may have come and gone when this returns, with @ex. */
 static HILO__COLD void pool_start(struct hilo_executor *ex, enum grow grow)
 {
-	sigset_t all, before;
+	sigset_t before;
 	pthread_t thread;
 	int rc;
 
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	hilo__signals_block(&before);
 	rc = hilo__sys_pthread_create(&thread, NULL, grow == GROW_RESERVE ? pool_reserve_main : pool_main,
 				      ex);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);

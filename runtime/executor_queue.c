@@ -155,7 +155,11 @@ static int queue_try(struct hilo_executor *ex, struct job *job, struct room *roo
 	if (rc == 0)
 		hilo__pool_summon(ex, &errands);
 	if (HILO__UNLIKELY(room && rc == HILO_EOVERFLOW)) {
-		list_add_tail(&ex->rooms, &room->link);
+		/* Who was woken, and found that a newcomer was faster, is the next one again. */
+		if (room->counted)
+			list_add_head(&ex->rooms, &room->link);
+		else
+			list_add_tail(&ex->rooms, &room->link);
 		ex->visitors += !room->counted;
 		room->counted = true;
 	} else if (room) {

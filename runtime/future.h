@@ -77,7 +77,7 @@ HILO_API HILO_MUST_CHECK int hilo_future_on_done(hilo_future *future, hilo_done_
 						 hilo_callback_fn fn, void *arg);
 
 /*
- * [loop that asked] 0: removed, it will not be called; -EALREADY: it is running, has run, or was
+ * [loop that asked, with a reference on @future of its own] 0: removed, it will not be called; -EALREADY: it is running, has run, or was
  * removed, which is also the answer once the loop has ended. -EDEADLK on any other thread. While a
  * runtime ends its done callbacks may remove those of all its loops.
  */

@@ -55,7 +55,10 @@ HILO_API HILO_MUST_CHECK int hilo_call_later(hilo_time delay, hilo_callback_fn f
 /* [any task, callback] Call it at @when. Equal times: in the order of asking. */
 HILO_API HILO_MUST_CHECK int hilo_call_at(hilo_time when, hilo_callback_fn fn, void *arg, hilo_handle **ret);
 
-/* [any] Take a call back: 0 if it will not run, -EALREADY if it has begun or was cancelled. */
+/*
+ * [any] Take a call back: 0 if it will not run, -EALREADY if it has begun or was cancelled. Not while
+ * another thread frees the runtime, which ends the call by itself.
+ */
 HILO_API int hilo_handle_cancel(hilo_handle *handle);
 
 /* [any] End the handle; what it stands for goes on. NULL: no-op. */
@@ -68,7 +71,7 @@ HILO_API void hilo_handle_unref(hilo_handle *handle);
 /*
  * [task, plain thread] Wait until @fd is readable or writable, or broken (then every event asked for
  * is set). Returns the events that are there, > 0. Borrows @fd, which must stay open meanwhile.
- * -EBADF, -EPERM (a regular file: always ready, cannot be waited for), -EINVAL, -ENOMEM,
+ * -EBADF, -EPERM (a task, and a regular file: that is always ready; a plain thread is told so), -EINVAL, -ENOMEM,
  * -ETIMEDOUT, -ECANCELED, -EDEADLK from a callback.
  */
 HILO_API HILO_MUST_CHECK int hilo_fd_wait(int fd, unsigned events, hilo_time deadline);
@@ -84,7 +87,10 @@ typedef struct hilo_watch hilo_watch;
 HILO_API HILO_MUST_CHECK int hilo_fd_watch(int fd, unsigned events, hilo_fd_fn fn, void *arg,
 					   hilo_watch **ret);
 
-/* [any] End a watch. From a callback of its own loop: @fn is not called any more; elsewhere a call may be under way. */
+/*
+ * [any] End a watch. From a callback of its own loop: @fn is not called any more; elsewhere a call may be
+ * under way. Not while another thread frees the runtime; afterwards it may, and should, be called.
+ */
 HILO_API void hilo_fd_unwatch(hilo_watch *watch);
 
 HILO_END_DECLS

@@ -262,6 +262,7 @@ int hilo_runtime_free(hilo_runtime *runtime)
 		return rc;
 	}
 	hilo__scheduler_stop(runtime);
+	hilo__runtime_free_executor(runtime);
 	hilo__free(runtime);
 	return 0;
 }
@@ -312,6 +313,8 @@ int hilo_run(hilo_task_fn main, void *arg, const hilo_opts *opts)
 		return hilo_fail(-EINVAL, "hilo_run: main is NULL");
 	if (self->loop)
 		return self->task ? run_nested(main, arg, opts) : -EDEADLK;
+	if (self->closing)
+		return -EDEADLK;
 	if (self->pool_runtime && opts)
 		return hilo_fail(-EBUSY, "hilo_run inside an executor's thread: options must be NULL");
 	if (self->pool_runtime)

@@ -15,7 +15,10 @@ int hilo__submit(hilo_runtime *runtime, struct task_spec *spec, const hilo_task_
 int hilo__await_completion(struct completion *done, enum wait_kind kind, const void *object,
 			   hilo_time deadline);
 
-/* [closing thread] End the default executor of @runtime, if it was ever used. */
+/* [closing thread] End the default executor of @runtime; if it was never used, it never will be. */
 int hilo__runtime_close_executor(hilo_runtime *runtime, hilo_time deadline);
+
+/* [closing thread] Free it, once no callback is left that could ask for it. */
+void hilo__runtime_free_executor(hilo_runtime *runtime);
 
 #endif /* HILO_RUNTIME_RUNTIME_IMPL_H */

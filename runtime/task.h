@@ -52,7 +52,7 @@ typedef struct hilo_task_opts {
 	void (*destroy)(void *arg); /* called with the argument once the task has ended or could not start */
 } hilo_task_opts;
 
-#define HILO_TASK_PINNED 1u /* bound to a loop: never stolen, moves only with its loop */
+#define HILO_TASK_PINNED 1u /* bound to a loop: another thread runs it only while that loop's is held */
 
 /*
  * [any task, callback] Make a task that calls @entry(@arg), and return its handle. It may start at

@@ -16,6 +16,7 @@
 #include "scheduler/loop.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #include "scheduler/base/clock.h"
 #include "scheduler/base/mem.h"
@@ -139,7 +140,7 @@ void hilo__loop_fini(struct hilo_loop *loop)
 {
 	/* A thread that has posted here may still be on its way out: P2 of task.c. */
 	while (load_acquire(&loop->visitors))
-		cpu_relax();
+		(void)sched_yield();
 	/* Watches that nobody has ended: hilo_fd_unwatch, which may come later, finds them cancelled. */
 	hilo__poller_abandon(&loop->poller);
 	hilo__poller_fini(&loop->poller);

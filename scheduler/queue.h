@@ -8,8 +8,9 @@
  *	push -> inbox -> gather -> list -> take       push: any thread; the rest: the loop's owner,
  *	                                              or a worker that stands in for it (standin.c)
  *
- * The list is what was taken from the inbox and put in order. Its lock is held for some instructions, and
- * contended only while somebody stands in. Nobody pushes under it, so a push stays free of locks.
+ * The list is what was taken from the inbox and put in order. Its lock is held for some instructions,
+ * by gather and remove for some per link that they look at, and contended only while somebody stands
+ * in. Nobody pushes under it, so a push stays free of locks.
  *
  * I1  A link is in the inbox or in the list; what was gathered comes before what is in the inbox.
  * P1  The lock (lock.h) orders those who take; the inbox's own pairs order push with gather.

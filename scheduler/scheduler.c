@@ -197,6 +197,7 @@ static void loop_free(struct hilo_loop *loop)
 
 static void scheduler_free(struct hilo_runtime *runtime)
 {
+	struct hilo_runtime *closing = thread_self()->closing;
 	unsigned all = runtime_loops(runtime);
 	bool again;
 
@@ -207,7 +208,7 @@ static void scheduler_free(struct hilo_runtime *runtime)
 		for (unsigned i = 0; i < all; i++)
 			again |= hilo__loop_drop(runtime->loops[i]);
 	} while (again);
-	thread_self()->closing = NULL;
+	thread_self()->closing = closing; /* one of another runtime's callbacks may have ended this one */
 	for (unsigned i = 0; i < all; i++)
 		loop_free(runtime->loops[i]);
 	hilo__free(runtime->loops);
@@ -264,8 +265,7 @@ static void scheduler_join(struct hilo_runtime *runtime)
 	runtime->threads_started = 0;
 }
 
-/* Workers take no signals: those are the application's. Synchronous ones cannot be kept out. */
-static void signals_block(sigset_t *before)
+void hilo__signals_block(sigset_t *before)
 {
 	sigset_t all;
 
@@ -310,7 +310,7 @@ int hilo__scheduler_start(struct hilo_runtime *runtime)
 	if (rc < 0)
 		return rc;
 	hilo__overflow_install();
-	signals_block(&before);
+	hilo__signals_block(&before);
 	for (unsigned i = 0; i <= runtime->workers && rc == 0 && !hilo__scheduler_threadless; i++) {
 		runtime->threads_started = i + 1; /* before it runs: the spare one may start another */
 		rc = hilo__sys_pthread_create(&runtime->threads[i], NULL, worker_main, runtime->loops[i]);
@@ -364,6 +364,7 @@ static int spare_make(struct hilo_runtime *runtime)
 void hilo__scheduler_add_spare(struct hilo_runtime *runtime)
 {
 	uint32_t none = 0;
+	bool say;
 	int rc;
 
 	/* If somebody else is at it, that one will do. */
@@ -376,13 +377,15 @@ void hilo__scheduler_add_spare(struct hilo_runtime *runtime)
 	rc = spare_make(runtime);
 	if (rc == 0)
 		return; /* the new thread gives it back */
-	if (!runtime->spare_failed)
+	say = !runtime->spare_failed;
+	runtime->spare_failed = true;
+	store_seq_cst(&runtime->spare_starting,
+		      0); /* P2 of spare.h; before the log function, which may wait */
+	if (say)
 		hilo__log_write(
 			LOG_LEVEL_WARNING,
 			"no spare worker beyond %u (%s): tasks that block their threads now delay others",
 			runtime_loops(runtime) - runtime->workers, hilo_errname(rc));
-	runtime->spare_failed = true;
-	store_seq_cst(&runtime->spare_starting, 0); /* P2 of spare.h */
 }
 
 static void task_cancel_left(struct hilo_task *task, void *ctx)

@@ -9,6 +9,7 @@
 #include <hilo/runtime/types.h>
 
 #include <pthread.h>
+#include <signal.h>
 
 #include "scheduler/idle.h"
 #include "scheduler/loop.h"
@@ -147,6 +148,12 @@ static inline void hilo__wait_was_free(struct thread *self)
 	if (HILO__UNLIKELY(++self->loop->free_waits % FREE_WAITS == 0))
 		hilo__leave_late(self);
 }
+
+/*
+ * [any] Keep from the threads that are started next what is the application's: all signals but the
+ * synchronous ones, which cannot be kept out. @before is to be set again afterwards.
+ */
+void hilo__signals_block(sigset_t *before);
 
 #ifdef HILO_TESTING
 /* A runtime starts without threads: a simulation drives its loops. To be changed while none starts. */

@@ -86,7 +86,8 @@ static inline void timer_init(struct timer *timer, void (*fire)(struct timer *ti
  * HILO_FOREVER never comes: better not armed at all, but it does no harm.
  *
  * Wakes nobody: a caller for whom the owner of the wheel may be asleep looks at its park word after
- * this, with a read-modify-write. The owner looks at hilo__timers_next after it has set that word.
+ * this. The owner settles the wheel after it has set that word; both take the wheel's lock, so one of
+ * them comes second, and sees what the other did.
  */
 void hilo__timer_add(struct timers *timers, struct timer *timer, hilo_time when);
 

@@ -29,6 +29,8 @@ int hilo__wait_begin(struct wait *wait, enum wait_kind kind, const void *object,
 
 	wait->thread = !self->loop;
 	if (HILO__UNLIKELY(wait->thread)) {
+		if (self->closing)
+			return -EDEADLK; /* a callback at the end of a runtime */
 		task = hilo__thread_record(self);
 		if (!task)
 			return -ENOMEM;

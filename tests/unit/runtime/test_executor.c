@@ -543,6 +543,78 @@ TASK_TEST(test_a_call_may_run_tasks)
 	return 0;
 }
 
+static int count_one(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+/* Whether @signal can reach this thread. */
+static bool signal_reaches(int signal)
+{
+	sigset_t blocked;
+
+	return pthread_sigmask(SIG_SETMASK, NULL, &blocked) == 0 && !sigismember(&blocked, signal);
+}
+
+static int signals_of_a_call(void *arg)
+{
+	(void)arg;
+	/* A program's handler of its own faults works here as it does anywhere else. */
+	TASK_CHECK(signal_reaches(SIGSEGV) && signal_reaches(SIGBUS) && signal_reaches(SIGFPE), ==, true);
+	TASK_CHECK(signal_reaches(SIGABRT) && signal_reaches(SIGILL), ==, true);
+	TASK_CHECK(signal_reaches(SIGINT) || signal_reaches(SIGCHLD) || signal_reaches(SIGALRM), ==, false);
+	return 0;
+}
+
+TASK_TEST(test_pool_threads_take_synchronous_signals_only)
+{
+	return hilo_run_in_executor(NULL, signals_of_a_call, NULL, HILO_FOREVER);
+}
+
+#define CALLBACKS 64
+
+struct curious {
+	atomic(unsigned) asked;
+	bool uses;
+};
+
+static void looks_at_the_executor(void *arg)
+{
+	hilo_executor_stats stats = {.size = sizeof(stats)};
+	struct curious *curious = arg;
+	int rc = hilo_executor_get_stats(NULL, &stats);
+
+	TASK_CHECK(rc == 0 || rc == HILO_ECLOSED, ==, true);
+	if (rc == 0 && curious->uses)
+		TASK_CHECK(stats.calls, ==, 1);
+	(void)add_release(&curious->asked, 1);
+}
+
+static int is_curious(void *arg)
+{
+	struct curious *curious = arg;
+
+	if (curious->uses)
+		TASK_CHECK(hilo_run_in_executor(NULL, count_one, NULL, HILO_FOREVER), ==, 0);
+	for (int i = 0; i < CALLBACKS; i++)
+		TASK_CHECK(hilo_call_later(i * 10 * HILO_MICROSECOND, looks_at_the_executor, arg, NULL), ==,
+			   0);
+	return 0;
+}
+
+/* The executor outlives the callbacks, and a runtime that ends makes none. */
+static void test_callbacks_may_look_at_the_executor_until_the_end(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < test_rounds(40); round++) {
+		struct curious curious = {.uses = round % 2};
+		hilo_opts opts = {.size = sizeof(opts), .workers = 1 + round / 2 % 2};
+
+		assert_int_equal(hilo_run(is_curious, &curious, &opts), 0);
+	}
+}
+
 #define STUBBORN 8
 
 struct stubborn {
@@ -550,12 +622,6 @@ struct stubborn {
 	atomic(unsigned) asking;
 	atomic(bool) stop;
 };
-
-static int count_one(void *arg)
-{
-	(void)arg;
-	return 0;
-}
 
 static int no_more_threads(pthread_t *ret, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
 {
@@ -628,6 +694,8 @@ int main(void)
 		cmocka_unit_test(test_the_kernel_is_entered_without_the_lock),
 		cmocka_unit_test(test_a_call_may_run_tasks),
 		cmocka_unit_test(test_refused_calls_let_others_run),
+		cmocka_unit_test(test_pool_threads_take_synchronous_signals_only),
+		cmocka_unit_test(test_callbacks_may_look_at_the_executor_until_the_end),
 	};
 
 	test_begin();
