@@ -64,11 +64,15 @@ hilo_future *hilo_future_ref(hilo_future *future)
 /* Unlike a task, a pending future has no holder of its own: with the last reference it goes. */
 void hilo_future_unref(hilo_future *future)
 {
+	uint32_t word;
+
 	if (!future)
 		return;
 	/* The last holder sees all uses ended: P3 of completion.h. */
-	if (MUTANT(61, sub_acq_rel(&future->done.word, COMPLETION_REF),
-		   sub_relaxed(&future->done.word, COMPLETION_REF)) < MUTANT(62, 2, 3) * COMPLETION_REF)
+	word = MUTANT(61, sub_acq_rel(&future->done.word, COMPLETION_REF),
+		      sub_relaxed(&future->done.word, COMPLETION_REF));
+	if (word < MUTANT(62, 2, 3) * COMPLETION_REF &&
+	    (word & (COMPLETION_DONE | COMPLETION_WAITERS)) != (COMPLETION_DONE | COMPLETION_WAITERS))
 		future_free(future);
 }
 
@@ -85,7 +89,9 @@ static bool future_claim(hilo_future *future)
 static int future_complete(hilo_future *future, int result)
 {
 	future->done.result = result;
-	(void)completion_set(&future->done); /* whoever sets it knows of a reference: that one frees it */
+	/* Whoever sets it knows of a reference; that one may be dropped while the waiters are woken. */
+	if (completion_set(&future->done))
+		future_free(future);
 	return 0;
 }
 

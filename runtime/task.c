@@ -5,7 +5,6 @@
 #include <hilo/runtime/task.h>
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -162,25 +161,6 @@ int hilo_submit(hilo_runtime *runtime, hilo_task_fn entry, void *arg, const hilo
 	return hilo__submit(runtime, &spec, opts, ret);
 }
 
-/* Looks at an object that is just being completed before the waiter lets others run. */
-#define SETTLE_ROUNDS 100
-
-/* [woken waiter, may suspend] Is @done done? Not while it is only just being completed. */
-static bool await_settled(struct completion *done, const struct wait *wait)
-{
-	uint32_t look;
-
-	for (unsigned round = 0; (look = completion_look(done)) == COMPLETION_LOCK; round++) {
-		if (round < SETTLE_ROUNDS)
-			cpu_relax();
-		else if (wait->thread)
-			(void)sched_yield();
-		else
-			hilo__leave(thread_self(), LEAVE_YIELD);
-	}
-	return look & COMPLETION_DONE;
-}
-
 /* Wait until @done is done; the reasons for an early end as wait.h says. */
 int hilo__await_completion(struct completion *done, enum wait_kind kind, const void *object,
 			   hilo_time deadline)
@@ -205,9 +185,11 @@ int hilo__await_completion(struct completion *done, enum wait_kind kind, const v
 		return -ETIMEDOUT;
 	}
 	if (hilo__completion_add(done, &waiter)) {
-		while (!await_settled(done, &wait) && rc == 0)
+		while (!completion_is_done(done) && rc == 0)
 			rc = hilo__wait_park(&wait);
-		if (rc < 0 && !hilo__completion_remove(done, &waiter))
+		if (waiter_is_linked(&waiter))
+			(void)hilo__completion_remove(done, &waiter);
+		if (rc < 0 && completion_is_done(done))
 			rc = 0;
 	}
 	hilo__wait_end(&wait);
@@ -348,7 +330,7 @@ int hilo_yield(void)
 	struct thread *self = thread_self();
 
 	if (HILO__UNLIKELY(!self->loop))
-		return sched_yield();
+		return self->closing ? -EDEADLK : sched_yield();
 	if (HILO__UNLIKELY(!self->task))
 		return -EDEADLK;
 	if (task_is_interrupted(self->task))
@@ -362,7 +344,7 @@ int hilo_checkpoint(void)
 	struct thread *self = thread_self();
 
 	if (!self->loop)
-		return 0;
+		return self->closing ? -EDEADLK : 0;
 	if (!self->task)
 		return -EDEADLK;
 	if (task_is_interrupted(self->task))

@@ -10,27 +10,36 @@
  *
  * L  LOCK     the list of waiters is being changed.
  * D  DONE     set once, for ever. The result was written before.
- * W  WAITERS  the list may hold waiters, so that completing needs the lock.
+ * W  WAITERS  before D: the list may hold waiters, so that completing needs the lock. With D: the
+ *             completer is not through with them.
  *
- * The object lives while it is not done or is referenced: completing is itself a reference, which
- * costs nothing. So whoever sets D with no reference left, and whoever drops the last reference with
- * D set, frees it; exactly one does, because both decide on the same word.
+ * The object lives while it is not done, or W is set, or it is referenced: completing is itself a
+ * reference, which costs nothing. So whoever sets D without W and no reference left, or clears W, or
+ * drops the last reference with D and not W, frees it; exactly one does, because all decide on the same word.
  *
- * I1  The list is changed only under L, and not at all once D is set.
- * I2  The completer touches neither the object nor a task's waiter once its store of D is out: it
- *     copies the handles of the last waiters (task and episode) before, and wakes them after.
- * I3  A task's node lives on its stack, until the task has seen D or has unlinked it. A callback's
- *     node lives until the callback has run, which it cannot before `call` has queued it; so the
- *     callbacks are called after D, in the order in which they were added.
+ * The waiters are detached in batches under L, the first of them with the store that sets D, and woken
+ * after L was given back: their handles (task and episode) were copied. While the list holds more of
+ * them, or there were callbacks among them, the completer keeps W and comes back. A callback that is
+ * added meanwhile is not refused but joins the list, so that it does not overtake those on their way.
+ *
+ * I1  The list is changed only under L; once D is set, tasks only leave it, and without W nobody is in it.
+ * I2  The completer touches neither the object nor a task's waiter of the batch once its store that
+ *     gives L back is out, unless that store has left W set.
+ * I3  A task's node lives on its stack until it is not in the list: a task that was woken before its
+ *     batch was detached, by a timer for one, takes it out itself. A callback's node lives until the
+ *     callback has run, which it cannot before `call` has queued it. Callbacks are called after D, in
+ *     the order in which they were added.
  * P1  D is stored with release; who reads D with acquire sees the result.
  * P2  L is taken with acquire and given back with release.
  * P3  Dropping a reference releases, the last drop acquires: the one who frees sees all uses ended.
  *
- * With more waiters than fit the local array the first ones are woken before D is set; they find L
- * held, give way until D is there (completion_look), and go on.
+ * P4  That a waiter is not linked any more is the completer's last access to it, and releases; the
+ *     waiter acquires before it lets its node go.
  *
  * Rejected: a list without a lock, pushed by CAS and taken by exchange. Removing one waiter that has
- * timed out needs a lock or hazard pointers then, and timeouts are common.
+ * timed out needs a lock or hazard pointers then, and timeouts are common. And to wake what does not
+ * fit one batch before D is set: those found L held, and spun or went round the run queues until the
+ * last one was woken.
  */
 #include <stddef.h>
 
@@ -55,9 +64,10 @@ struct waiter {
 	struct hilo_task *task;
 	void (*call)(struct waiter *); /* not NULL: called instead of a wake; must only queue */
 	uint32_t episode;
+	atomic(bool) linked; /* changed under L; P4 */
 };
 
-/* How many handles are copied out, so that their owners are woken after D is set. */
+/* How many waiters are detached under one hold of the lock. */
 #ifdef HILO_EXPLORE
 #define COMPLETION_BATCH 1
 #else
@@ -80,18 +90,6 @@ static inline bool completion_is_done(const struct completion *c)
 	return (MUTANT(30, load_acquire(&((struct completion *)c)->word),
 		       load_relaxed(&((struct completion *)c)->word)) &
 		COMPLETION_DONE) != 0; /* P1 */
-}
-
-/*
- * [waiter, after a wake] L and D of the word. L without D: a completer is just waking us, and others,
- * before it sets D: look again in a moment. Its wake happened under L, so we see L, or what came after
- * it; never the word from before. With many waiters that takes milliseconds, so a task gives its thread
- * away meanwhile: one that spins looks held, and spare workers would be made that steal the next
- * waiters, and spin.
- */
-static inline uint32_t completion_look(const struct completion *c)
-{
-	return load_acquire(&((struct completion *)c)->word) & (COMPLETION_LOCK | COMPLETION_DONE); /* P1 */
 }
 
 bool hilo__completion_set_slow(struct completion *c);
@@ -123,19 +121,26 @@ static inline bool completion_unref(struct completion *c)
 	uint32_t word = load_acquire(&c->word); /* P3 */
 
 	/* Sole owner of a finished object: nobody else can touch the word any more. */
-	if (word == (COMPLETION_DONE | COMPLETION_REF) ||
-	    word == (COMPLETION_DONE | COMPLETION_WAITERS | COMPLETION_REF))
+	if (word == (COMPLETION_DONE | COMPLETION_REF))
 		return true;
 	word = sub_acq_rel(&c->word, COMPLETION_REF) - COMPLETION_REF; /* P3 */
-	return (word & COMPLETION_DONE) && MUTANT(32, word < COMPLETION_REF, true);
+	return (word & (COMPLETION_DONE | COMPLETION_WAITERS)) == COMPLETION_DONE &&
+	       MUTANT(32, word < COMPLETION_REF, true);
 }
 
 /*
- * [waiter] Add @w, whose task or call is set, to the list. False: done already, not added.
+ * [waiter] Add @w, whose task or call is set, to the list. False: done already, not added; and all
+ * callbacks that were added before have been called.
  */
 bool hilo__completion_add(struct completion *c, struct waiter *w);
 
-/* [waiter] Take @w out. True: it was in, nobody will wake it for this; false: done. */
+/* [waiter] Whether @w, which was added, must still be removed before its place is used again. */
+static inline bool waiter_is_linked(const struct waiter *w)
+{
+	return MUTANT(36, load_acquire(&((struct waiter *)(uintptr_t)w)->linked), false); /* P4 */
+}
+
+/* [waiter] Take @w out. True: it was in, nobody wakes or calls it for this. */
 bool hilo__completion_remove(struct completion *c, struct waiter *w);
 
 #endif /* HILO_SCHEDULER_COMPLETION_H */

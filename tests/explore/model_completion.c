@@ -206,6 +206,16 @@ static void callback_stays(void)
 	drop();
 }
 
+/* Two batches of one each: a callback, and itself. */
+static void callback_and_waiter(void)
+{
+	callback.call = callback_called;
+	if (!hilo__completion_add(&done, &callback))
+		refused++;
+	EXPLORE_CHECK(await(HILO_FOREVER) == 0);
+	drop();
+}
+
 static void dropper(void)
 {
 	completion_ref(&done);
@@ -216,8 +226,10 @@ static void dropper(void)
 static const struct explore_model models[] = {
 	EXPLORE_MODEL("done_await", "T0 completes; T1 awaits twice, drops", setup_one, finish, complete,
 		      waiter_twice),
-	EXPLORE_MODEL("done_two_waiters", "T0 completes; T1, T2 await, drop", setup_two, finish, complete,
-		      waiter_patient, waiter_patient),
+	EXPLORE_MODEL("done_two_batches", "T0 completes; T1 adds a callback, awaits, drops", setup_one,
+		      finish_callback, complete, callback_and_waiter),
+	EXPLORE_MODEL_BOUND(2, "done_two_waiters", "T0 completes; T1, T2 await, drop", setup_two, finish,
+			    complete, waiter_patient, waiter_patient),
 	EXPLORE_MODEL("done_timeout",
 		      "T0 completes; T1 awaits with a deadline, then without, drops; T2 is the timer",
 		      setup_one, finish, complete, waiter_hasty, timer_of_T1),

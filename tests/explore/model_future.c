@@ -28,7 +28,7 @@ static hilo_future *future;
 static unsigned value[2];
 static atomic(uint32_t) wins, dropped;
 static unsigned taken;
-static hilo_done_node node;
+static hilo_done_node node, second;
 static unsigned called, removed;
 
 /* As hilo__task_ready, for a task and for a plain thread; the latter is model_thread's subject. */
@@ -123,6 +123,7 @@ static void setup_with(unsigned references, unsigned plain)
 	heaps_setup();
 	loops_setup();
 	memset(&node, 0, sizeof(node));
+	memset(&second, 0, sizeof(second));
 	wins = 0;
 	dropped = 0;
 	taken = 0;
@@ -190,6 +191,12 @@ static void finish_called(void)
 {
 	finish();
 	EXPLORE_CHECK(called + removed == 1);
+}
+
+static void finish_both(void)
+{
+	finish();
+	EXPLORE_CHECK(called == 2);
 }
 
 static void set(void)
@@ -287,6 +294,30 @@ static void callback_runs(void)
 	hilo_future_unref(future);
 }
 
+static void second_called(void *arg)
+{
+	EXPLORE_CHECK(arg == &called && called == 1);
+	explore_retire(&second, sizeof(second));
+	called++;
+}
+
+/* They come in the order in which they were added, whenever that was. */
+static void callbacks_run(void)
+{
+	struct hilo_loop *loop = thread_self()->loop;
+
+	EXPLORE_CHECK(hilo_future_on_done(future, &node, done_called, &called) == 0);
+	EXPLORE_CHECK(hilo_future_on_done(future, &second, second_called, &called) == 0);
+	while (called < 2) {
+		unsigned before = called;
+
+		loop_turn(loop);
+		if (called == before)
+			cpu_relax();
+	}
+	hilo_future_unref(future);
+}
+
 /* It may run in the turn before, or not; never after the removal. */
 static void callback_removed(void)
 {
@@ -324,6 +355,8 @@ static const struct explore_model models[] = {
 			    setup_three_plain, finish, set, await, await),
 	EXPLORE_MODEL("future_callback", "T0 sets; T1 adds a callback, runs it", setup_two, finish_called,
 		      set, callback_runs),
+	EXPLORE_MODEL("future_callbacks", "T0 sets; T1 adds two callbacks, runs them in order", setup_two,
+		      finish_both, set, callbacks_run),
 	EXPLORE_MODEL("future_callback_removed", "T0 sets; T1 adds a callback, turns, removes it, turns",
 		      setup_two, finish_called, set, callback_removed),
 	EXPLORE_MODEL("future_callback_race", "T0 sets; T1 cancels; T2 adds a callback, turns, removes it",

@@ -120,7 +120,7 @@ TASK_TEST(test_drop_is_called_once_or_the_value_is_taken)
 
 struct crowd {
 	hilo_future *future;
-	atomic(unsigned) ready;
+	atomic(unsigned) ready, called;
 	int value;
 };
 
@@ -177,6 +177,59 @@ TASK_TEST(test_tasks_and_threads_await_what_a_thread_sets)
 	for (int i = 0; i < 5; i++)
 		test_join_thread(thread[i]);
 	TASK_CHECK(load_acquire(&dropped), ==, 1);
+	return 0;
+}
+
+static int crowd_hurry(void *arg)
+{
+	struct crowd *crowd = arg;
+	hilo_time begin = hilo_now();
+	int rc = hilo_future_await(
+		crowd->future, NULL,
+		hilo_after((hilo_time)(add_release(&crowd->ready, 1) % 8 + 1) * 20 * HILO_MICROSECOND));
+
+	if (rc != 0)
+		TASK_CHECK(rc, ==, -ETIMEDOUT);
+	TASK_CHECK(hilo_now(), >=, begin);
+	hilo_future_unref(crowd->future);
+	return rc;
+}
+
+static void crowd_called(void *arg)
+{
+	(void)add_release(&((struct crowd *)arg)->called, 1);
+}
+
+/* The waiters' time is up while they are being woken, batch after batch; callbacks are among them. */
+TASK_TEST(test_a_crowd_in_a_hurry)
+{
+	for (unsigned round = 0; round < test_rounds(200); round++) {
+		struct crowd crowd = {.future = hilo_future_new()};
+		hilo_done_node node[CROWD / 8];
+		hilo_task *task[CROWD];
+		unsigned there = 0, late = 0;
+
+		store_release(&dropped, 0);
+		atomic_setup(&crowd.ready, 0);
+		atomic_setup(&crowd.called, 0);
+		for (int i = 0; i < CROWD; i++) {
+			(void)hilo_future_ref(crowd.future);
+			task[i] = hilo_spawn(crowd_hurry, &crowd);
+			if (i % 8 == 0)
+				TASK_CHECK(
+					hilo_future_on_done(crowd.future, &node[i / 8], crowd_called, &crowd),
+					==, 0);
+		}
+		TEST_UNTIL(load_acquire(&crowd.ready) == CROWD);
+		TASK_CHECK(hilo_sleep((hilo_time)(round % 8) * 20 * HILO_MICROSECOND), ==, 0);
+		TASK_CHECK(hilo_future_set(crowd.future, &crowd.value, drop_count), ==, 0);
+		hilo_future_unref(crowd.future);
+		for (int i = 0; i < CROWD; i++)
+			(void)(hilo_join(task[i], HILO_FOREVER) ? late++ : there++);
+		TASK_CHECK(there + late, ==, CROWD);
+		TEST_UNTIL(load_acquire(&crowd.called) == CROWD / 8);
+		TEST_UNTIL(load_acquire(&dropped) == 1);
+	}
 	return 0;
 }
 
@@ -329,7 +382,7 @@ static int on_done_pinned(void *arg)
 	return 0;
 }
 
-TASK_TEST(test_done_callbacks_come_in_order_on_the_loop_that_asked)
+LOOP_TEST(test_done_callbacks_come_in_order_on_the_loop_that_asked)
 {
 	hilo_runtime *runtime = hilo_runtime_current();
 
@@ -381,7 +434,7 @@ static int remove_race(void *arg)
 	return 0;
 }
 
-TASK_TEST(test_a_done_callback_is_removed_or_runs)
+LOOP_TEST(test_a_done_callback_is_removed_or_runs)
 {
 	hilo_task_opts opts = {.size = sizeof(opts), .flags = HILO_TASK_PINNED};
 	hilo_task *task;
@@ -563,6 +616,12 @@ static void meddle_on_done(void *arg)
 	TASK_CHECK(hilo_future_remove_on_done(late[1].future, &late[1].node), ==, -EALREADY);
 	TASK_CHECK(hilo_future_set(late[2].future, NULL, NULL), ==, 0);
 	TASK_CHECK(hilo_future_on_done(late->future, &node, late_on_done, late), ==, -EDEADLK);
+	/* A callback like any other: it may not suspend. */
+	TASK_CHECK(hilo_sleep(HILO_MICROSECOND), ==, -EDEADLK);
+	TASK_CHECK(hilo_yield(), ==, -EDEADLK);
+	TASK_CHECK(hilo_checkpoint(), ==, -EDEADLK);
+	TASK_CHECK(hilo_future_await(late[1].future, NULL, HILO_FOREVER), ==, -EDEADLK);
+	TASK_CHECK(hilo_run(test_entry_return, NULL, NULL), ==, -EDEADLK);
 }
 
 static int register_one(void *arg)
@@ -706,6 +765,7 @@ int main(void)
 		cmocka_unit_test(test_null_is_out_of_memory),
 		cmocka_unit_test(test_drop_is_called_once_or_the_value_is_taken),
 		cmocka_unit_test(test_tasks_and_threads_await_what_a_thread_sets),
+		cmocka_unit_test(test_a_crowd_in_a_hurry),
 		cmocka_unit_test(test_two_give_up_a_pending_future_at_once),
 		cmocka_unit_test(test_the_first_of_two_setters_wins),
 		cmocka_unit_test(test_done_callbacks_come_in_order_on_the_loop_that_asked),
