@@ -207,13 +207,14 @@ static int late_compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-void bench_extra_late(struct bench *b, hilo_time *late, long n)
+void bench_extra_late(struct bench *b, const char *prefix, hilo_time *late, long n)
 {
 	qsort(late, (size_t)n, sizeof *late, late_compare);
 	if (late[0] < 0)
 		bench_die("a timer fired %lld ns early", (long long)-late[0]);
-	bench_extra(b, "\"p50_late_us\":%.1f,\"p99_late_us\":%.1f,\"max_late_us\":%.1f",
-		    (double)late[n / 2] / 1e3, (double)late[n * 99 / 100] / 1e3, (double)late[n - 1] / 1e3);
+	bench_extra(b, "\"%sp50_late_us\":%.1f,\"%sp99_late_us\":%.1f,\"%smax_late_us\":%.1f", prefix,
+		    (double)late[n / 2] / 1e3, prefix, (double)late[n * 99 / 100] / 1e3, prefix,
+		    (double)late[n - 1] / 1e3);
 }
 
 void bench_report(const struct bench *b)

@@ -45,8 +45,11 @@ void bench_runtime_free(struct bench *b, hilo_runtime *runtime);
 /* Append one more member, written as `"name":value`, to the line. */
 void bench_extra(struct bench *b, const char *format, ...) HILO_PRINTF(2, 3);
 
-/* Sort @late (ns) and append its percentiles. A negative one is a timer that fired early: a failure. */
-void bench_extra_late(struct bench *b, hilo_time *late, long n);
+/*
+ * Sort @late (ns) and append its percentiles, their names after @prefix. A negative one is a timer that
+ * fired early: a failure.
+ */
+void bench_extra_late(struct bench *b, const char *prefix, hilo_time *late, long n);
 
 /* Write the line. */
 void bench_report(const struct bench *b);
@@ -109,6 +112,10 @@ void bench_idle_memory(struct bench *b);
 void bench_idle_created(struct bench *b);
 void bench_offload(struct bench *b);
 void bench_mixed_latency(struct bench *b);
+void bench_hogs_burn(struct bench *b);
+void bench_hogs_block(struct bench *b);
+void bench_hogs_burn_less(struct bench *b);
+void bench_hogs_block_less(struct bench *b);
 void bench_idle(struct bench *b);
 
 #endif /* BENCH_HARNESS_H */

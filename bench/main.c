@@ -36,6 +36,10 @@ static const struct workload workloads[] = {
 	{"idle_created", bench_idle_created, 100000, 1, "n tasks spawned, none started"},
 	{"offload", bench_offload, 200000, 0, "64 tasks make n calls through the executor"},
 	{"mixed_latency", bench_mixed_latency, 2000, 0, "a task sleeps 1 ms n times beside busy ones"},
+	{"hogs_burn", bench_hogs_burn, 400, 0, "delays while each worker has a task that burns 50 ms"},
+	{"hogs_block", bench_hogs_block, 400, 0, "the same, but it blocks in the kernel"},
+	{"hogs_burn_less", bench_hogs_burn_less, 400, 0, "hogs_burn with one worker idle"},
+	{"hogs_block_less", bench_hogs_block_less, 400, 0, "hogs_block with one worker idle"},
 	{"idle", bench_idle, 10000, 0, "context switches of an idle runtime in n ms"},
 };
 

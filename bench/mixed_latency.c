@@ -54,6 +54,6 @@ void bench_mixed_latency(struct bench *b)
 {
 	late = bench_alloc((size_t)b->n, sizeof *late);
 	bench_tasks(b, mixed_latency, b->n / 10, (uint64_t)b->n);
-	bench_extra_late(b, late, b->n);
+	bench_extra_late(b, "", late, b->n);
 	free(late);
 }

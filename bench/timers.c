@@ -58,7 +58,7 @@ static void timers_run(struct bench *b, bench_body_fn body)
 	for (long i = 0; i < b->n; i++)
 		late[i] = sleepers[i].late;
 	bench_extra(b, "\"cpu_seconds\":%.4f", b->cpu_seconds);
-	bench_extra_late(b, late, b->n);
+	bench_extra_late(b, "", late, b->n);
 	free(late);
 	free(sleepers);
 }

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "runtime/error_impl.h"
+#include "runtime/runtime_impl.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/scheduler.h"
 
@@ -140,6 +141,7 @@ void hilo__error_receive(struct hilo_task *task, int code)
 	struct error **slot = error_slot();
 	struct error *from = task->error && task->error->code == code ? task->error : NULL;
 	struct error *cause = from ? from->cause : NULL, *error;
+	char label[TASK_LABEL_SIZE];
 
 	if (cause)
 		(void)add_relaxed(&cause->refs, 1); /* relaxed: from holds it meanwhile */
@@ -147,7 +149,7 @@ void hilo__error_receive(struct hilo_task *task, int code)
 	*slot = error = error_new(code, cause);
 	if (!error)
 		return;
-	(void)snprintf(error->task, sizeof(error->task), "%s", hilo_task_name(task));
+	(void)snprintf(error->task, sizeof(error->task), "%s", hilo__task_label(task, label, sizeof(label)));
 	(void)snprintf(error->message, sizeof(error->message), "%s",
 		       from ? from->message : hilo_strerror(code));
 }

@@ -71,8 +71,9 @@ HILO_API void hilo_handle_unref(hilo_handle *handle);
 /*
  * [task, plain thread] Wait until @fd is readable or writable, or broken (then every event asked for
  * is set). Returns the events that are there, > 0. Borrows @fd, which must stay open meanwhile.
- * -EBADF, -EPERM (a task, and a regular file: that is always ready; a plain thread is told so), -EINVAL, -ENOMEM,
- * -ETIMEDOUT, -ECANCELED, -EDEADLK from a callback.
+ * -EBADF, -EPERM (a task, and a regular file: that is always ready; a plain thread is told so), -EINVAL,
+ * -ENOMEM, -ENOSPC (the user's limit of watched descriptors, fs.epoll.max_user_watches), -ETIMEDOUT,
+ * -ECANCELED, -EDEADLK from a callback.
  */
 HILO_API HILO_MUST_CHECK int hilo_fd_wait(int fd, unsigned events, hilo_time deadline);
 

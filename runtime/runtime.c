@@ -29,12 +29,13 @@ static const char *const stack_names[] = {"default", "16K", "64K", "256K", "1M",
 static void lost_failure(struct hilo_task *task)
 {
 	const char *message = hilo__error_of_task(task);
+	char label[TASK_LABEL_SIZE];
 
 	if (task->done.result == -ECANCELED || task->flags & (TASK_MAIN | TASK_THREAD))
 		return;
 	hilo__log(HILO_LOG_ERROR, "task %s failed and nobody looked: %s%s%s (spawned at %p)",
-		  hilo_task_name(task), hilo_errname(task->done.result), message ? ": " : "",
-		  message ? message : "", task->spawn_site);
+		  hilo__task_label(task, label, sizeof(label)), hilo_errname(task->done.result),
+		  message ? ": " : "", message ? message : "", task->spawn_site);
 }
 
 static void overflow_describe(struct fiber *fiber, char *buf, size_t size)
@@ -235,10 +236,11 @@ static void report_left(struct hilo_task *task, void *ctx)
 					    "something"};
 	struct fiber *fiber = load_relaxed(&task->fiber);	/* relaxed: a report, racy by nature */
 	int kind = fiber ? load_relaxed(&fiber->wait.kind) : 0; /* relaxed: as above */
+	char label[TASK_LABEL_SIZE];
 
 	(void)ctx;
 	hilo__log(HILO_LOG_WARNING, "task %s did not end at shutdown: %s, waits for %s (spawned at %p)",
-		  hilo_task_name(task),
+		  hilo__task_label(task, label, sizeof(label)),
 		  hilo_task_get_state(task) == HILO_TASK_SUSPENDED ? "suspended" : "running",
 		  waits[kind >= 0 && kind < (int)array_size(waits) ? kind : 0], task->spawn_site);
 }
@@ -368,11 +370,11 @@ static void dump_task(struct hilo_task *task, void *ctx)
 	struct dump *dump = ctx;
 	struct fiber *fiber = load_relaxed(&task->fiber);	/* relaxed: racy by nature */
 	int kind = fiber ? load_relaxed(&fiber->wait.kind) : 0; /* relaxed: as above */
-	char line[256];
+	char line[256], label[TASK_LABEL_SIZE];
 	int length = snprintf(
 		line, sizeof(line), "#%llu %s %s entry=%p waits=%s on=%p\n", (unsigned long long)task->id,
-		hilo_task_name(task), states[hilo_task_get_state(task)], (void *)(uintptr_t)task->entry,
-		waits[kind >= 0 && kind < (int)array_size(waits) ? kind : 0],
+		hilo__task_label(task, label, sizeof(label)), states[hilo_task_get_state(task)],
+		(void *)(uintptr_t)task->entry, waits[kind >= 0 && kind < (int)array_size(waits) ? kind : 0],
 		fiber ? (void *)(uintptr_t)load_relaxed(&fiber->wait.object) : NULL); /* relaxed: as above */
 
 	if (length >= (int)sizeof(line))

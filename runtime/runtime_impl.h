@@ -15,6 +15,12 @@ int hilo__submit(hilo_runtime *runtime, struct task_spec *spec, const hilo_task_
 int hilo__await_completion(struct completion *done, enum wait_kind kind, const void *object,
 			   hilo_time deadline);
 
+/* Large enough for a text with the number of any task. */
+#define TASK_LABEL_SIZE 32
+
+/* [any] As hilo_task_name, but a text that has yet to be made is put into @buf: asks for no memory. */
+const char *hilo__task_label(const hilo_task *task, char *buf, size_t size);
+
 /* [closing thread] End the default executor of @runtime; if it was never used, it never will be. */
 int hilo__runtime_close_executor(hilo_runtime *runtime, hilo_time deadline);
 

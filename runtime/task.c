@@ -378,23 +378,33 @@ hilo_task *hilo_task_current(void)
 	return task_self();
 }
 
+const char *hilo__task_label(const hilo_task *task, char *buf, size_t size)
+{
+	/* pairs with the CAS in hilo_task_name */
+	const char *name = load_acquire(&((hilo_task *)(uintptr_t)task)->name);
+
+	if (!name)
+		(void)snprintf(buf, size, "task-%llu", (unsigned long long)task->id);
+	return name ? name : buf;
+}
+
 /* A task without a name gets its text when somebody asks for it. */
 const char *hilo_task_name(const hilo_task *task)
 {
 	hilo_task *named = (hilo_task *)(uintptr_t)task;
 	const char *name, *none = NULL;
-	char text[32];
+	char text[TASK_LABEL_SIZE];
 
 	if (!task)
 		return "none";
-	name = load_acquire(&named->name); /* pairs with the CAS below */
-	if (name)
+	name = hilo__task_label(task, text, sizeof(text));
+	if (name != text)
 		return name;
-	(void)snprintf(text, sizeof(text), "task-%llu", (unsigned long long)task->id);
 	name = hilo__strdup(text);
 	if (!name)
 		return "task";
-	if (!cas_acq_rel(&named->name, &none, name)) { /* two ask at once: the first one's text stays */
+	/* pairs with the load in hilo__task_label; two ask at once: the first one's text stays */
+	if (!cas_acq_rel(&named->name, &none, name)) {
 		hilo__free((void *)(uintptr_t)name);
 		return none;
 	}

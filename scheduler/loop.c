@@ -37,7 +37,7 @@ static void loop_init_owner(struct hilo_loop *loop)
 	random_init(&loop->random, hilo__random_seed(), loop->index);
 #ifdef HILO_TESTING
 	if (getenv("HILO_TEST_SEED")) {
-		loop->chaos = true;
+		loop->chaos = !getenv("HILO_TEST_NATURAL");
 		random_init(&loop->random, strtoull(getenv("HILO_TEST_SEED"), NULL, 0), loop->index);
 	}
 #endif

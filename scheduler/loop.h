@@ -125,7 +125,8 @@ struct hilo_loop {
 /*
  * In test builds a runtime started with HILO_TEST_SEED in its environment decides by lot what is a
  * matter of taste: which queue comes first, whether the slot may, whether a steal pays, whether a
- * spawn wakes somebody. So tests cannot lean on an order that is not promised.
+ * spawn wakes somebody. So tests cannot lean on an order that is not promised. HILO_TEST_NATURAL leaves
+ * all that as it is in a program, where other paths are the common ones.
  */
 #ifdef HILO_TESTING
 #define LOT(loop, of) ((loop)->chaos && random_below(&(loop)->random, of) == 0)

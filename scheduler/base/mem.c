@@ -24,12 +24,15 @@ static struct {
 	atomic(size_t) mapped;
 } mem; /* all relaxed: see the head of the file */
 
+static _Thread_local long mem_calls_here;
+
 /* Count a request; true if it is one that the test wants to fail. */
 static bool mem_fails(void)
 {
 	long call = add_relaxed(&mem.calls, 1) + 1;
 	long nth = load_relaxed(&mem.fail_at);
 
+	mem_calls_here++;
 	return nth && (call == nth || (call > nth && load_relaxed(&mem.persistent)));
 }
 
@@ -87,6 +90,11 @@ void hilo__mem_fail_at(long n, bool persistent)
 long hilo__mem_calls(void)
 {
 	return load_relaxed(&mem.calls);
+}
+
+HILO__NOINLINE long hilo__mem_calls_here(void)
+{
+	return mem_calls_here;
 }
 
 long hilo__mem_live(void)

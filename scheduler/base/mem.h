@@ -44,6 +44,9 @@ void hilo__mem_fail_at(long n, bool persistent);
 /* [any] Requests since the last hilo__mem_fail_at, failed ones included. */
 long hilo__mem_calls(void);
 
+/* [any] Requests that the calling thread has ever made. */
+long hilo__mem_calls_here(void);
+
 /* [any] Blocks that were allocated and not freed. Mappings are not in it: hilo__mem_mapped. */
 long hilo__mem_live(void);
 

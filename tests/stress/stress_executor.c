@@ -245,15 +245,24 @@ static void round_run(struct random *random, bool held)
 		test_join_thread(thread[i]);
 }
 
-TASK_TEST(test_calls_run_once_and_closing_waits_for_all)
+static int rounds_main(void *arg)
 {
 	struct random random;
 
 	for (unsigned round = 0; round < test_rounds(ROUNDS); round++) {
-		random_init(&random, test_seed(), round);
+		random_init(&random, test_seed() + (uintptr_t)arg, round);
 		round_run(&random, round & 1);
 	}
 	return 0;
+}
+
+static void test_calls_run_once_and_closing_waits_for_all(void **state)
+{
+	static const unsigned workers[] = {1, 2, 8, 64};
+
+	(void)state;
+	for (uintptr_t i = 0; i < array_size(workers); i++)
+		assert_int_equal(test_run(workers[i], rounds_main, (void *)i), 0);
 }
 
 int main(void)

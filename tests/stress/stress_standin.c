@@ -14,10 +14,11 @@
 #include "scheduler/base/atomic.h"
 #include "scheduler/base/random.h"
 
-#define LOOPS 4
+#define LOOPS 64
 #define PRODUCERS 3 /* plain threads */
-#define PINNED 8    /* tasks on each loop */
+#define PINNED 64   /* tasks on all loops, at least one on each */
 #define HOGS 12
+#define HOLDS 16     /* of each hog */
 #define HOLD_US 7000 /* more than a spare worker waits */
 
 struct message {
@@ -38,6 +39,8 @@ struct side {
 
 static hilo_runtime *runtime;
 static struct side sides[LOOPS];
+static unsigned loops;
+static hilo_time breath;  /* between two steps of what is on a loop: more loops have less each */
 static unsigned messages; /* of each producer to each loop */
 static atomic(unsigned) hogs_left;
 
@@ -67,7 +70,7 @@ static void *producer(void *arg)
 
 	random_init(&random, test_seed(), me);
 	for (unsigned n = 0; n < messages; n++) {
-		for (unsigned i = 0; i < LOOPS; i++) {
+		for (unsigned i = 0; i < loops; i++) {
 			struct message *m = malloc(sizeof(*m));
 
 			if (!m)
@@ -88,7 +91,7 @@ static int hog(void *arg)
 	struct random random;
 
 	random_init(&random, test_seed(), 100 + (uintptr_t)arg);
-	for (unsigned i = 0; i < messages / 20 + 1; i++) {
+	for (unsigned i = 0; i < HOLDS * test_scale(); i++) {
 		hilo_time until;
 		int rc;
 
@@ -117,7 +120,7 @@ static void tick(void *arg)
 	/* Armed by whichever thread runs this, for the loop. */
 	if (load_acquire(&hogs_left) > 0) {
 		side->ticks_wanted++;
-		TASK_CHECK(hilo_call_later(300 * HILO_MICROSECOND, tick, side, NULL), ==, 0);
+		TASK_CHECK(hilo_call_later(breath, tick, side, NULL), ==, 0);
 	} else {
 		TASK_CHECK(hilo_future_set(side->quiet, NULL, NULL), ==, 0);
 	}
@@ -130,7 +133,7 @@ static int pinned(void *arg)
 
 	while (load_acquire(&hogs_left) > 0) {
 		TASK_CHECK(hilo_loop_current(), ==, side->loop);
-		TASK_CHECK(hilo_sleep(500 * HILO_MICROSECOND), ==, 0);
+		TASK_CHECK(hilo_sleep(breath), ==, 0);
 		TASK_CHECK(hilo_yield(), ==, 0);
 	}
 	return 0;
@@ -160,37 +163,27 @@ static void last(void *arg)
 	(void)hilo_future_set(arg, NULL, NULL);
 }
 
-static void test_held_loops_are_served_in_order(void **state)
+/* What is pinned to each loop. Returns how many tasks there are. */
+static unsigned sides_begin(hilo_task **tasks)
 {
-	hilo_opts opts = {.size = sizeof(opts), .workers = LOOPS};
 	hilo_task_opts pin = {.size = sizeof(pin), .flags = HILO_TASK_PINNED};
-	hilo_task *tasks[LOOPS * PINNED], *hogs[HOGS];
-	pthread_t threads[PRODUCERS];
+	unsigned count = 0;
 
-	(void)state;
-	messages = 300 * test_scale();
-	store_relaxed(&hogs_left, HOGS); /* relaxed: no thread yet */
-	assert_int_equal(hilo_runtime_new(&opts, &runtime), 0);
-	for (unsigned i = 0; i < LOOPS; i++) {
+	for (unsigned i = 0; i < loops; i++) {
 		sides[i] = (struct side){.loop = hilo_runtime_loop(runtime, i), .quiet = hilo_future_new()};
 		assert_non_null(sides[i].quiet);
 		pin.loop = sides[i].loop;
-		for (unsigned k = 0; k < PINNED; k++)
+		for (unsigned k = 0; k < PINNED / loops; k++)
 			assert_int_equal(hilo_submit(runtime, k ? pinned : pinned_first, &sides[i], &pin,
-						     &tasks[i * PINNED + k]),
+						     &tasks[count++]),
 					 0);
 	}
-	for (uintptr_t i = 0; i < HOGS; i++)
-		assert_int_equal(hilo_submit(runtime, hog, (void *)i, NULL, &hogs[i]), 0);
-	for (uintptr_t p = 0; p < PRODUCERS; p++)
-		assert_int_equal(pthread_create(&threads[p], NULL, producer, (void *)p), 0);
-	for (unsigned p = 0; p < PRODUCERS; p++)
-		assert_int_equal(pthread_join(threads[p], NULL), 0);
-	for (unsigned i = 0; i < HOGS; i++)
-		assert_int_equal(hilo_join(hogs[i], HILO_FOREVER), 0);
-	for (unsigned i = 0; i < LOOPS * PINNED; i++)
-		assert_int_equal(hilo_join(tasks[i], HILO_FOREVER), 0);
-	for (unsigned i = 0; i < LOOPS; i++) {
+	return count;
+}
+
+static void sides_end(void)
+{
+	for (unsigned i = 0; i < loops; i++) {
 		hilo_future *done = hilo_future_new();
 
 		assert_non_null(done);
@@ -200,9 +193,44 @@ static void test_held_loops_are_served_in_order(void **state)
 		assert_int_equal(hilo_future_await(done, NULL, HILO_FOREVER), 0);
 		hilo_future_unref(done);
 	}
+}
+
+static void run(unsigned workers)
+{
+	hilo_opts opts = {.size = sizeof(opts), .workers = workers};
+	hilo_task *tasks[PINNED], *hogs[HOGS];
+	pthread_t threads[PRODUCERS];
+	unsigned count;
+
+	loops = workers;
+	messages = (loops > 8 ? 50 : 300) * test_scale();
+	breath = (loops > 8 ? 4000 : 400) * HILO_MICROSECOND;
+	store_relaxed(&hogs_left, HOGS); /* relaxed: no thread yet */
+	assert_int_equal(hilo_runtime_new(&opts, &runtime), 0);
+	count = sides_begin(tasks);
+	for (uintptr_t i = 0; i < HOGS; i++)
+		assert_int_equal(hilo_submit(runtime, hog, (void *)i, NULL, &hogs[i]), 0);
+	for (uintptr_t p = 0; p < PRODUCERS; p++)
+		assert_int_equal(pthread_create(&threads[p], NULL, producer, (void *)p), 0);
+	for (unsigned p = 0; p < PRODUCERS; p++)
+		assert_int_equal(pthread_join(threads[p], NULL), 0);
+	for (unsigned i = 0; i < HOGS; i++)
+		assert_int_equal(hilo_join(hogs[i], HILO_FOREVER), 0);
+	for (unsigned i = 0; i < count; i++)
+		assert_int_equal(hilo_join(tasks[i], HILO_FOREVER), 0);
+	sides_end();
 	assert_int_equal(hilo_runtime_free(runtime), 0);
-	for (unsigned i = 0; i < LOOPS; i++)
+	for (unsigned i = 0; i < loops; i++)
 		side_is_right(&sides[i]);
+}
+
+static void test_held_loops_are_served_in_order(void **state)
+{
+	static const unsigned workers[] = {1, 2, 8, 64};
+
+	(void)state;
+	for (size_t i = 0; i < array_size(workers); i++)
+		run(workers[i]);
 }
 
 int main(void)

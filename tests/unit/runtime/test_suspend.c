@@ -2,318 +2,40 @@
 /*
  * Each call that suspends, in the six cases that each must get right: its result is there at once; it
  * comes later; the deadline passes; the task is cancelled; the object is closed; and a cancel races
- * the result, where nothing may be lost and nothing done twice.
+ * the result, where nothing may be lost and nothing done twice. Here tasks make the calls of calls.c.
+ * Where the other cases are, or why there is none:
+ *
+ *	call			at once	later	timeout	cancel	close	race
+ *	await, join		x	x	x	x	a	x
+ *	future			x	x	x	x	a	x
+ *	run			x	x	b	x	a	x
+ *	executor, room		x	x	x	x	x	x
+ *	executor close		x	x	x	x	a	x
+ *	readable, writable	x	x	x	x	c	x
+ *	sleep, sleep_until	s	s	d	s	a	s
+ *	yield			s	s	b	s	a	s
+ *	checkpoint		s	s	b	s	a	s
+ *	  and from a plain thread:
+ *	await, join, future	t	t	t	e	a	t, with the deadline
+ *	run			t	t	b	e	a	b
+ *	executor, room		t	t	t	e	t	t, with the deadline
+ *	executor close		t	t	t	e	a	t, with the deadline
+ *	readable, writable	t	t	t	e	c	t, with the deadline
+ *	sleep, sleep_until	t	t	d	e	a	e
+ *	yield, checkpoint	t	f	b	e	a	e
+ *
+ * x  here		s  test_suspend_yield.c		t  test_suspend_thread.c
+ * a  nothing that could be closed: a task or a future ends, which is the result; closing an executor is
+ *    done by one caller at a time; to sleep takes no object
+ * b  takes no deadline
+ * c  the descriptor must stay open meanwhile; what happens if it does not is in test_loop.c
+ * d  the deadline is the result
+ * e  a plain thread has no handle by which it could be cancelled
+ * f  never waits: yields to the kernel, or does nothing
  */
-#include "tests/support/test.h"
+#include "tests/support/calls.h"
 
 #include <errno.h>
-#include <unistd.h>
-
-/* What one call needs; made anew for each case. */
-struct scene {
-	hilo_executor *executor;
-	hilo_future *future;
-	hilo_task *other;
-	hilo_task *blocker;
-	test_flag release, blocked;
-	atomic(unsigned) calls;
-	int fds[2];
-};
-
-/* A kind of call. */
-struct call_kind {
-	const char *name;
-	void (*make)(struct scene *);
-	int (*call)(struct scene *, hilo_time deadline);
-	void (*fire)(struct scene *);  /* let it succeed */
-	void (*close)(struct scene *); /* end its object; NULL: nothing to close */
-	void (*check)(struct scene *, int result);
-	void (*end)(struct scene *);
-	int success, closed;
-	bool no_deadline;
-};
-
-/* Await a task. */
-static void task_make(struct scene *scene)
-{
-	scene->future = hilo_future_new();
-	scene->other = hilo_spawn(test_entry_wait, scene->future);
-}
-
-static int task_call(struct scene *scene, hilo_time deadline)
-{
-	return hilo_await(scene->other, deadline);
-}
-
-static void future_fire(struct scene *scene)
-{
-	TASK_CHECK(hilo_future_set(scene->future, NULL, NULL), ==, 0);
-}
-
-static void task_check(struct scene *scene, int result)
-{
-	if (result == 0)
-		TASK_CHECK(hilo_task_is_done(scene->other), ==, 1);
-	if (!hilo_future_is_done(scene->future))
-		future_fire(scene);
-	TASK_CHECK(hilo_await(scene->other, HILO_FOREVER), ==, 0);
-}
-
-static void task_end(struct scene *scene)
-{
-	hilo_task_unref(scene->other);
-	hilo_future_unref(scene->future);
-}
-
-/* Join one: the handle ends with success only. */
-static int join_call(struct scene *scene, hilo_time deadline)
-{
-	(void)hilo_task_ref(scene->other);
-	if (hilo_join(scene->other, deadline) == 0)
-		return 0;
-	hilo_task_unref(scene->other);
-	return hilo_error_code();
-}
-
-/* Await a future. */
-static void future_make(struct scene *scene)
-{
-	scene->future = hilo_future_new();
-}
-
-static int future_call(struct scene *scene, hilo_time deadline)
-{
-	void *value = scene;
-	int rc = hilo_future_await(scene->future, &value, deadline);
-
-	TASK_CHECK(value, ==, rc == 0 ? NULL : scene);
-	return rc;
-}
-
-static void future_check(struct scene *scene, int result)
-{
-	if (result == 0)
-		TASK_CHECK(hilo_future_is_done(scene->future), ==, 1);
-	else if (!hilo_future_is_done(scene->future))
-		future_fire(scene); /* the end of a wait has not completed it */
-	TASK_CHECK(hilo_future_await(scene->future, NULL, HILO_NO_WAIT), ==, 0);
-}
-
-static void future_end(struct scene *scene)
-{
-	hilo_future_unref(scene->future);
-}
-
-/* A call in an executor whose only thread is blocked until `fire`. */
-static int block_until_released(void *arg)
-{
-	struct scene *scene = arg;
-
-	store_release(&scene->blocked, 1);
-	TEST_UNTIL(load_acquire(&scene->release));
-	return 0;
-}
-
-static int blocker_main(void *arg)
-{
-	struct scene *scene = arg;
-
-	return hilo_run_in_executor(scene->executor, block_until_released, scene, HILO_FOREVER);
-}
-
-static void executor_make_with(struct scene *scene, const hilo_executor_opts *opts)
-{
-	TASK_CHECK(hilo_executor_new(opts, &scene->executor), ==, 0);
-	scene->blocker = hilo_spawn(blocker_main, scene);
-	TEST_UNTIL(load_acquire(&scene->blocked));
-}
-
-static void executor_make(struct scene *scene)
-{
-	executor_make_with(scene,
-			   &(hilo_executor_opts){.size = sizeof(hilo_executor_opts), .max_threads = 1});
-}
-
-static int count_call(void *arg)
-{
-	struct scene *scene = arg;
-
-	return (int)add_release(&scene->calls, 1) + 77;
-}
-
-static int executor_call(struct scene *scene, hilo_time deadline)
-{
-	return hilo_run_in_executor(scene->executor, count_call, scene, deadline);
-}
-
-static void executor_fire(struct scene *scene)
-{
-	store_release(&scene->release, 1);
-}
-
-static void executor_check(struct scene *scene, int result)
-{
-	TASK_CHECK(load_acquire(&scene->calls), ==, result == 77);
-}
-
-static void executor_shut(struct scene *scene)
-{
-	TASK_CHECK(hilo_executor_close(scene->executor, HILO_EXECUTOR_CANCEL_QUEUED, HILO_NO_WAIT), ==,
-		   -ETIMEDOUT);
-}
-
-static void executor_end(struct scene *scene)
-{
-	executor_fire(scene);
-	TASK_CHECK(hilo_join(scene->blocker, HILO_FOREVER), ==, 0);
-	TASK_CHECK(hilo_executor_close(scene->executor, 0, HILO_FOREVER), ==, 0);
-}
-
-/* The same with a full queue: waits for room. */
-static int filler_call(void *arg)
-{
-	(void)arg;
-	return 0;
-}
-
-static int filler_main(void *arg)
-{
-	struct scene *scene = arg;
-
-	return hilo_run_in_executor(scene->executor, filler_call, NULL, HILO_FOREVER);
-}
-
-static void room_make(struct scene *scene)
-{
-	hilo_executor_opts opts = {.size = sizeof(opts), .max_threads = 1, .max_queued = 1};
-	hilo_executor_stats stats = {.size = sizeof(stats)};
-
-	executor_make_with(scene, &opts);
-	scene->other = hilo_spawn(filler_main, scene);
-	do {
-		test_pause();
-		TASK_CHECK(hilo_executor_get_stats(scene->executor, &stats), ==, 0);
-	} while (stats.queued < 1);
-}
-
-static void room_end(struct scene *scene)
-{
-	int rc;
-
-	executor_fire(scene);
-	rc = hilo_join(scene->other, HILO_FOREVER);
-	if (rc != HILO_ECLOSED)
-		TASK_CHECK(rc, ==, 0);
-	executor_end(scene);
-}
-
-/* Close an executor: waits for the call that runs. */
-static int close_call(struct scene *scene, hilo_time deadline)
-{
-	int rc = hilo_executor_close(scene->executor, 0, deadline);
-
-	if (rc == 0)
-		scene->executor = NULL;
-	return rc;
-}
-
-static void close_end(struct scene *scene)
-{
-	executor_fire(scene);
-	TASK_CHECK(hilo_join(scene->blocker, HILO_FOREVER), ==, 0);
-	TASK_CHECK(hilo_executor_close(scene->executor, 0, HILO_FOREVER), ==, 0);
-}
-
-/* A descriptor that becomes readable. */
-static void fd_make(struct scene *scene)
-{
-	TASK_CHECK(pipe(scene->fds), ==, 0);
-}
-
-static int fd_call(struct scene *scene, hilo_time deadline)
-{
-	return hilo_fd_wait(scene->fds[0], HILO_READABLE, deadline);
-}
-
-static void fd_fire(struct scene *scene)
-{
-	TASK_CHECK(write(scene->fds[1], "x", 1), ==, 1);
-}
-
-static void fd_check(struct scene *scene, int result)
-{
-	if (result == HILO_READABLE)
-		TASK_CHECK(hilo_fd_wait(scene->fds[0], HILO_READABLE, HILO_NO_WAIT), ==, HILO_READABLE);
-}
-
-static void fd_end(struct scene *scene)
-{
-	(void)close(scene->fds[0]);
-	(void)close(scene->fds[1]);
-}
-
-/* A descriptor that becomes writable. */
-static void full_make(struct scene *scene)
-{
-	static char bytes[1 << 16];
-
-	fd_make(scene);
-	TASK_CHECK(write(scene->fds[1], bytes, sizeof(bytes)), ==, sizeof(bytes));
-}
-
-static int full_call(struct scene *scene, hilo_time deadline)
-{
-	return hilo_fd_wait(scene->fds[1], HILO_WRITABLE, deadline);
-}
-
-static void full_fire(struct scene *scene)
-{
-	static char bytes[1 << 16];
-
-	TASK_CHECK(read(scene->fds[0], bytes, sizeof(bytes)), ==, sizeof(bytes));
-}
-
-static void check_nothing(struct scene *scene, int result)
-{
-	(void)scene, (void)result;
-}
-
-/* hilo_run in a task: its child waits. */
-static int run_call(struct scene *scene, hilo_time deadline)
-{
-	(void)deadline;
-	return hilo_run(test_entry_wait, scene->future, NULL);
-}
-
-static const struct call_kind kinds[] = {
-	{"await", task_make, task_call, future_fire, NULL, task_check, task_end, 0, 0, false},
-	{"join", task_make, join_call, future_fire, NULL, task_check, task_end, 0, 0, false},
-	{"future", future_make, future_call, future_fire, NULL, future_check, future_end, 0, 0, false},
-	{"run", future_make, run_call, future_fire, NULL, future_check, future_end, 0, 0, true},
-	{"executor", executor_make, executor_call, executor_fire, executor_shut, executor_check, executor_end,
-	 77, HILO_ECLOSED, false},
-	{"room", room_make, executor_call, executor_fire, executor_shut, executor_check, room_end, 77,
-	 HILO_ECLOSED, false},
-	{"executor close", executor_make, close_call, executor_fire, NULL, check_nothing, close_end, 0, 0,
-	 false},
-	{"readable", fd_make, fd_call, fd_fire, NULL, fd_check, fd_end, HILO_READABLE, 0, false},
-	{"writable", full_make, full_call, full_fire, NULL, check_nothing, fd_end, HILO_WRITABLE, 0, false},
-};
-
-static void scene_begin(const struct call_kind *kind, struct scene *scene)
-{
-	*scene = (struct scene){.fds = {-1, -1}};
-	atomic_setup(&scene->release, 0);
-	atomic_setup(&scene->blocked, 0);
-	atomic_setup(&scene->calls, 0);
-	kind->make(scene);
-}
-
-static void scene_finish(const struct call_kind *kind, struct scene *scene, int result)
-{
-	kind->check(scene, result);
-	kind->end(scene);
-}
 
 /* A task that makes the call. */
 struct caller {
@@ -332,9 +54,6 @@ static int caller_main(void *arg)
 	caller->result = caller->kind->call(caller->scene, caller->deadline);
 	return 1;
 }
-
-#define FOR_EACH_KIND(kind)                                                                                  \
-	for (const struct call_kind *kind = kinds; kind < kinds + array_size(kinds); kind++)
 
 TASK_TEST(test_immediate)
 {
@@ -519,7 +238,7 @@ TASK_TEST(test_a_cancel_races_the_result)
 			scene_finish(kind, &scene, caller.result);
 		}
 	}
-	TASK_CHECK(won + cancelled, ==, rounds * array_size(kinds));
+	TASK_CHECK(won + cancelled, ==, rounds * test_call_kinds_count);
 	return 0;
 }
 
