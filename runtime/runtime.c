@@ -259,9 +259,11 @@ int hilo_runtime_free(hilo_runtime *runtime)
 		rc = hilo__runtime_close_executor(runtime, deadline);
 	if (rc < 0) {
 		hilo__scheduler_foreach(runtime, report_left, NULL);
+		TRACE_SAVE();
 		return rc;
 	}
 	hilo__scheduler_stop(runtime);
+	TRACE_SAVE();
 	hilo__free(runtime);
 	return 0;
 }
