@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* runtime.c - options, hilo_run, starting and ending a runtime, its figures and its dump. */
+/* runtime.c - options, hilo_run, starting and ending a runtime, its figures. */
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/log.h>
 #include <hilo/runtime/runtime.h>
@@ -17,7 +17,6 @@
 #include "scheduler/base/clock.h"
 #include "scheduler/base/cpu.h"
 #include "scheduler/base/mem.h"
-#include "scheduler/base/sys.h"
 
 #define DEFAULT_SHUTDOWN (10 * HILO_SECOND)
 #define DEFAULT_SPIN_US 50
@@ -223,26 +222,6 @@ int hilo_runtime_new(const hilo_opts *opts, hilo_runtime **ret)
 	return 0;
 }
 
-static void report_left(struct hilo_task *task, void *ctx)
-{
-	static const char *const waits[] = {"nothing",
-					    "a timer",
-					    "a task",
-					    "a future",
-					    "a call in an executor",
-					    "room in an executor",
-					    "a descriptor",
-					    "something"};
-	struct fiber *fiber = load_relaxed(&task->fiber);	/* relaxed: a report, racy by nature */
-	int kind = fiber ? load_relaxed(&fiber->wait.kind) : 0; /* relaxed: as above */
-
-	(void)ctx;
-	hilo__log(HILO_LOG_WARNING, "task %s did not end at shutdown: %s, waits for %s (spawned at %p)",
-		  hilo_task_name(task),
-		  hilo_task_get_state(task) == HILO_TASK_SUSPENDED ? "suspended" : "running",
-		  waits[kind >= 0 && kind < (int)array_size(waits) ? kind : 0], task->spawn_site);
-}
-
 int hilo_runtime_free(hilo_runtime *runtime)
 {
 	struct hilo_loop *here = thread_self()->loop;
@@ -258,7 +237,7 @@ int hilo_runtime_free(hilo_runtime *runtime)
 	if (rc == 0)
 		rc = hilo__runtime_close_executor(runtime, deadline);
 	if (rc < 0) {
-		hilo__scheduler_foreach(runtime, report_left, NULL);
+		hilo__report_left(runtime);
 		TRACE_SAVE();
 		return rc;
 	}
@@ -352,43 +331,4 @@ int hilo_runtime_get_stats(const hilo_runtime *runtime, unsigned index, hilo_wor
 	stats->polls = load_relaxed(&from->polls);
 	stats->timers = load_relaxed(&from->timers);
 	return 0;
-}
-
-struct dump {
-	int fd;
-	int rc;
-};
-
-static void dump_task(struct hilo_task *task, void *ctx)
-{
-	static const char *const states[] = {"created", "runnable", "suspended", "done"};
-	static const char *const waits[] = {"-",	"sleep",	 "task", "future",
-					    "executor", "executor-room", "fd",	 "other"};
-	struct dump *dump = ctx;
-	struct fiber *fiber = load_relaxed(&task->fiber);	/* relaxed: racy by nature */
-	int kind = fiber ? load_relaxed(&fiber->wait.kind) : 0; /* relaxed: as above */
-	char line[256];
-	int length = snprintf(
-		line, sizeof(line), "#%llu %s %s entry=%p waits=%s on=%p\n", (unsigned long long)task->id,
-		hilo_task_name(task), states[hilo_task_get_state(task)], (void *)(uintptr_t)task->entry,
-		waits[kind >= 0 && kind < (int)array_size(waits) ? kind : 0],
-		fiber ? (void *)(uintptr_t)load_relaxed(&fiber->wait.object) : NULL); /* relaxed: as above */
-
-	if (length >= (int)sizeof(line))
-		length = (int)sizeof(line) - 1;
-	if (dump->rc == 0) {
-		ssize_t n = hilo__sys_write(dump->fd, line, (size_t)length);
-
-		dump->rc = n < 0 ? (int)n : 0;
-	}
-}
-
-int hilo_runtime_dump(const hilo_runtime *runtime, int fd)
-{
-	struct dump dump = {fd, 0};
-
-	if (!runtime || fd < 0)
-		return -EINVAL;
-	hilo__scheduler_foreach((hilo_runtime *)(uintptr_t)runtime, dump_task, &dump);
-	return dump.rc;
 }

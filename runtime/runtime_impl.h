@@ -15,6 +15,9 @@ int hilo__submit(hilo_runtime *runtime, struct task_spec *spec, const hilo_task_
 int hilo__await_completion(struct completion *done, enum wait_kind kind, const void *object,
 			   hilo_time deadline);
 
+/* [closing thread] Tell the log which tasks of @runtime have not ended, and what they wait for. */
+void hilo__report_left(struct hilo_runtime *runtime);
+
 /* [closing thread] End the default executor of @runtime, if it was ever used. */
 int hilo__runtime_close_executor(hilo_runtime *runtime, hilo_time deadline);
 

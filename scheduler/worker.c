@@ -245,15 +245,30 @@ static inline void thread_switch(struct thread *self, struct fiber *from, struct
 	finish_leave(self);
 }
 
+/*
+ * [task, about to park] The turn is over, or there is nothing else to run: a moment when the clock may be
+ * read. The wait, if it began in this turn, began now. Where runs are long a turn is one task, so that
+ * what such a task has computed does not count as waiting.
+ */
+static inline void wait_is_last(struct hilo_loop *loop, struct fiber *fiber)
+{
+	/* relaxed: own value, which reports read */
+	if (load_relaxed(&fiber->wait.since) == loop->turn_cycles)
+		store_relaxed(&fiber->wait.since, cycles_now()); /* relaxed: as above */
+}
+
 void hilo__leave(struct thread *self, enum leave leave)
 {
 	struct hilo_task *task = self->task;
 	struct fiber *fiber = self->fiber;
 	struct hilo_task *next = loop_pick(self->loop);
 
-	if (leave == LEAVE_PARK)
+	if (leave == LEAVE_PARK) {
+		if (!next)
+			wait_is_last(self->loop, fiber);
 		/* Before the commit, after which others may wake it. relaxed: own value */
 		TRACE_EVENT(self->loop->trace, TRACE_PARK, task->id, load_relaxed(&fiber->wait.kind));
+	}
 	self->leave = leave;
 	self->left = fiber;
 	self->left_task = task;
