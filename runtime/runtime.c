@@ -14,6 +14,7 @@
 #include "runtime/error_impl.h"
 #include "runtime/log_impl.h"
 #include "runtime/runtime_impl.h"
+#include "runtime/sized_impl.h"
 #include "scheduler/base/clock.h"
 #include "scheduler/base/cpu.h"
 #include "scheduler/base/mem.h"
@@ -99,8 +100,6 @@ static int env_stack(uint8_t *class)
 
 static int opts_check(const hilo_opts *opts)
 {
-	if (opts->size != sizeof(*opts))
-		return hilo_fail(-EINVAL, "hilo_opts.size is %zu, not %zu", opts->size, sizeof(*opts));
 	if (opts->workers > IDLE_MAX_WORKERS)
 		return hilo_fail(-EINVAL, "hilo_opts.workers is %u, more than %d", opts->workers,
 				 IDLE_MAX_WORKERS);
@@ -117,10 +116,8 @@ static int opts_check(const hilo_opts *opts)
 }
 
 /* Options, environment and machine into what is in force. */
-static int runtime_configure(hilo_runtime *runtime, const hilo_opts *given)
+static int runtime_configure(hilo_runtime *runtime, const hilo_opts *opts)
 {
-	static const hilo_opts none = {.size = sizeof(none)};
-	const hilo_opts *opts = given ? given : &none;
 	unsigned spin_us = opts->spin_us ? opts->spin_us : DEFAULT_SPIN_US;
 	struct cpu_report cpu;
 	int rc = opts_check(opts);
@@ -196,18 +193,23 @@ static void config_log(const hilo_runtime *runtime)
 	}
 }
 
-int hilo_runtime_new(const hilo_opts *opts, hilo_runtime **ret)
+int hilo_runtime_new(const hilo_opts *given, hilo_runtime **ret)
 {
-	hilo_runtime *runtime = hilo__aligned_alloc(_Alignof(hilo_runtime), sizeof(*runtime));
-	unsigned print = opts && opts->size == sizeof(*opts) && opts->flags & HILO_PRINT_CONFIG;
-	int rc;
+	hilo_opts opts = {.size = sizeof(opts)};
+	hilo_runtime *runtime;
+	unsigned print;
+	int rc = given ? SIZED_IN(hilo_opts, &opts, given, spin_us) : 0;
 
+	if (rc < 0)
+		return rc;
+	runtime = hilo__aligned_alloc(_Alignof(hilo_runtime), sizeof(*runtime));
 	if (!runtime)
 		return -ENOMEM;
 	memset(runtime, 0, sizeof(*runtime));
 	hilo__error_init();
 	(void)pthread_once(&hooks_once, hooks_set);
-	rc = runtime_configure(runtime, opts);
+	print = opts.flags & HILO_PRINT_CONFIG;
+	rc = runtime_configure(runtime, &opts);
 	if (rc == 0)
 		rc = env_number("HILO_CONFIG", 0, 1, &print);
 	if (rc == 0)
@@ -316,19 +318,20 @@ hilo_runtime *hilo_runtime_current(void)
 
 int hilo_runtime_get_stats(const hilo_runtime *runtime, unsigned index, hilo_worker_stats *stats)
 {
+	hilo_worker_stats now = {.size = sizeof(now)};
 	struct loop_stats *from;
 
-	if (!runtime || !stats || index >= runtime_loops(runtime) || stats->size != sizeof(*stats))
+	if (!runtime || !stats || index >= runtime_loops(runtime))
 		return -EINVAL;
 	from = &runtime->loops[index]->stats;
-	stats->switches = load_relaxed(&runtime->loops[index]->tick); /* relaxed, all of them: statistics */
-	stats->spawned = load_relaxed(&from->spawned);
-	stats->completed = load_relaxed(&from->completed);
-	stats->steals = load_relaxed(&from->steals);
-	stats->stolen = load_relaxed(&from->stolen);
-	stats->wakes = load_relaxed(&from->wakes);
-	stats->sleeps = load_relaxed(&from->sleeps);
-	stats->polls = load_relaxed(&from->polls);
-	stats->timers = load_relaxed(&from->timers);
-	return 0;
+	now.switches = load_relaxed(&runtime->loops[index]->tick); /* relaxed, all of them: statistics */
+	now.spawned = load_relaxed(&from->spawned);
+	now.completed = load_relaxed(&from->completed);
+	now.steals = load_relaxed(&from->steals);
+	now.stolen = load_relaxed(&from->stolen);
+	now.wakes = load_relaxed(&from->wakes);
+	now.sleeps = load_relaxed(&from->sleeps);
+	now.polls = load_relaxed(&from->polls);
+	now.timers = load_relaxed(&from->timers);
+	return SIZED_OUT(hilo_worker_stats, stats, &now, timers);
 }

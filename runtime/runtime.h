@@ -32,7 +32,8 @@ typedef struct hilo_opts {
  *
  * In a plain thread: a new runtime; the thread blocks. In a task: runs @main as a child task of the
  * same runtime and waits for it (-EBUSY if @opts is not NULL). In a callback: -EDEADLK.
- * -EINVAL (the value is in hilo_error_message), -ENOMEM, -EAGAIN (no thread).
+ * -EINVAL (the value is in hilo_error_message), -E2BIG (an option that this version does not know is
+ * set), -ENOMEM, -EAGAIN (no thread).
  */
 HILO_API int hilo_run(hilo_task_fn main, void *arg, const hilo_opts *opts);
 

@@ -23,13 +23,14 @@ static void test_options_are_checked(void **state)
 {
 	(void)state;
 	opts_refused(&(hilo_opts){0}, "size");
-	opts_refused(&(hilo_opts){.size = 12345}, "12345");
 	opts_refused(&(hilo_opts){.size = sizeof(hilo_opts), .workers = 100001}, "100001");
 	opts_refused(&(hilo_opts){.size = sizeof(hilo_opts), .stack = 6}, "6");
 	opts_refused(&(hilo_opts){.size = sizeof(hilo_opts), .flags = 1u << 20}, "0x100000");
 	opts_refused(&(hilo_opts){.size = sizeof(hilo_opts), .shutdown = -77}, "-77");
 	opts_refused(&(hilo_opts){.size = sizeof(hilo_opts), .spin_us = 1001}, "1001");
 	assert_int_equal(hilo_run(NULL, NULL, NULL), -EINVAL);
+	assert_int_equal(hilo_run(test_entry_return, NULL, &(hilo_opts){.size = 12345}), -E2BIG);
+	assert_non_null(strstr(hilo_error_message(), "12345"));
 }
 
 static void env_refused(const char *name, const char *value)
