@@ -14,6 +14,9 @@ HILO_BEGIN_DECLS
  *            away. Whoever sets it and whoever awaits it needs a reference (or knows that somebody
  *            keeps one). The value belongs to the future; everybody who awaits gets the same pointer,
  *            borrowed for as long as their reference, unless the sole owner takes it.
+ *
+ * A failure, other than -ECANCELED, that nobody has received from hilo_future_await, _result or _take when
+ * the last reference goes is reported to the log, once.
  */
 
 /* [any] A pending future, or NULL when out of memory (every function answers -ENOMEM for NULL). */
