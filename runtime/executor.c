@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "runtime/executor_impl.h"
+#include "runtime/sized_impl.h"
 #include "scheduler/base/mem.h"
 
 #define DEFAULT_MAX_THREADS 512
@@ -19,14 +20,13 @@
 
 static int opts_check(const hilo_executor_opts *opts)
 {
-	if (opts->size != sizeof(*opts))
-		return hilo_fail(-EINVAL, "hilo_executor_opts.size is %zu, not %zu", opts->size,
-				 sizeof(*opts));
 	if ((unsigned)opts->overflow > HILO_OVERFLOW_INLINE)
 		return hilo_fail(-EINVAL, "hilo_executor_opts.overflow is %d: no such policy",
 				 (int)opts->overflow);
 	if (opts->idle < 0)
 		return hilo_fail(-EINVAL, "hilo_executor_opts.idle is %lld: negative", (long long)opts->idle);
+	if (opts->flags)
+		return hilo_fail(-EINVAL, "hilo_executor_opts.flags is %#x: unknown flag", opts->flags);
 	return 0;
 }
 
@@ -41,12 +41,16 @@ static void executor_configure(struct hilo_executor *ex, const hilo_executor_opt
 	(void)snprintf(ex->name, sizeof(ex->name), "%s", opts->name ? opts->name : "hilo-pool");
 }
 
-static int executor_new(const hilo_executor_opts *opts, unsigned cpus, bool may_spin, hilo_executor **ret)
+static int executor_new(const hilo_executor_opts *given, unsigned cpus, bool may_spin, hilo_executor **ret)
 {
-	static const hilo_executor_opts none = {.size = sizeof(none)};
+	hilo_executor_opts opts = {.size = sizeof(opts)};
 	struct hilo_executor *ex;
-	int rc = opts_check(opts ? opts : &none);
+	int rc = 0;
 
+	if (given)
+		rc = SIZED_IN(hilo_executor_opts, &opts, given, flags);
+	if (rc == 0)
+		rc = opts_check(&opts);
 	if (rc < 0)
 		return rc;
 	ex = hilo__aligned_alloc(_Alignof(struct hilo_executor), sizeof(*ex));
@@ -57,7 +61,7 @@ static int executor_new(const hilo_executor_opts *opts, unsigned cpus, bool may_
 	list_init(&ex->queue);
 	list_init(&ex->rooms);
 	completion_init(&ex->gone, 1);
-	executor_configure(ex, opts ? opts : &none, cpus);
+	executor_configure(ex, &opts, cpus);
 	ex->may_spin = may_spin;
 	*ret = ex;
 	return 0;
@@ -220,20 +224,21 @@ void hilo__runtime_free_executor(hilo_runtime *runtime)
 
 int hilo_executor_get_stats(hilo_executor *executor, hilo_executor_stats *stats)
 {
+	hilo_executor_stats now = {.size = sizeof(now)};
 	int rc = 0;
 
-	if (!stats || stats->size != sizeof(*stats))
+	if (!stats)
 		return -EINVAL;
 	if (!executor)
 		rc = executor_default(&executor);
 	if (rc < 0)
 		return rc;
 	spin_lock(&executor->lock);
-	stats->calls = executor->taken;
-	stats->cancelled = executor->cancelled;
-	stats->threads = executor->threads;
-	stats->peak = executor->peak;
-	stats->queued = executor_queued(executor);
+	now.calls = executor->taken;
+	now.cancelled = executor->cancelled;
+	now.threads = executor->threads;
+	now.peak = executor->peak;
+	now.queued = executor_queued(executor);
 	spin_unlock(&executor->lock);
-	return 0;
+	return SIZED_OUT(hilo_executor_stats, stats, &now, queued);
 }

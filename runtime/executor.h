@@ -33,6 +33,7 @@ typedef struct hilo_executor_opts {
 	unsigned max_queued;  /* calls waiting for a thread; default 65536 */
 	hilo_time idle;	      /* a thread without work ends after this; default 10 s */
 	enum hilo_overflow overflow;
+	unsigned flags; /* none yet: 0 */
 } hilo_executor_opts;
 
 /*
@@ -48,7 +49,7 @@ typedef struct hilo_executor_opts {
 HILO_API int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, void *arg,
 				  hilo_time deadline);
 
-/* [any] A pool of one's own. -EINVAL, -ENOMEM. @opts is borrowed and may be NULL. */
+/* [any] A pool of one's own. -EINVAL, -E2BIG, -ENOMEM. @opts is borrowed and may be NULL. */
 HILO_API HILO_MUST_CHECK int hilo_executor_new(const hilo_executor_opts *opts, hilo_executor **ret);
 
 /*

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* future.c - one-shot results. The hand-over itself is scheduler/completion.h. */
+/*
+ * future.c - one-shot results. The hand-over itself is scheduler/completion.h.
+ *
+ * A failure that nobody has read is told by whoever frees the future: nobody can look any more. To have
+ * waited in vain, or to be called back, is not to have read it.
+ */
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/future.h>
 
@@ -7,6 +12,7 @@
 #include <sched.h>
 
 #include "runtime/error_impl.h"
+#include "runtime/log_impl.h"
 #include "runtime/runtime_impl.h"
 #include "scheduler/base/pool.h"
 
@@ -17,9 +23,11 @@ struct hilo_future {
 	uint64_t unused;	  /* the pool's word */
 	atomic(uint32_t) claimed; /* 1 once somebody has begun to complete it: the first one wins */
 	atomic(uint32_t) taken;	  /* 1 once the value was moved out */
+	atomic(bool) looked;	  /* somebody has read the failure */
 	struct completion done;
 	void *value;
 	void (*drop)(void *value);
+	const void *failed_at; /* return address of the call that completed it with a failure */
 };
 
 _Static_assert(sizeof(struct hilo_future) <= POOL_OBJECT_SIZE, "one object of the pool");
@@ -33,6 +41,7 @@ hilo_future *hilo_future_new(void)
 		return NULL;
 	atomic_setup(&future->claimed, 0);
 	atomic_setup(&future->taken, 0);
+	atomic_setup(&future->looked, false);
 	future->value = NULL;
 	future->drop = NULL;
 	future->done.result = 0;
@@ -40,10 +49,20 @@ hilo_future *hilo_future_new(void)
 	return future;
 }
 
+static HILO__COLD void future_lost_failure(const hilo_future *future)
+{
+	hilo__log(HILO_LOG_ERROR, "a future failed and nobody looked: %s (set at %p)",
+		  hilo_errname(future->done.result), future->failed_at);
+}
+
 static void future_free(hilo_future *future)
 {
 	struct heap *heap;
 
+	/* relaxed: nobody else is left */
+	if (HILO__UNLIKELY(future->done.result < 0) && future->done.result != -ECANCELED &&
+	    MUTANT(67, !load_relaxed(&future->looked), true))
+		future_lost_failure(future);
 	/* relaxed: nobody else is left */
 	if (future->drop && MUTANT(64, !load_relaxed(&future->taken), true))
 		future->drop(future->value);
@@ -114,6 +133,7 @@ int hilo_future_set_error(hilo_future *future, int code)
 		return hilo_fail(-EINVAL, "hilo_future_set_error: %d is not a failure", code);
 	if (!future_claim(future))
 		return HILO_EINVALSTATE;
+	future->failed_at = __builtin_return_address(0);
 	return future_complete(future, code);
 }
 
@@ -125,6 +145,7 @@ int hilo_future_cancel(hilo_future *future)
 static int future_read(hilo_future *future, void **ret)
 {
 	if (future->done.result < 0) {
+		store_relaxed(&future->looked, true); /* relaxed: read by whoever drops the last reference */
 		hilo__error_own(future->done.result);
 		return future->done.result;
 	}

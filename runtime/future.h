@@ -14,6 +14,9 @@ HILO_BEGIN_DECLS
  *            away. Whoever sets it and whoever awaits it needs a reference (or knows that somebody
  *            keeps one). The value belongs to the future; everybody who awaits gets the same pointer,
  *            borrowed for as long as their reference, unless the sole owner takes it.
+ *
+ * A failure, other than -ECANCELED, that nobody has received from hilo_future_await, _result or _take when
+ * the last reference goes is reported to the log, once.
  */
 
 /* [any] A pending future, or NULL when out of memory (every function answers -ENOMEM for NULL). */
@@ -77,9 +80,9 @@ HILO_API HILO_MUST_CHECK int hilo_future_on_done(hilo_future *future, hilo_done_
 						 hilo_callback_fn fn, void *arg);
 
 /*
- * [loop that asked, with a reference on @future of its own] 0: removed, it will not be called; -EALREADY: it is running, has run, or was
- * removed, which is also the answer once the loop has ended. -EDEADLK on any other thread. While a
- * runtime ends its done callbacks may remove those of all its loops.
+ * [loop that asked, which needs a reference of its own] 0: removed, it will not be called; -EALREADY: it
+ * is running, has run, or was removed, which is also the answer once the loop has ended. -EDEADLK on any
+ * other thread. While a runtime ends its done callbacks may remove those of all its loops.
  */
 HILO_API int hilo_future_remove_on_done(hilo_future *future, hilo_done_node *node);
 

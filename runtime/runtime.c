@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* runtime.c - options, hilo_run, starting and ending a runtime, its figures and its dump. */
+/* runtime.c - options, hilo_run, starting and ending a runtime, its figures. */
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/log.h>
 #include <hilo/runtime/runtime.h>
@@ -14,10 +14,10 @@
 #include "runtime/error_impl.h"
 #include "runtime/log_impl.h"
 #include "runtime/runtime_impl.h"
+#include "runtime/sized_impl.h"
 #include "scheduler/base/clock.h"
 #include "scheduler/base/cpu.h"
 #include "scheduler/base/mem.h"
-#include "scheduler/base/sys.h"
 
 #define DEFAULT_SHUTDOWN (10 * HILO_SECOND)
 #define DEFAULT_SPIN_US 50
@@ -101,8 +101,6 @@ static int env_stack(uint8_t *class)
 
 static int opts_check(const hilo_opts *opts)
 {
-	if (opts->size != sizeof(*opts))
-		return hilo_fail(-EINVAL, "hilo_opts.size is %zu, not %zu", opts->size, sizeof(*opts));
 	if (opts->workers > IDLE_MAX_WORKERS)
 		return hilo_fail(-EINVAL, "hilo_opts.workers is %u, more than %d", opts->workers,
 				 IDLE_MAX_WORKERS);
@@ -119,10 +117,8 @@ static int opts_check(const hilo_opts *opts)
 }
 
 /* Options, environment and machine into what is in force. */
-static int runtime_configure(hilo_runtime *runtime, const hilo_opts *given)
+static int runtime_configure(hilo_runtime *runtime, const hilo_opts *opts)
 {
-	static const hilo_opts none = {.size = sizeof(none)};
-	const hilo_opts *opts = given ? given : &none;
 	unsigned spin_us = opts->spin_us ? opts->spin_us : DEFAULT_SPIN_US;
 	struct cpu_report cpu;
 	int rc = opts_check(opts);
@@ -198,18 +194,23 @@ static void config_log(const hilo_runtime *runtime)
 	}
 }
 
-int hilo_runtime_new(const hilo_opts *opts, hilo_runtime **ret)
+int hilo_runtime_new(const hilo_opts *given, hilo_runtime **ret)
 {
-	hilo_runtime *runtime = hilo__aligned_alloc(_Alignof(hilo_runtime), sizeof(*runtime));
-	unsigned print = opts && opts->size == sizeof(*opts) && opts->flags & HILO_PRINT_CONFIG;
-	int rc;
+	hilo_opts opts = {.size = sizeof(opts)};
+	hilo_runtime *runtime;
+	unsigned print;
+	int rc = given ? SIZED_IN(hilo_opts, &opts, given, spin_us) : 0;
 
+	if (rc < 0)
+		return rc;
+	runtime = hilo__aligned_alloc(_Alignof(hilo_runtime), sizeof(*runtime));
 	if (!runtime)
 		return -ENOMEM;
 	memset(runtime, 0, sizeof(*runtime));
 	hilo__error_init();
 	(void)pthread_once(&hooks_once, hooks_set);
-	rc = runtime_configure(runtime, opts);
+	print = opts.flags & HILO_PRINT_CONFIG;
+	rc = runtime_configure(runtime, &opts);
 	if (rc == 0)
 		rc = env_number("HILO_CONFIG", 0, 1, &print);
 	if (rc == 0)
@@ -222,27 +223,6 @@ int hilo_runtime_new(const hilo_opts *opts, hilo_runtime **ret)
 		config_log(runtime);
 	*ret = runtime;
 	return 0;
-}
-
-static void report_left(struct hilo_task *task, void *ctx)
-{
-	static const char *const waits[] = {"nothing",
-					    "a timer",
-					    "a task",
-					    "a future",
-					    "a call in an executor",
-					    "room in an executor",
-					    "a descriptor",
-					    "something"};
-	struct fiber *fiber = load_relaxed(&task->fiber);	/* relaxed: a report, racy by nature */
-	int kind = fiber ? load_relaxed(&fiber->wait.kind) : 0; /* relaxed: as above */
-	char label[TASK_LABEL_SIZE];
-
-	(void)ctx;
-	hilo__log(HILO_LOG_WARNING, "task %s did not end at shutdown: %s, waits for %s (spawned at %p)",
-		  hilo__task_label(task, label, sizeof(label)),
-		  hilo_task_get_state(task) == HILO_TASK_SUSPENDED ? "suspended" : "running",
-		  waits[kind >= 0 && kind < (int)array_size(waits) ? kind : 0], task->spawn_site);
 }
 
 int hilo_runtime_free(hilo_runtime *runtime)
@@ -260,11 +240,13 @@ int hilo_runtime_free(hilo_runtime *runtime)
 	if (rc == 0)
 		rc = hilo__runtime_close_executor(runtime, deadline);
 	if (rc < 0) {
-		hilo__scheduler_foreach(runtime, report_left, NULL);
+		hilo__report_left(runtime);
+		TRACE_SAVE();
 		return rc;
 	}
 	hilo__scheduler_stop(runtime);
 	hilo__runtime_free_executor(runtime);
+	TRACE_SAVE();
 	hilo__free(runtime);
 	return 0;
 }
@@ -340,58 +322,20 @@ hilo_runtime *hilo_runtime_current(void)
 
 int hilo_runtime_get_stats(const hilo_runtime *runtime, unsigned index, hilo_worker_stats *stats)
 {
+	hilo_worker_stats now = {.size = sizeof(now)};
 	struct loop_stats *from;
 
-	if (!runtime || !stats || index >= runtime_loops(runtime) || stats->size != sizeof(*stats))
+	if (!runtime || !stats || index >= runtime_loops(runtime))
 		return -EINVAL;
 	from = &runtime->loops[index]->stats;
-	stats->switches = load_relaxed(&runtime->loops[index]->tick); /* relaxed, all of them: statistics */
-	stats->spawned = load_relaxed(&from->spawned);
-	stats->completed = load_relaxed(&from->completed);
-	stats->steals = load_relaxed(&from->steals);
-	stats->stolen = load_relaxed(&from->stolen);
-	stats->wakes = load_relaxed(&from->wakes);
-	stats->sleeps = load_relaxed(&from->sleeps);
-	stats->polls = load_relaxed(&from->polls);
-	stats->timers = load_relaxed(&from->timers);
-	return 0;
-}
-
-struct dump {
-	int fd;
-	int rc;
-};
-
-static void dump_task(struct hilo_task *task, void *ctx)
-{
-	static const char *const states[] = {"created", "runnable", "suspended", "done"};
-	static const char *const waits[] = {"-",	"sleep",	 "task", "future",
-					    "executor", "executor-room", "fd",	 "other"};
-	struct dump *dump = ctx;
-	struct fiber *fiber = load_relaxed(&task->fiber);	/* relaxed: racy by nature */
-	int kind = fiber ? load_relaxed(&fiber->wait.kind) : 0; /* relaxed: as above */
-	char line[256], label[TASK_LABEL_SIZE];
-	int length = snprintf(
-		line, sizeof(line), "#%llu %s %s entry=%p waits=%s on=%p\n", (unsigned long long)task->id,
-		hilo__task_label(task, label, sizeof(label)), states[hilo_task_get_state(task)],
-		(void *)(uintptr_t)task->entry, waits[kind >= 0 && kind < (int)array_size(waits) ? kind : 0],
-		fiber ? (void *)(uintptr_t)load_relaxed(&fiber->wait.object) : NULL); /* relaxed: as above */
-
-	if (length >= (int)sizeof(line))
-		length = (int)sizeof(line) - 1;
-	if (dump->rc == 0) {
-		ssize_t n = hilo__sys_write(dump->fd, line, (size_t)length);
-
-		dump->rc = n < 0 ? (int)n : 0;
-	}
-}
-
-int hilo_runtime_dump(const hilo_runtime *runtime, int fd)
-{
-	struct dump dump = {fd, 0};
-
-	if (!runtime || fd < 0)
-		return -EINVAL;
-	hilo__scheduler_foreach((hilo_runtime *)(uintptr_t)runtime, dump_task, &dump);
-	return dump.rc;
+	now.switches = load_relaxed(&runtime->loops[index]->tick); /* relaxed, all of them: statistics */
+	now.spawned = load_relaxed(&from->spawned);
+	now.completed = load_relaxed(&from->completed);
+	now.steals = load_relaxed(&from->steals);
+	now.stolen = load_relaxed(&from->stolen);
+	now.wakes = load_relaxed(&from->wakes);
+	now.sleeps = load_relaxed(&from->sleeps);
+	now.polls = load_relaxed(&from->polls);
+	now.timers = load_relaxed(&from->timers);
+	return SIZED_OUT(hilo_worker_stats, stats, &now, timers);
 }

@@ -32,7 +32,8 @@ typedef struct hilo_opts {
  *
  * In a plain thread: a new runtime; the thread blocks. In a task: runs @main as a child task of the
  * same runtime and waits for it (-EBUSY if @opts is not NULL). In a callback: -EDEADLK.
- * -EINVAL (the value is in hilo_error_message), -ENOMEM, -EAGAIN (no thread).
+ * -EINVAL (the value is in hilo_error_message), -E2BIG (an option that this version does not know is
+ * set), -ENOMEM, -EAGAIN (no thread).
  */
 HILO_API int hilo_run(hilo_task_fn main, void *arg, const hilo_opts *opts);
 
@@ -45,8 +46,8 @@ HILO_API HILO_MUST_CHECK int hilo_runtime_new(const hilo_opts *opts, hilo_runtim
 /*
  * [plain thread] Take no more tasks, cancel those that are left, wait for them up to the shutdown
  * option, stop the workers and free all. 0, or -ETIMEDOUT: tasks did not end and are named in the
- * log; the runtime is then left running on purpose and @runtime stays valid. NULL: 0.
- * -EDEADLK from inside the runtime itself.
+ * log, with what they wait for and since when; the runtime is then left running on purpose and @runtime
+ * stays valid. NULL: 0. -EDEADLK from inside the runtime itself.
  */
 HILO_API int hilo_runtime_free(hilo_runtime *runtime);
 
@@ -81,7 +82,10 @@ HILO_API HILO_MUST_CHECK int hilo_runtime_get_stats(const hilo_runtime *runtime,
 						    hilo_worker_stats *stats);
 
 /*
- * [any] Write every live task to @fd, one a line: id, name, state, entry address, what it waits for.
+ * [any] Write every live task to @fd, one a line: id, name, state, entry address; of one that is suspended
+ * also what kind of thing it waits for, since when, and on which: a task by its number and name, a
+ * descriptor by its own, anything else by its address. The time may be too long by what the worker did
+ * in one go before the task suspended: 50 us, more if tasks computed for longer.
  * Safe while the runtime runs; tasks that change meanwhile may be missing. -EINVAL, or write's error.
  */
 HILO_API int hilo_runtime_dump(const hilo_runtime *runtime, int fd);

@@ -10,41 +10,55 @@
 
 #include "runtime/error_impl.h"
 #include "runtime/runtime_impl.h"
+#include "runtime/sized_impl.h"
 #include "scheduler/base/clock.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/wait.h"
 
-static int spec_from_opts(struct task_spec *spec, struct hilo_runtime *runtime, const hilo_task_opts *opts)
+static int opts_check(const hilo_task_opts *opts, const struct hilo_runtime *runtime)
 {
-	struct hilo_loop *here = thread_home(thread_self());
-
-	spec->stack_class = runtime->stack_class;
-	if (!opts)
-		return 0;
-	if (opts->size != sizeof(*opts))
-		return hilo_fail(-EINVAL, "hilo_task_opts.size is %zu, not %zu", opts->size, sizeof(*opts));
 	if ((unsigned)opts->stack > HILO_STACK_8M)
 		return hilo_fail(-EINVAL, "hilo_task_opts.stack is %d: no such class", (int)opts->stack);
 	if (opts->flags & ~HILO_TASK_PINNED)
 		return hilo_fail(-EINVAL, "hilo_task_opts.flags is %#x: unknown flag", opts->flags);
 	if (opts->loop && opts->loop->runtime != runtime)
 		return hilo_fail(-EINVAL, "hilo_task_opts.loop belongs to another runtime");
-	if (opts->stack)
-		spec->stack_class = opts->stack;
-	if (opts->flags & HILO_TASK_PINNED) {
+	return 0;
+}
+
+static int spec_add_opts(struct task_spec *spec, struct hilo_runtime *runtime, const hilo_task_opts *given)
+{
+	struct hilo_loop *here = thread_home(thread_self());
+	hilo_task_opts opts;
+	int rc = SIZED_IN(hilo_task_opts, &opts, given, destroy);
+
+	if (rc == 0)
+		rc = opts_check(&opts, runtime);
+	if (rc < 0)
+		return rc;
+	if (opts.stack)
+		spec->stack_class = opts.stack;
+	if (opts.flags & HILO_TASK_PINNED) {
 		spec->flags = TASK_PINNED;
-		spec->loop = opts->loop				? opts->loop
+		spec->loop = opts.loop				? opts.loop
 			     : here && here->runtime == runtime ? here
 								: runtime->loops[0];
 	}
-	spec->destroy = opts->destroy;
-	if (opts->name && *opts->name) {
-		spec->name = hilo__strdup(opts->name);
+	spec->destroy = opts.destroy;
+	if (opts.name && *opts.name) {
+		spec->name = hilo__strdup(opts.name);
 		if (!spec->name)
 			return -ENOMEM;
 	}
 	return 0;
+}
+
+static inline int spec_from_opts(struct task_spec *spec, struct hilo_runtime *runtime,
+				 const hilo_task_opts *opts)
+{
+	spec->stack_class = runtime->stack_class;
+	return HILO__UNLIKELY(opts != NULL) ? spec_add_opts(spec, runtime, opts) : 0;
 }
 
 /* [worker] Make and queue a task on the calling loop's runtime. */

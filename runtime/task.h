@@ -64,7 +64,7 @@ HILO_API hilo_task *hilo_spawn(hilo_task_fn entry, void *arg);
 
 /*
  * [any task, callback] As hilo_spawn with options; @opts is borrowed and may be NULL.
- * 0, -EINVAL (a field out of its range, HILO_TASK_PINNED on a foreign runtime's loop), -ENOMEM,
+ * 0, -EINVAL (a field out of its range, HILO_TASK_PINNED on a foreign runtime's loop), -E2BIG, -ENOMEM,
  * -EDEADLK outside of a runtime, HILO_ECLOSED when the runtime is shutting down.
  * With @ret NULL the task is detached from birth. On failure @arg was not taken.
  */

@@ -5,13 +5,18 @@
 /*
  * types.h - the vocabulary every other header is written in.
  *
- * Two rules hold in the whole library.
+ * Three rules hold in the whole library.
  *
  * Suspends   A function can suspend the calling task if and only if its last parameter is
  *            `hilo_time deadline`. The named exceptions say so in their comments: hilo_sleep,
  *            hilo_yield, hilo_checkpoint, hilo_run.
  * Errors     Every function that can fail returns a negative errno value, as system calls do in the
  *            kernel; 0 or more is success. `errno` itself is never used to report anything.
+ *
+ * Sizes      A structure that begins with `size` may have more fields in a later version. Set it to the
+ *            sizeof of your own, and what you do not use to zero, which is the default. Fields that your
+ *            version does not have are at their defaults; one that the library does not know must be
+ *            zero, else -E2BIG. Figures are filled in as far as your structure reaches.
  *
  * Words in comments: a pointer parameter is *borrowed* for the call unless the comment says
  * *consumes* (yours no longer, on success only), *keeps* (borrowed until the event named) or

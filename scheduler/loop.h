@@ -26,6 +26,7 @@
 #include "scheduler/base/pool.h"
 #include "scheduler/base/proc.h"
 #include "scheduler/base/random.h"
+#include "scheduler/base/trace.h"
 #include "scheduler/deque.h"
 #include "scheduler/fiber/stack.h"
 #include "scheduler/inbox.h"
@@ -97,6 +98,7 @@ struct hilo_loop {
 #ifdef HILO_TESTING
 	bool chaos;
 #endif
+	TRACE_RING(trace) /* its thread's */
 
 	/* Written by the owner, read by all. */
 	HILO__ISOLATED atomic(uint64_t) tick; /* bumped for each task that is run */

@@ -76,6 +76,15 @@ static inline struct hilo_loop *thread_home(const struct thread *self)
 	return self->loop && self->task ? self->task->loop : self->loop;
 }
 
+/* [any] An event of the calling thread. */
+#define TRACE_HERE(self, event, a, b) TRACE_EVENT((self)->loop ? (self)->loop->trace : NULL, event, a, b)
+
+/* [any] The task that runs on the calling thread, as events name it. */
+static inline uint64_t trace_id(const struct thread *self)
+{
+	return self->loop && self->task ? self->task->id : 0;
+}
+
 /* What a task is made from. */
 struct task_spec {
 	hilo_task_fn entry;

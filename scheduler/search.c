@@ -270,7 +270,9 @@ static void worker_sleep(struct hilo_loop *loop)
 		stat_add(&loop->stats.sleeps, 1);
 		deadline = sleep_deadline(loop, watch);
 		store_seq_cst(&loop->sleeps_until, deadline); /* P3 */
+		TRACE_EVENT(loop->trace, TRACE_SLEEP, deadline, watch);
 		(void)hilo__poller_wait(&loop->poller, deadline);
+		TRACE_EVENT(loop->trace, TRACE_POLL, 1, 0);
 		store_seq_cst(&loop->sleeps_until, HILO_FOREVER); /* P3 */
 		if (watch && !loop->spare) {
 			store_seq_cst(&idle->ticking, 0); /* P3 */

@@ -29,6 +29,7 @@ struct hilo_task *hilo__steal_half(struct hilo_loop *loop, struct hilo_loop *vic
 	}
 	stat_add(&loop->stats.steals, 1);
 	stat_add(&loop->stats.stolen, (uint64_t)n);
+	TRACE_EVENT(loop->trace, TRACE_STEAL, victim->index, n);
 	return task;
 }
 
@@ -80,8 +81,10 @@ struct hilo_task *hilo__stand_in(struct hilo_loop *loop, struct hilo_loop *victi
 	if (hilo__nobody_stands_in)
 		return NULL;
 	task = xchg_acquire(&victim->slot, NULL); /* pairs with the exchange that filled it */
-	if (task)
+	if (task) {
+		TRACE_EVENT(loop->trace, TRACE_STEAL, victim->index, 1);
 		return task;
+	}
 	stand_in_lists(loop, victim);
 	if (hilo__timers_next(&victim->timers) != HILO_FOREVER)
 		(void)hilo__timers_try_expire(&victim->timers, hilo__clock_now(), STANDIN_BATCH);

@@ -2,6 +2,7 @@
 /* state_block.c - the table of state_block.h, filled in by the compiler. */
 #include "scheduler/state_block.h"
 
+#include "scheduler/base/clock.h"
 #include "scheduler/scheduler.h"
 
 #define AT(type, member) ((uint32_t)offsetof(struct type, member))
@@ -41,4 +42,7 @@ __attribute__((visibility("default"))) const struct hilo_state_block hilo_state_
 	.state_cancel_shift = TASK_CANCEL_SHIFT,
 	.state_episode_shift = TASK_EPISODE_SHIFT,
 	.done_bit = COMPLETION_DONE,
+	.fiber_wait_since = AT(fiber, wait.since),
+	.loop_turn_cycles = AT(hilo_loop, turn_cycles),
+	.cycle_scale = &hilo__cycle_scale,
 };

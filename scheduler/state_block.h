@@ -14,13 +14,18 @@
  * of a runtime when task_runtime points at it and its done word has no DONE bit; the episode in its
  * first word, read before and after, tells whether what was read in between belongs together.
  *
- * What a task waits for is in its fiber: kind (enum wait_kind), object, deadline. The object of a
- * task that waits for a task is that task's record: the edges of the graph of who waits for whom.
+ * What a task waits for is in its fiber: kind (enum wait_kind), object, deadline, and since when. The
+ * object of a task that waits for a task is that task's record: the edges of the graph of who waits for
+ * whom. Since when is a moment of the machine's counter (the time stamp counter; cntvct_el0), early by
+ * what its worker did in the same turn before. A core file has no clock: its newest moment is the
+ * greatest loop_turn_cycles of all loops. A cycle is *cycle_scale / 2^32 ns (0: not known yet).
+ *
+ * Version 2 has fiber_wait_since, loop_turn_cycles and cycle_scale.
  */
 #include <stdint.h>
 
 #define HILO_STATE_MAGIC UINT64_C(0x31304f4c4948) /* "HILO01" */
-#define HILO_STATE_VERSION 1
+#define HILO_STATE_VERSION 2
 
 struct hilo_state_block {
 	uint64_t magic;
@@ -37,6 +42,8 @@ struct hilo_state_block {
 		task_spawn_site;
 	uint32_t fiber_context, fiber_stack_low, fiber_wait_kind, fiber_wait_object, fiber_wait_deadline;
 	uint32_t state_parked_bit, state_cancel_shift, state_episode_shift, done_bit;
+	uint32_t fiber_wait_since, loop_turn_cycles;
+	const void *cycle_scale; /* address of a uint64_t */
 };
 
 /* Constant; exported, so that a reader finds it by its name. */

@@ -186,18 +186,29 @@ void hilo__task_ready(struct hilo_task *task)
 	loop_push_ring(loop, task);
 }
 
+/* [who has cleared P] Before the task is queued: it may run, and more, as soon as it is. */
+static inline void trace_wake(const struct hilo_task *task)
+{
+	if (!(task->flags & TASK_THREAD))
+		TRACE_HERE(thread_self(), TRACE_WAKE, task->id, trace_id(thread_self()));
+}
+
 void hilo__task_wake(struct hilo_task *task, uint32_t episode)
 {
-	if (task_state_wake(&task->state, episode))
+	if (task_state_wake(&task->state, episode)) {
+		trace_wake(task);
 		hilo__task_ready(task);
+	}
 }
 
 int hilo__task_cancel(struct hilo_task *task)
 {
 	if (completion_is_done(&task->done))
 		return -EALREADY;
-	if (task_state_cancel(&task->state))
+	if (task_state_cancel(&task->state)) {
+		trace_wake(task);
 		hilo__task_ready(task);
+	}
 	return 0;
 }
 
@@ -206,6 +217,7 @@ void hilo__task_start(struct thread *self, struct hilo_task *task)
 	struct hilo_loop *loop = self->loop;
 
 	stat_add(&loop->stats.spawned, 1);
+	TRACE_EVENT(loop->trace, TRACE_SPAWN, task->id, trace_id(self));
 	if (HILO__UNLIKELY(task->flags & TASK_PINNED)) {
 		task_ready_pinned(task);
 		return;
@@ -228,6 +240,7 @@ void hilo__task_inject(struct hilo_runtime *runtime, struct hilo_task *task)
 	unsigned index = (unsigned)(random_mix((uintptr_t)thread_self()) % runtime->workers);
 	struct hilo_loop *loop = runtime->loops[index];
 
+	TRACE_HERE(thread_self(), TRACE_SPAWN, task->id, trace_id(thread_self()));
 	if (task->flags & TASK_PINNED) {
 		task_ready_pinned(task);
 		return;

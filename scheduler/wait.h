@@ -48,6 +48,16 @@ struct wait {
 	struct timer timer;
 };
 
+/* What a parked task waits for, and for how long it has done so. */
+struct wait_seen {
+	int kind; /* enum wait_kind */
+	const void *object;
+	hilo_time age; /* too long by up to what its worker did in one go before: some 50 us, mostly */
+};
+
+/* [any, holds a reference on @task] False: it is not parked, or has changed meanwhile. */
+bool hilo__wait_look(struct hilo_task *task, struct wait_seen *ret);
+
 /* [any] Begin. 0; -ECANCELED; -EDEADLK in a callback; -ENOMEM (a plain thread's first wait). */
 int hilo__wait_begin(struct wait *wait, enum wait_kind kind, const void *object, hilo_time deadline);
 

@@ -24,7 +24,6 @@
 
 #include "scheduler/base/clock.h"
 #include "scheduler/base/panic.h"
-#include "scheduler/base/trace.h"
 #include "scheduler/fiber/fiber.h"
 #include "scheduler/spare.h"
 
@@ -175,8 +174,10 @@ static inline void finish_leave(struct thread *self)
 	case LEAVE_NOTHING:
 		break;
 	case LEAVE_PARK:
-		if (!task_state_commit(&task->state))
+		if (!task_state_commit(&task->state)) {
+			TRACE_EVENT(loop->trace, TRACE_WAKE, task->id, 0);
 			worker_requeue(loop, task);
+		}
 		break;
 	case LEAVE_YIELD:
 		worker_requeue(loop, task);
@@ -236,6 +237,8 @@ static inline struct fiber *thread_enter(struct thread *self, struct hilo_task *
 			task->loop = loop; /* a pinned one is a guest: its own loop's thread is held */
 		}
 	}
+	if (task)
+		TRACE_EVENT(loop->trace, TRACE_RUN, task->id, 0);
 	self->task = task;
 	self->fiber = to;
 	loop->current = task;
@@ -256,12 +259,30 @@ static inline void thread_switch(struct thread *self, struct fiber *from, struct
 	finish_leave(self);
 }
 
+/*
+ * [task, about to park] The turn is over, or there is nothing else to run: a moment when the clock may be
+ * read. The wait, if it began in this turn, began now. Where runs are long a turn is one task, so that
+ * what such a task has computed does not count as waiting.
+ */
+static inline void wait_is_last(struct hilo_loop *loop, struct fiber *fiber)
+{
+	/* relaxed: own value, which reports read */
+	if (load_relaxed(&fiber->wait.since) == loop->turn_cycles)
+		store_relaxed(&fiber->wait.since, cycles_now()); /* relaxed: as above */
+}
+
 void hilo__leave(struct thread *self, enum leave leave)
 {
 	struct hilo_task *task = self->task;
 	struct fiber *fiber = self->fiber;
 	struct hilo_task *next = loop_pick(self->loop);
 
+	if (leave == LEAVE_PARK) {
+		if (!next)
+			wait_is_last(self->loop, fiber);
+		/* Before the commit, after which others may wake it. relaxed: own value */
+		TRACE_EVENT(self->loop->trace, TRACE_PARK, task->id, load_relaxed(&fiber->wait.kind));
+	}
 	self->leave = leave;
 	self->left = fiber;
 	self->left_task = task;
@@ -291,6 +312,7 @@ static void task_finish(struct hilo_task *task, int result)
 	}
 	self = thread_self(); /* only here: destroy is the user's, and may have suspended */
 	loop = self->loop;
+	TRACE_EVENT(loop->trace, TRACE_COMPLETE, task->id, result);
 	task->done.result = result;
 	store_relaxed(&task->fiber, NULL); /* relaxed: as above */
 	if (completion_set(&task->done)) {
@@ -337,6 +359,7 @@ static void fiber_main(struct fiber *fiber)
 		fiber->task = next;
 		self->task = next;
 		self->loop->current = next;
+		TRACE_EVENT(self->loop->trace, TRACE_RUN, next->id, 0);
 	}
 	fiber->task = NULL;
 	self->leave = LEAVE_FREE;
@@ -507,6 +530,7 @@ static void loop_poll(struct hilo_loop *loop)
 		return;
 	loop->poll_cycles = loop->turn_cycles;
 	stat_add(&loop->stats.polls, 1);
+	TRACE_EVENT(loop->trace, TRACE_POLL, 0, 0);
 	(void)hilo__poller_reap(&loop->poller, POLLS_PER_TURN);
 }
 
@@ -548,6 +572,7 @@ static void worker_enter(struct thread *self, struct hilo_loop *loop)
 	self->loop = loop;
 	self->heap = loop->heap;
 	self->task = NULL;
+	TRACE_OPEN(loop->trace, loop->index);
 	hilo__proc_thread_init(&loop->proc);
 	hilo__fiber_init_root(&self->root);
 	self->fiber = &self->root;
@@ -564,6 +589,7 @@ static void worker_leave(struct thread *self, struct hilo_loop *loop)
 	hilo__heap_flush(loop->heap);
 	hilo__overflow_thread_fini();
 	hilo__fiber_fini_root(&self->root);
+	TRACE_CLOSE(loop->trace);
 	self->loop = NULL;
 	self->heap = NULL;
 }

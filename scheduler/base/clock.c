@@ -8,16 +8,13 @@
 
 #include <time.h>
 
-#include "scheduler/base/atomic.h"
-
 #define NS_PER_US UINT64_C(1000)
 #define CALIBRATE_NS 200000 /* of spinning; reading both clocks is off by 20 ns or so: 0.01 % */
 #define CALIBRATE_TRIES 5
 
 __extension__ typedef unsigned __int128 wide;
 
-/* Nanoseconds of one cycle, times 2^32; 0: not known yet. */
-static atomic(uint64_t) ns_per_cycle;
+atomic(uint64_t) hilo__cycle_scale;
 
 static int64_t clock_read(void)
 {
@@ -89,13 +86,13 @@ static uint64_t clock_calibrate(void)
 /* Several threads may calibrate at once: their results differ by less than what either is off. */
 static uint64_t clock_scale(void)
 {
-	uint64_t scale = load_relaxed(&ns_per_cycle); /* relaxed: the number is all there is to see */
+	uint64_t scale = load_relaxed(&hilo__cycle_scale); /* relaxed: the number is all there is to see */
 
 	if (HILO__UNLIKELY(!scale)) {
 		scale = clock_calibrate();
 		if (!scale)
 			scale = 1;
-		store_relaxed(&ns_per_cycle, scale); /* relaxed: as above */
+		store_relaxed(&hilo__cycle_scale, scale); /* relaxed: as above */
 	}
 	return scale;
 }

@@ -12,11 +12,15 @@
  */
 #include <stdint.h>
 
+#include "scheduler/base/atomic.h"
 #include "scheduler/base/compiler.h"
 
 #if defined(__x86_64__)
 #include <x86intrin.h>
 #endif
+
+/* Nanoseconds of one cycle of the machine's counter, times 2^32; 0: not known yet. */
+extern atomic(uint64_t) hilo__cycle_scale;
 
 /* [any] CLOCK_MONOTONIC in nanoseconds. About 20 ns. */
 int64_t hilo__clock_now(void);

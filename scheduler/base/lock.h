@@ -8,9 +8,9 @@
  * P1  spin_unlock's store releases; the exchange that takes the lock acquires: who holds the lock
  *     sees all that was done under it before.
  *
- * A spinlock is never held over a suspension; over a system call only in the poller (its registrations)
- * and the timer wheel (waking a loop whose timer has fired). In HILO_TESTING builds the number that the
- * calling thread holds is counted, so that a switch can assert that it is zero.
+ * A spinlock is never held over a suspension; over a system call only where the file says so, and where
+ * what is called under it wakes somebody who sleeps in the kernel. In HILO_TESTING builds the number that
+ * the calling thread holds is counted, so that a switch can assert that it is zero.
  * Progress: not fair, and no thread waits longer than the section lasts plus the time the holder is
  * preempted: after some rounds the waiter offers its CPU to whoever is runnable.
  */

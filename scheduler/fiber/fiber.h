@@ -31,11 +31,10 @@ struct hilo_task;
 
 /* What the task on a fiber waits for; kept by the layers above, for reports. */
 struct fiber_wait {
-	/* Relaxed: the task writes, reports read whatever they find. */
 	atomic(int) kind;
 	atomic(const void *) object;
 	atomic(int64_t) deadline;
-	int64_t since;
+	atomic(uint64_t) since; /* cycles */
 };
 
 struct fiber {

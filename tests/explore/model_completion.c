@@ -5,7 +5,8 @@
  *
  * Checked: nobody waits for ever; whoever sees it done sees its result; each waiter ends for the reason
  * it was given; no waiter's node is touched after the waiter has left; the object is freed once, after
- * all uses. Waiting twice reuses the place of the node on the stack.
+ * all uses; a report says of a waiter only what belongs to one wait. Waiting twice reuses the place of
+ * the node on the stack.
  */
 #include <errno.h>
 
@@ -16,7 +17,7 @@
 #define DEADLINE ((hilo_time)1000)
 #define RESULT 7
 
-static struct completion done;
+static struct completion done, second;
 static struct waiter callback;
 static unsigned called, removed, refused;
 static atomic(uint32_t) freed;
@@ -44,6 +45,24 @@ static void setup_with(uint32_t references)
 	hilo__timers_init(&loops[1].timers, 0);
 }
 
+/* What a report asks for, besides. */
+int64_t hilo__cycles_to_ns(uint64_t cycles)
+{
+	return (int64_t)cycles;
+}
+
+uint64_t cycles_now(void)
+{
+	return 0;
+}
+
+static void setup_look(void)
+{
+	setup_with(1);
+	completion_init(&second, 1);
+	records[1].fiber = &fibers[1];
+}
+
 static void setup_one(void)
 {
 	setup_with(1);
@@ -64,6 +83,11 @@ static void finish(void)
 static void finish_kept(void)
 {
 	EXPLORE_CHECK(freed == 0 && completion_unref(&done));
+	waiting_check(4);
+}
+
+static void finish_look(void)
+{
 	waiting_check(4);
 }
 
@@ -118,6 +142,29 @@ static void waiter_twice(void)
 	EXPLORE_CHECK(await(HILO_FOREVER) == 0);
 	EXPLORE_CHECK(await(HILO_FOREVER) == 0);
 	drop();
+}
+
+static void complete_both(void)
+{
+	(void)completion_set(&done);
+	(void)completion_set(&second);
+}
+
+/* For a task, then for a future, as reports see it. */
+static void waiter_of_both(void)
+{
+	EXPLORE_CHECK(hilo__await_completion(&done, WAIT_TASK, &done, HILO_FOREVER) == 0);
+	EXPLORE_CHECK(hilo__await_completion(&second, WAIT_FUTURE, &second, HILO_FOREVER) == 0);
+}
+
+static void report_on_T1(void)
+{
+	struct wait_seen seen;
+
+	if (!hilo__wait_look(&records[1], &seen))
+		return;
+	EXPLORE_CHECK(seen.kind == WAIT_TASK || seen.kind == WAIT_FUTURE);
+	EXPLORE_CHECK(seen.object == (seen.kind == WAIT_TASK ? &done : &second));
 }
 
 /* Times out, or not; then it waits again, on the same stack. */
@@ -247,6 +294,8 @@ static const struct explore_model models[] = {
 		      looker),
 	EXPLORE_MODEL("done_release", "T0 completes; T1 takes a reference, drops two; T2 looks, drops",
 		      setup_two, finish, complete, dropper, looker),
+	EXPLORE_MODEL("wait_look", "T0 completes two; T1 awaits one, then the other; T2 reports on T1",
+		      setup_look, finish_look, complete_both, waiter_of_both, report_on_T1),
 	EXPLORE_MODEL("done_callback", "T0 completes; T1 adds a callback, removes it, drops", setup_one,
 		      finish_callback, complete, callback_adder),
 	EXPLORE_MODEL("done_callback_second",

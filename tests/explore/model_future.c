@@ -4,9 +4,10 @@
  * and the queue of callbacks of loop.c.
  *
  * Checked: one of several completers wins; who awaits it gets the winner's value or code, tasks and plain
- * threads; a value that nobody took is dropped once, at the end; the future is freed once, after its last
- * use; a done callback runs once, on its own loop, or not at all if removing it succeeded, and its node
- * is not touched afterwards.
+ * threads; a value that nobody took is dropped once, at the end; a failure that nobody has read is told
+ * once, at the end, and one that was read is not; the future is freed once, after its last use; a done
+ * callback runs once, on its own loop, or not at all if removing it succeeded, and its node is not touched
+ * afterwards.
  */
 #include <errno.h>
 
@@ -14,6 +15,7 @@
 #include <hilo/runtime/future.h>
 
 #include "runtime/error_impl.h"
+#include "runtime/log_impl.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/pool.h"
 #include "scheduler/worker.h"
@@ -26,7 +28,7 @@ static _Alignas(POOL_SLAB_SIZE) unsigned char slab_memory[POOL_SLAB_SIZE];
 static struct heap heaps[EXPLORE_THREADS];
 static hilo_future *future;
 static unsigned value[2];
-static atomic(uint32_t) wins, dropped;
+static atomic(uint32_t) wins, dropped, told, seen;
 static unsigned taken;
 static hilo_done_node node, second;
 static unsigned called, removed;
@@ -54,6 +56,20 @@ void hilo__loop_post(struct hilo_loop *loop, struct inbox *inbox, struct link *l
 void hilo__error_own(int code)
 {
 	(void)code;
+}
+
+/* A lost failure. */
+void hilo__log(enum hilo_log_level level, const char *format, ...)
+{
+	(void)format;
+	EXPLORE_CHECK(level == HILO_LOG_ERROR);
+	(void)add_relaxed(&told, 1); /* relaxed: a count */
+}
+
+const char *hilo_errname(int code)
+{
+	EXPLORE_CHECK(code == -EIO);
+	return "EIO";
 }
 
 int hilo_fail(int code, const char *format, ...)
@@ -126,6 +142,8 @@ static void setup_with(unsigned references, unsigned plain)
 	memset(&second, 0, sizeof(second));
 	wins = 0;
 	dropped = 0;
+	told = 0;
+	seen = 0;
 	taken = 0;
 	called = 0;
 	removed = 0;
@@ -187,6 +205,13 @@ static void finish(void)
 	EXPLORE_CHECK(wins <= 1 && dropped + taken == wins);
 }
 
+/* One that fails, and those who hold it: told if none of them has read it. */
+static void finish_failed(void)
+{
+	finish();
+	EXPLORE_CHECK(told == (seen == 0));
+}
+
 static void finish_called(void)
 {
 	finish();
@@ -216,6 +241,21 @@ static void cancel(void)
 	int rc = hilo_future_cancel(future);
 
 	EXPLORE_CHECK(rc == 0 || rc == HILO_EINVALSTATE);
+	hilo_future_unref(future);
+}
+
+static void fail(void)
+{
+	EXPLORE_CHECK(hilo_future_set_error(future, -EIO) == 0);
+	hilo_future_unref(future);
+}
+
+static void read_limited(void)
+{
+	int rc = hilo_future_await(future, NULL, DEADLINE);
+
+	EXPLORE_CHECK(rc == -EIO || rc == -ETIMEDOUT);
+	(void)add_relaxed(&seen, rc == -EIO); /* relaxed: a count */
 	hilo_future_unref(future);
 }
 
@@ -353,6 +393,10 @@ static const struct explore_model models[] = {
 		      finish, take, take),
 	EXPLORE_MODEL_BOUND(1, "future_mixed", "T0 sets; T1, a plain thread, and T2, a task, await",
 			    setup_three_plain, finish, set, await, await),
+	EXPLORE_MODEL("future_fail_read", "T0 fails it; T1 awaits for a limited time", setup_two,
+		      finish_failed, fail, read_limited),
+	EXPLORE_MODEL("future_fail_let_go", "T0 fails it; T1 awaits for a limited time; T2 lets go",
+		      setup_three, finish_failed, fail, read_limited, let_go),
 	EXPLORE_MODEL("future_callback", "T0 sets; T1 adds a callback, runs it", setup_two, finish_called,
 		      set, callback_runs),
 	EXPLORE_MODEL("future_callbacks", "T0 sets; T1 adds two callbacks, runs them in order", setup_two,

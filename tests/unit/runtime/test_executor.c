@@ -402,6 +402,7 @@ static void test_options_are_checked(void **state)
 {
 	hilo_executor_opts size = {.size = 3}, policy = {.size = sizeof(policy), .overflow = 7};
 	hilo_executor_opts idle = {.size = sizeof(idle), .idle = -1};
+	hilo_executor_opts flags = {.size = sizeof(flags), .flags = 6};
 	hilo_executor *executor = NULL;
 
 	(void)state;
@@ -411,6 +412,8 @@ static void test_options_are_checked(void **state)
 	assert_non_null(strstr(hilo_error_message(), "7"));
 	assert_int_equal(hilo_executor_new(&idle, &executor), -EINVAL);
 	assert_non_null(strstr(hilo_error_message(), "-1"));
+	assert_int_equal(hilo_executor_new(&flags, &executor), -EINVAL);
+	assert_non_null(strstr(hilo_error_message(), "0x6"));
 	assert_int_equal(hilo_executor_new(NULL, NULL), -EINVAL);
 	assert_null(executor);
 	assert_int_equal(hilo_executor_new(NULL, &executor), 0);

@@ -194,6 +194,106 @@ static void test_lost_failures_are_reported_once(void **state)
 	}
 }
 
+static hilo_future *failed_future(int code)
+{
+	hilo_future *future = hilo_future_new();
+
+	TASK_CHECK(hilo_future_set_error(future, code), ==, 0);
+	return future;
+}
+
+static int await_in_vain(void *future)
+{
+	return hilo_future_await(future, NULL, HILO_FOREVER);
+}
+
+struct callback {
+	hilo_future *future; /* NULL: it does not look */
+	test_flag called;
+};
+
+static void look_or_not(void *arg)
+{
+	struct callback *callback = arg;
+
+	if (callback->future)
+		TASK_CHECK(hilo_future_result(callback->future, NULL), ==, -EPROTO);
+	store_release(&callback->called, 1); /* pairs with call_back */
+}
+
+/* Have a done callback run, which looks at @seen. */
+static void call_back(hilo_future *future, hilo_future *seen)
+{
+	struct callback callback = {.future = seen};
+	hilo_done_node node;
+
+	atomic_setup(&callback.called, 0);
+	TASK_CHECK(hilo_future_on_done(future, &node, look_or_not, &callback), ==, 0);
+	TEST_UNTIL(load_acquire(&callback.called)); /* pairs with look_or_not */
+}
+
+static int lost_futures_main(void *arg)
+{
+	hilo_future *future = failed_future(-ENOLINK);
+	hilo_task *waiter;
+	void *value;
+
+	(void)arg;
+	/* Others may still look. */
+	hilo_future_unref(hilo_future_ref(future));
+	TASK_CHECK(hilo_future_is_done(future), ==, 1);
+	TASK_CHECK(test_log_count("ENOLINK"), ==, 0);
+	hilo_future_unref(future);
+	TASK_CHECK(test_log_count("ENOLINK"), ==, 1);
+
+	/* To have waited in vain is not to have looked. */
+	future = hilo_future_new();
+	waiter = hilo_spawn(await_in_vain, future);
+	TEST_UNTIL(hilo_task_get_state(waiter) == HILO_TASK_SUSPENDED);
+	TASK_CHECK(hilo_task_cancel(waiter), ==, 0);
+	TASK_CHECK(hilo_join(waiter, HILO_FOREVER), ==, -ECANCELED);
+	TASK_CHECK(hilo_future_set_error(future, -ESTALE), ==, 0);
+	hilo_future_unref(future);
+	TASK_CHECK(test_log_count("ESTALE"), ==, 1);
+
+	/* Nor is to be called back. */
+	future = failed_future(-ENOSR);
+	call_back(future, NULL);
+	hilo_future_unref(future);
+	TASK_CHECK(test_log_count("ENOSR"), ==, 1);
+	future = failed_future(-EPROTO);
+	call_back(future, future);
+	hilo_future_unref(future);
+	TASK_CHECK(test_log_count("EPROTO"), ==, 0);
+
+	future = failed_future(-EPROTO);
+	TASK_CHECK(hilo_future_await(future, NULL, HILO_FOREVER), ==, -EPROTO);
+	hilo_future_unref(future);
+	future = failed_future(-EPROTO);
+	TASK_CHECK(hilo_future_take(future, &value), ==, -EPROTO);
+	hilo_future_unref(future);
+	TASK_CHECK(test_log_count("EPROTO"), ==, 0);
+
+	future = hilo_future_new();
+	TASK_CHECK(hilo_future_cancel(future), ==, 0);
+	hilo_future_unref(future);
+	hilo_future_unref(hilo_future_new());
+	TASK_CHECK(test_log_count("a future failed and nobody looked: "), ==, 3);
+	return 0;
+}
+
+static void test_lost_failures_of_futures_are_reported_once(void **state)
+{
+	static const unsigned workers[] = {1, 2, 4};
+
+	(void)state;
+	for (size_t i = 0; i < array_size(workers); i++) {
+		test_log_begin();
+		assert_int_equal(test_run(workers[i], lost_futures_main, NULL), 0);
+		test_log_end();
+	}
+}
+
 static void *thread_fails(void *arg)
 {
 	(void)arg;
@@ -267,6 +367,7 @@ int main(void)
 		cmocka_unit_test(test_long_messages_end_in_dots),
 		cmocka_unit_test(test_an_await_that_ends_early_has_no_task),
 		cmocka_unit_test(test_lost_failures_are_reported_once),
+		cmocka_unit_test(test_lost_failures_of_futures_are_reported_once),
 		cmocka_unit_test(test_a_thread_leaves_nothing),
 		cmocka_unit_test(test_a_runtime_leaves_nothing),
 	};

@@ -34,6 +34,11 @@ static void call_nothing(void *arg)
 	(void)arg;
 }
 
+static void call_says(void *arg)
+{
+	store_release((test_flag *)arg, 1);
+}
+
 static void watch_nothing(int fd, unsigned events, void *arg)
 {
 	(void)fd, (void)events, (void)arg;
@@ -55,7 +60,8 @@ static void futures_complete(void)
 {
 	hilo_future *future[4];
 	hilo_task *task[WAITERS];
-	hilo_done_node node[2];
+	hilo_done_node node;
+	test_flag called;
 	pthread_t thread;
 
 	for (size_t i = 0; i < array_size(future); i++)
@@ -65,11 +71,13 @@ static void futures_complete(void)
 	for (int i = 0; i < WAITERS; i++)
 		TEST_UNTIL(hilo_task_get_state(task[i]) == HILO_TASK_SUSPENDED);
 	TASK_CHECK(pthread_create(&thread, NULL, thread_waits, future[0]), ==, 0);
-	ASKS_FOR_NOTHING(TASK_CHECK(hilo_future_on_done(future[0], &node[0], call_nothing, NULL), ==, 0));
+	atomic_setup(&called, 0);
+	ASKS_FOR_NOTHING(TASK_CHECK(hilo_future_on_done(future[0], &node, call_says, &called), ==, 0));
 	ASKS_FOR_NOTHING(TASK_CHECK(hilo_future_set(future[0], NULL, NULL), ==, 0));
 	ASKS_FOR_NOTHING(TASK_CHECK(hilo_future_set(future[0], NULL, NULL), ==, HILO_EINVALSTATE));
 	ASKS_FOR_NOTHING(TASK_CHECK(hilo_future_set_error(future[1], -EIO), ==, 0));
 	ASKS_FOR_NOTHING(TASK_CHECK(hilo_future_cancel(future[2]), ==, 0));
+	TEST_UNTIL(load_acquire(&called)); /* the node is the loop's until then */
 	test_join_thread(thread);
 	for (int i = 0; i < WAITERS; i++)
 		TASK_CHECK(hilo_join(task[i], HILO_FOREVER), ==, 0);
@@ -139,7 +147,8 @@ TASK_TEST(test_calls_that_end_something)
 		tasks_end();
 		calls_end();
 	}
-	TASK_CHECK(test_log_count("failed and nobody looked"), ==, 3);
+	TASK_CHECK(test_log_count("a future failed and nobody looked"), ==, 3);
+	TASK_CHECK(test_log_count("failed and nobody looked"), ==, 6);
 	test_log_end();
 	return 0;
 }

@@ -23,13 +23,14 @@ static void test_options_are_checked(void **state)
 {
 	(void)state;
 	opts_refused(&(hilo_opts){0}, "size");
-	opts_refused(&(hilo_opts){.size = 12345}, "12345");
 	opts_refused(&(hilo_opts){.size = sizeof(hilo_opts), .workers = 100001}, "100001");
 	opts_refused(&(hilo_opts){.size = sizeof(hilo_opts), .stack = 6}, "6");
 	opts_refused(&(hilo_opts){.size = sizeof(hilo_opts), .flags = 1u << 20}, "0x100000");
 	opts_refused(&(hilo_opts){.size = sizeof(hilo_opts), .shutdown = -77}, "-77");
 	opts_refused(&(hilo_opts){.size = sizeof(hilo_opts), .spin_us = 1001}, "1001");
 	assert_int_equal(hilo_run(NULL, NULL, NULL), -EINVAL);
+	assert_int_equal(hilo_run(test_entry_return, NULL, &(hilo_opts){.size = 12345}), -E2BIG);
+	assert_non_null(strstr(hilo_error_message(), "12345"));
 }
 
 static void env_refused(const char *name, const char *value)
@@ -381,83 +382,6 @@ TASK_TEST(test_stats_count)
 	return 0;
 }
 
-/* Read all of @fd, up to the end of the file or until there is no more. */
-static void dump_read(hilo_runtime *runtime, char *text, size_t size)
-{
-	char path[] = "/tmp/hilo-dump-XXXXXX";
-	int fd = mkstemp(path);
-	ssize_t length;
-
-	TASK_CHECK(fd, >=, 0);
-	(void)unlink(path);
-	TASK_CHECK(hilo_runtime_dump(runtime, fd), ==, 0);
-	length = pread(fd, text, size - 1, 0);
-	TASK_CHECK(length, >=, 0);
-	text[length] = '\0';
-	(void)close(fd);
-}
-
-TASK_TEST(test_dump_shows_what_tasks_wait_for)
-{
-	static const char *const names[] = {"a-sleeper", "a-waiter"};
-	hilo_runtime *runtime = hilo_runtime_current();
-	hilo_future *future = hilo_future_new();
-	hilo_task_opts opts = {.size = sizeof(opts)};
-	static char text[1 << 16];
-	char *line;
-	hilo_task *task[2];
-
-	opts.name = names[0];
-	TASK_CHECK(hilo_spawn_with(test_entry_sleep_forever, NULL, &opts, &task[0]), ==, 0);
-	opts.name = names[1];
-	TASK_CHECK(hilo_spawn_with(test_entry_wait, future, &opts, &task[1]), ==, 0);
-	for (int i = 0; i < 2; i++)
-		TEST_UNTIL(hilo_task_get_state(task[i]) == HILO_TASK_SUSPENDED);
-	dump_read(runtime, text, sizeof(text));
-	line = strstr(text, "a-sleeper suspended");
-	TASK_CHECK(line, !=, NULL);
-	TASK_CHECK_CONTAINS(line, "waits=sleep");
-	line = strstr(text, "a-waiter suspended");
-	TASK_CHECK(line, !=, NULL);
-	TASK_CHECK_CONTAINS(line, "waits=future");
-	TASK_CHECK_CONTAINS(text, "runnable");
-	TASK_CHECK(hilo_runtime_dump(runtime, -1), ==, -EINVAL);
-	TASK_CHECK(hilo_runtime_dump(NULL, 1), ==, -EINVAL);
-	TASK_CHECK(hilo_task_cancel(task[0]), ==, 0);
-	TASK_CHECK(hilo_future_set(future, NULL, NULL), ==, 0);
-	TASK_CHECK(hilo_join(task[0], HILO_FOREVER), ==, -ECANCELED);
-	TASK_CHECK(hilo_join(task[1], HILO_FOREVER), ==, 0);
-	hilo_future_unref(future);
-	return 0;
-}
-
-static void *dump_thread(void *arg)
-{
-	static char text[1 << 16];
-
-	for (unsigned i = 0; i < test_rounds(100); i++)
-		dump_read(arg, text, sizeof(text));
-	return NULL;
-}
-
-/* While tasks come and go. */
-TASK_TEST(test_dump_of_what_changes)
-{
-	pthread_t thread;
-
-	TASK_CHECK(pthread_create(&thread, NULL, dump_thread, hilo_runtime_current()), ==, 0);
-	for (unsigned round = 0; round < test_rounds(200); round++) {
-		hilo_task *task[50];
-
-		for (size_t i = 0; i < array_size(task); i++)
-			task[i] = hilo_spawn(test_entry_return, NULL);
-		for (size_t i = 0; i < array_size(task); i++)
-			TASK_CHECK(hilo_join(task[i], HILO_FOREVER), ==, 0);
-	}
-	test_join_thread(thread);
-	return 0;
-}
-
 struct late {
 	hilo_runtime *runtime;
 	atomic(unsigned) spawned, ended;
@@ -528,8 +452,6 @@ int main(void)
 		cmocka_unit_test(test_tasks_of_callbacks_end_before_the_runtime),
 		cmocka_unit_test(test_free_from_inside_is_refused),
 		cmocka_unit_test(test_stats_count),
-		cmocka_unit_test(test_dump_shows_what_tasks_wait_for),
-		cmocka_unit_test(test_dump_of_what_changes),
 	};
 
 	test_begin();

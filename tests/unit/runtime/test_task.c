@@ -211,13 +211,13 @@ static void destroy_count(void *arg)
 static int options_main(void *arg)
 {
 	hilo_runtime *other = arg;
-	hilo_task_opts none = {0}, longer = {.size = sizeof(longer) + 1};
+	hilo_task_opts none = {0}, shorter = {.size = sizeof(shorter) - 1};
 	hilo_task_opts class = {.size = sizeof(class), .stack = 6, .destroy = destroy_count};
 	hilo_task_opts flags = {.size = sizeof(flags), .flags = 6};
 	hilo_task_opts loop = {.size = sizeof(loop), .flags = HILO_TASK_PINNED};
 
 	opts_refused(&none, "size");
-	opts_refused(&longer, "size");
+	opts_refused(&shorter, "size");
 	opts_refused(&class, "6");
 	class.stack = (enum hilo_stack_class) - 1;
 	opts_refused(&class, "stack");

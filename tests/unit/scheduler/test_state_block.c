@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "scheduler/base/clock.h"
 #include "scheduler/state_block.h"
 #include "scheduler/wait.h"
 
@@ -47,6 +48,14 @@ static const char *peek_pointer(int memory, const void *base, uint32_t offset)
 static uint32_t peek_u32(int memory, const void *base, uint32_t offset)
 {
 	uint32_t word = 0;
+
+	assert_int_equal(peek(memory, (const char *)base + offset, &word, sizeof(word)), 0);
+	return word;
+}
+
+static uint64_t peek_u64(int memory, const void *base, uint32_t offset)
+{
+	uint64_t word = 0;
 
 	assert_int_equal(peek(memory, (const char *)base + offset, &word, sizeof(word)), 0);
 	return word;
@@ -87,6 +96,7 @@ static int child_main(void *fd)
 struct found {
 	const void *sleeper;
 	const void *waited_for;
+	uint64_t since; /* the sleeper sleeps */
 	unsigned tasks;
 };
 
@@ -109,6 +119,7 @@ static void look_at(int memory, const char *record, const void *runtime, struct 
 	if (strncmp(text, "the sleeper", 11) == 0) {
 		found->sleeper = record;
 		assert_int_equal(peek_u32(memory, fiber, b->fiber_wait_kind), WAIT_SLEEP);
+		found->since = peek_u64(memory, fiber, b->fiber_wait_since);
 	} else if (strncmp(text, "the joiner", 10) == 0) {
 		found->waited_for = peek_pointer(memory, fiber, b->fiber_wait_object);
 		assert_int_equal(peek_u32(memory, fiber, b->fiber_wait_kind), WAIT_TASK);
@@ -123,6 +134,7 @@ static void walk(int memory, struct found *found)
 
 	assert_non_null(runtime);
 	assert_int_equal(peek_u32(memory, runtime, b->runtime_workers), 2);
+	assert_true(peek_u64(memory, b->cycle_scale, 0) > 0);
 	for (slab = peek_pointer(memory, b->task_slabs, 0); slab;
 	     slab = peek_pointer(memory, slab, b->slab_older)) {
 		uint32_t carved = peek_u32(memory, slab, b->slab_carved);
@@ -134,13 +146,15 @@ static void walk(int memory, struct found *found)
 
 static void test_another_process_finds_tasks_and_what_they_wait_for(void **state)
 {
-	struct found found = {NULL, NULL, 0};
+	struct found found = {NULL, NULL, 0, 0};
+	uint64_t before = hilo__cycles_raw();
 	int fds[2], status, memory;
 	char byte;
 	pid_t pid;
 
 	(void)state;
 	assert_int_equal(hilo_state_block.magic, HILO_STATE_MAGIC);
+	assert_int_equal(hilo_state_block.version, HILO_STATE_VERSION);
 	assert_int_equal(hilo_state_block.size, sizeof(hilo_state_block));
 	assert_int_equal(pipe(fds), 0);
 	pid = fork();
@@ -162,6 +176,7 @@ static void test_another_process_finds_tasks_and_what_they_wait_for(void **state
 	(void)close(fds[1]);
 	assert_int_equal(found.tasks, 3);
 	assert_non_null(found.sleeper);
+	assert_in_range(found.since, before, hilo__cycles_raw());
 	assert_ptr_equal(found.waited_for, found.sleeper);
 }
 

@@ -98,19 +98,24 @@ static void test_trace_keeps_the_newest(void **state)
 	TRACE_CLOSE(again);
 }
 
-static void test_trace_without_memory_writes_nothing(void **state)
+static void test_trace_without_a_ring_shares_one(void **state)
 {
 	struct trace_ring *taken[8], *ring;
 	int count = 0;
+	char *text;
 
 	(void)state;
 	hilo__mem_fail_at(1, true);
 	while ((ring = hilo__trace_open(1)) && count < 8)
 		taken[count++] = ring;
 	assert_null(ring);
-	TRACE_EVENT(ring, TRACE_RUN, 1, 2);
+	TRACE_EVENT(ring, TRACE_RUN, 77, 2);
+	TRACE_EVENT(ring, TRACE_COMPLETE, 77, -5);
 	TRACE_CLOSE(ring);
 	hilo__mem_fail_at(0, false);
+	text = dump_read();
+	assert_true(strstr(text, " - complete 77 -5\n") > strstr(text, " - run 77 2\n"));
+	free(text);
 	while (count > 0)
 		hilo__trace_close(taken[--count]);
 }
@@ -120,7 +125,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_trace_writes_records),
 		cmocka_unit_test(test_trace_keeps_the_newest),
-		cmocka_unit_test(test_trace_without_memory_writes_nothing),
+		cmocka_unit_test(test_trace_without_a_ring_shares_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
