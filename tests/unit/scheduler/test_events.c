@@ -102,6 +102,13 @@ static void dump_read(FILE *file, bool order)
 	assert_true(feof(file));
 }
 
+/* Not by yielding: each time is a record, and a ring has 8192. */
+static void until_suspended(const hilo_task *task)
+{
+	while (hilo_task_get_state(task) != HILO_TASK_SUSPENDED)
+		TASK_CHECK(hilo_sleep(HILO_MILLISECOND), ==, 0);
+}
+
 static int child(void *future)
 {
 	int rc = hilo_yield();
@@ -131,7 +138,7 @@ static int parent(void *arg)
 		tasks[i] = hilo_spawn(child, future);
 		family->children[i] = hilo_task_id(tasks[i]);
 	}
-	TEST_UNTIL(hilo_task_get_state(tasks[0]) == HILO_TASK_SUSPENDED);
+	until_suspended(tasks[0]);
 	TASK_CHECK(hilo_future_set(future, NULL, NULL), ==, 0);
 	for (int i = 0; i < CHILDREN; i++)
 		TASK_CHECK(hilo_join(tasks[i], HILO_FOREVER), ==, 0);
@@ -246,7 +253,7 @@ static int notified_main(void *arg)
 	hilo_task *task = hilo_spawn(notified, future);
 
 	*(uint64_t *)arg = hilo_task_id(task);
-	TEST_UNTIL(hilo_task_get_state(task) == HILO_TASK_SUSPENDED);
+	until_suspended(task);
 	TASK_CHECK(hilo_future_set(future, NULL, NULL), ==, 0);
 	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0);
 	hilo_future_unref(future);
