@@ -132,34 +132,41 @@ TASK_TEST(test_run_inside_a_task_is_a_child)
 }
 
 /* The child of a cancelled hilo_run is cancelled, and ends first. */
+struct nested {
+	test_flag started, ended;
+};
+
 static int slow_end(void *arg)
 {
+	struct nested *nested = arg;
+
+	store_release(&nested->started, 1);
 	TASK_CHECK(hilo_sleep_until(HILO_FOREVER), ==, -ECANCELED);
 	TASK_CHECK(hilo_shield_enter(), ==, 0);
 	TASK_CHECK(hilo_sleep(HILO_MILLISECOND), ==, 0);
 	TASK_CHECK(hilo_shield_leave(), ==, 0);
-	store_release((test_flag *)arg, 1);
+	store_release(&nested->ended, 1);
 	return 0;
 }
 
 static int run_child(void *arg)
 {
-	TASK_CHECK(hilo_run(slow_end, arg, NULL), ==, -ECANCELED);
-	TASK_CHECK(load_acquire((test_flag *)arg), ==, 1);
+	struct nested *nested = arg;
+
+	TASK_CHECK(hilo_run(slow_end, nested, NULL), ==, -ECANCELED);
+	TASK_CHECK(load_acquire(&nested->ended), ==, 1);
 	return 3;
 }
 
 TASK_TEST(test_the_child_ends_before_run_does)
 {
-	test_flag ended;
+	struct nested nested;
 	hilo_task *task;
 
-	atomic_setup(&ended, 0);
-	task = hilo_spawn(run_child, &ended);
-	for (int i = 0; i < 20; i++) {
-		TEST_UNTIL(hilo_task_get_state(task) == HILO_TASK_SUSPENDED);
-		TASK_CHECK(hilo_sleep(100 * HILO_MICROSECOND), ==, 0);
-	}
+	atomic_setup(&nested.started, 0);
+	atomic_setup(&nested.ended, 0);
+	task = hilo_spawn(run_child, &nested);
+	TEST_UNTIL(load_acquire(&nested.started) && hilo_task_get_state(task) == HILO_TASK_SUSPENDED);
 	TASK_CHECK(hilo_task_cancel(task), ==, 0);
 	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 3);
 	return 0;
