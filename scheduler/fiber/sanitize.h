@@ -21,6 +21,7 @@
  *                    Helgrind and DRD have no notion of fibers: their reports mean nothing here.
  * LeakSanitizer      does not look into the stacks of suspended fibers. Programs end with none.
  */
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "scheduler/base/compiler.h"
@@ -54,6 +55,16 @@ static inline void fiber_tsan_acquire(void *address)
 	__tsan_acquire(address);
 #else
 	(void)address;
+#endif
+}
+
+/* [any] What ThreadSanitizer keeps for a fiber is large, and there is an end to it: none is made in advance. */
+static inline bool fibers_are_large(void)
+{
+#ifdef HILO__TSAN
+	return true;
+#else
+	return false;
 #endif
 }
 

@@ -185,7 +185,7 @@ static struct fiber *bin_make(struct stack_bin *bin, unsigned class)
 	unsigned n = 0;
 	struct fiber *fiber;
 
-	if (bin->made > 1)
+	if (bin->made > 1 && !fibers_are_large())
 		n = hilo__slab_populate(bin->slab, class, slots_lowest(bin->cold, bin->made));
 	if (!n)
 		n = 1; /* its page comes into being as it is made */

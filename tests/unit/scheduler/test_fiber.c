@@ -20,6 +20,7 @@
 
 #include "scheduler/base/atomic.h"
 #include "scheduler/fiber/stack.h"
+#include "tests/support/test.h"
 
 /* What a test and its fiber share. */
 struct flow {
@@ -407,15 +408,16 @@ static HILO__NOINLINE void run_abandoned(struct flow *flow)
 
 static void test_restart_forgets_a_suspended_flow(void **state)
 {
+	unsigned rounds = test_rounds(20000);
 	struct flow flow;
 
 	(void)state;
 	flow_start(&flow, STACK_CLASS_16K, run_abandoned);
-	for (int i = 0; i < 20000; i++) {
+	for (unsigned i = 0; i < rounds; i++) {
 		flow_resume(&flow, &root);
 		hilo__fiber_restart(flow.fiber, flow_main);
 	}
-	assert_int_equal(flow.count, 20000);
+	assert_int_equal(flow.count, rounds);
 	assert_int_equal(flow.errors, 0);
 	flow_end(&flow);
 }
@@ -430,15 +432,16 @@ static void run_once(struct flow *flow)
 
 static void test_restart_after_the_end(void **state)
 {
+	unsigned rounds = test_rounds(20000);
 	struct flow flow;
 
 	(void)state;
 	flow_start(&flow, STACK_CLASS_64K, run_once);
-	for (int i = 0; i < 20000; i++) {
+	for (unsigned i = 0; i < rounds; i++) {
 		flow_resume(&flow, &root);
 		hilo__fiber_restart(flow.fiber, flow_main);
 	}
-	assert_int_equal(flow.count, 20000);
+	assert_int_equal(flow.count, rounds);
 	flow_end(&flow);
 }
 

@@ -13,7 +13,6 @@
 #define WORKERS 8
 #define TREES 32
 #define CHILDREN 50
-#define YIELDS 20
 
 static atomic(bool) contended;
 
@@ -27,7 +26,7 @@ static int tree(void *arg)
 {
 	hilo_task *child[CHILDREN];
 
-	for (int round = 0; round < YIELDS; round++) {
+	for (unsigned round = 0; round < test_rounds(20); round++) {
 		for (int i = 0; i < CHILDREN; i++)
 			child[i] = hilo_spawn(leaf, arg);
 		for (int i = 0; i < CHILDREN; i++)
