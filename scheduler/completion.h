@@ -32,7 +32,6 @@
  * P1  D is stored with release; who reads D with acquire sees the result.
  * P2  L is taken with acquire and given back with release.
  * P3  Dropping a reference releases, the last drop acquires: the one who frees sees all uses ended.
- *
  * P4  That a waiter is not linked any more is the completer's last access to it, and releases; the
  *     waiter acquires before it lets its node go.
  *

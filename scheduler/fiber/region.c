@@ -79,6 +79,9 @@ enum {
 };
 static atomic(int) markers;
 
+/* Whether the kernel has refused advice on several ranges in one call: it is not asked again. */
+static atomic(bool) one_by_one;
+
 /* Relaxed: statistics. */
 static struct {
 	atomic(size_t) reserved, prepared, unguarded;
@@ -316,11 +319,16 @@ static unsigned slab_advise(struct slab *slab, unsigned class, uint64_t slots, s
 	unsigned n = 0;
 	ssize_t done;
 
+	if (load_relaxed(&one_by_one)) /* relaxed: each thread would find the same */
+		return 0;
 	for (; slots; slots &= slots - 1, n++) {
 		range[n].iov_base = slab->base + (unsigned)__builtin_ctzll(slots) * stride + offset;
 		range[n].iov_len = size;
 	}
 	done = n ? hilo__sys_process_madvise(PIDFD_SELF_PROCESS, range, n, advice) : 0;
+	/* Lack of memory passes; these do not. */
+	if (done == -ENOSYS || done == -EBADF || done == -EINVAL || done == -EPERM)
+		store_relaxed(&one_by_one, true); /* relaxed: as above */
 	return done > 0 ? (unsigned)((size_t)done / size) : 0;
 }
 

@@ -27,19 +27,6 @@
 static atomic(uint64_t) migrations;
 static uint64_t wanted;
 
-/* The errno of the thread that runs us now: not inlined, so its address is asked for again. */
-static HILO__NOINLINE int errno_get(void)
-{
-	__asm__ volatile("" ::: "memory");
-	return errno;
-}
-
-static HILO__NOINLINE void errno_set(int value)
-{
-	__asm__ volatile("" ::: "memory");
-	errno = value;
-}
-
 static HILO__NOINLINE pthread_t thread_get(void)
 {
 	__asm__ volatile("" ::: "memory");
@@ -85,8 +72,8 @@ static inline __attribute__((always_inline)) void migrate_once(struct random *ra
 	until = hilo_now() + random_below(random, 20) * HILO_MICROSECOND;
 	while (hilo_now() < until)
 		;
-	errno_set((int)round + 1);
-	TASK_CHECK(errno_get(), ==, round + 1);
+	test_errno_set((int)round + 1);
+	TASK_CHECK(test_errno_get(), ==, round + 1);
 	switch (random_below(random, 4)) {
 	case 0:
 		TASK_CHECK(hilo_yield(), ==, 0);
@@ -102,7 +89,7 @@ static inline __attribute__((always_inline)) void migrate_once(struct random *ra
 		(void)add_relaxed(&migrations, 1);
 	/* A call of the C library that fails on this thread sets this thread's errno. */
 	TASK_CHECK(close(-1), ==, -1);
-	TASK_CHECK(errno_get(), ==, EBADF);
+	TASK_CHECK(test_errno_get(), ==, EBADF);
 	for (unsigned i = 0; i < BLOCKS; i++) {
 		char *again = realloc(block[i], 64);
 
@@ -110,7 +97,7 @@ static inline __attribute__((always_inline)) void migrate_once(struct random *ra
 		TASK_CHECK(again[15], ==, (char)(round + i));
 		free(again);
 	}
-	errno_set(0);
+	test_errno_set(0);
 }
 
 static int migrate_main(void *arg)

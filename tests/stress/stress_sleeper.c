@@ -38,18 +38,6 @@ struct world {
 	atomic(unsigned) waiting, asleep, received, awake;
 };
 
-static HILO__NOINLINE int errno_get(void)
-{
-	__asm__ volatile("" ::: "memory");
-	return errno;
-}
-
-static HILO__NOINLINE void errno_set(int value)
-{
-	__asm__ volatile("" ::: "memory");
-	errno = value;
-}
-
 static int receive_main(void *arg)
 {
 	struct receive *receive = arg;
@@ -84,9 +72,9 @@ static int sleeper_main(void *arg)
 	TEST_UNTIL(all_wait(world));
 	hilo__proc_thread_init(&world->proc[add_release(&world->asleep, 1)]);
 	begin = hilo_now();
-	errno_set(MARK);
+	test_errno_set(MARK);
 	left = sleep(SECONDS);
-	TASK_CHECK(errno_get(), ==, MARK);
+	TASK_CHECK(test_errno_get(), ==, MARK);
 	TASK_CHECK(left, ==, 0);
 	TASK_CHECK(hilo_now() - begin, >=, SECONDS * HILO_SECOND);
 	TASK_CHECK(load_acquire(&world->received), ==, RECEIVES);

@@ -101,6 +101,16 @@ void test_each(hilo_task_fn body)
 		assert_int_equal(test_run(workers[i], body, NULL), 0);
 }
 
+int test_errno_get(void)
+{
+	return errno;
+}
+
+void test_errno_set(int value)
+{
+	errno = value;
+}
+
 void test_pause(void)
 {
 	static _Thread_local unsigned pauses;

@@ -107,6 +107,10 @@ void test_each(hilo_task_fn body);
 /* [any] Give others a moment, whether we are cancelled or not. */
 void test_pause(void);
 
+/* [any] The errno of the thread that runs us now: not inlined, so that its address is asked for again. */
+int test_errno_get(void);
+void test_errno_set(int value);
+
 /* [any] Join a thread without keeping the worker, if this is a task. */
 void test_join_thread(pthread_t thread);
 
