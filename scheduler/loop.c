@@ -31,6 +31,7 @@ static void loop_init_owner(struct hilo_loop *loop)
 {
 	loop->countdown = 1;
 	loop->budget = 1;
+	loop->ring_share = 1;
 	loop->turn_cycles = cycles_now();
 	loop->run_cycles = FIRST_RUN_US * hilo__cycles_per_us();
 	loop->idle_cycles = 10 * hilo__cycles_per_us();
@@ -67,6 +68,7 @@ int hilo__loop_init(struct hilo_loop *loop, struct hilo_runtime *runtime, unsign
 	loop->runtime = runtime;
 	loop->index = index;
 	loop->spare = index >= runtime->workers;
+	loop->host = loop->spare ? runtime->loops[index % runtime->workers] : loop;
 	loop->slept = loop->spare; /* before it runs anything it sees to it that another one is on duty */
 	loop_init_owner(loop);
 	loop_init_shared(loop);

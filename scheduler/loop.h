@@ -45,6 +45,8 @@ enum park_state {
 	PARK_NOTIFIED = 2,
 };
 
+#define SIGHTING_NO_CPU INT64_MIN
+
 /* What a worker that searches has seen of another loop. */
 struct sighting {
 	uint64_t since; /* cycles when it was first seen with a backlog in this search; 0: not */
@@ -53,7 +55,7 @@ struct sighting {
 	uint64_t still; /* cycles since when it has not changed, as far as we have seen */
 	uint64_t run;	/* its runs and sleeps when we looked last, and one; 0: it slept, or we never have */
 	uint64_t held;	/* cycles since when that has not changed, as far as we have seen */
-	int64_t cpu;	/* CPU time that its thread had used then */
+	int64_t cpu;	/* CPU time that its thread had used about then; SIGHTING_NO_CPU: not looked at */
 	bool is_held;	/* found so by a spare worker, and no run since */
 };
 
@@ -72,6 +74,7 @@ struct hilo_loop {
 	unsigned countdown;   /* tasks until the next turn */
 	unsigned budget;      /* tasks of one turn */
 	unsigned choices;     /* between the queues: which one is next */
+	unsigned ring_share;  /* mask: the deque is next when these bits of the choices are zero */
 	unsigned slot_runs;   /* how often in a row the slot was taken */
 	unsigned free_waits;  /* waits that were over at once, until the clock is looked at again */
 	uint64_t turn_cycles; /* when this turn began */
@@ -91,6 +94,10 @@ struct hilo_loop {
 	uint64_t starved_cycles; /* when those without a stack were tried last ... */
 	uint64_t starved_put;	 /* ... and how many stacks had come back by then */
 	uint64_t drain_cycles;	 /* when the inbox, or the backlog, was looked at last */
+	uint64_t serve_cycles;	 /* when the loops that it stands in for were looked at last */
+	unsigned serves;	 /* how often they were */
+	bool standing;		 /* it stands in for some loop, or did until just now */
+	struct hilo_loop *host;	 /* on whose wheel timers are armed here: ours, but for a spare one */
 	struct proc_thread proc; /* of its thread; read by those who see it run */
 	bool slept;		 /* since the last task was run */
 	bool spare;		 /* a spare worker's, see spare.c */
@@ -108,6 +115,7 @@ struct hilo_loop {
 	HILO__ISOLATED atomic(struct hilo_task *) slot;
 	HILO__ISOLATED atomic(uint32_t) park; /* enum park_state */
 	atomic(hilo_time) sleeps_until;	      /* while asleep: when it wakes by itself; else HILO_FOREVER */
+	atomic(uint32_t) standin;	      /* index + 1 of the loop that stands in for it; a hint */
 	HILO__ISOLATED atomic(uint32_t) visitors; /* threads inside hilo__loop_post */
 	struct inbox inbox;
 	struct inbox backlog;

@@ -211,6 +211,7 @@ static void scheduler_free(struct hilo_runtime *runtime)
 	thread_self()->closing = closing; /* one of another runtime's callbacks may have ended this one */
 	for (unsigned i = 0; i < all; i++)
 		loop_free(runtime->loops[i]);
+	hilo__free(runtime->spare_seen);
 	hilo__free(runtime->loops);
 	hilo__free(runtime->threads);
 	runtime->loops = NULL;
@@ -239,9 +240,11 @@ static int scheduler_make_loops(struct hilo_runtime *runtime)
 	int rc = 0;
 
 	runtime->limit = runtime->workers + SPARES_MAX;
+	spin_init(&runtime->spare_lock);
+	runtime->spare_seen = hilo__calloc(runtime->limit, sizeof(struct sighting));
 	runtime->loops = hilo__calloc(runtime->limit, sizeof(struct hilo_loop *));
 	runtime->threads = hilo__calloc(runtime->limit, sizeof(pthread_t));
-	if (!runtime->loops || !runtime->threads)
+	if (!runtime->spare_seen || !runtime->loops || !runtime->threads)
 		rc = -ENOMEM;
 	for (unsigned i = 0; i <= runtime->workers && rc == 0; i++) {
 		rc = loop_make(runtime, i, &runtime->loops[i]);
@@ -376,9 +379,8 @@ void hilo__scheduler_add_spare(struct hilo_runtime *runtime)
 	}
 	rc = spare_make(runtime);
 	if (rc == 0)
-		return; /* the new thread gives it back */
-	say = !runtime->spare_failed;
-	runtime->spare_failed = true;
+		return;					   /* the new thread gives it back */
+	say = !xchg_relaxed(&runtime->spare_failed, true); /* relaxed: a hint */
 	store_seq_cst(&runtime->spare_starting,
 		      0); /* P2 of spare.h; before the log function, which may wait */
 	if (say)

@@ -33,8 +33,10 @@ struct hilo_runtime {
 	unsigned limit;		  /* workers and the most spare ones there may be */
 	struct hilo_loop **loops; /* room for that many: workers first, then spare ones */
 	pthread_t *threads;
-	unsigned threads_started; /* workers and spare ones; written by who holds spare_starting */
-	bool spare_failed;	  /* told once; written by who holds spare_starting */
+	unsigned threads_started;    /* workers and spare ones; written by who holds spare_starting */
+	atomic(bool) spare_failed;   /* told once, and tried again; a hint */
+	struct spinlock spare_lock;  /* who has it looks round for all spare ones */
+	struct sighting *spare_seen; /* one for each loop there may be; under spare_lock */
 
 	/* Effective options, fixed at start. */
 	uint8_t stack_class;

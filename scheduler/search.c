@@ -75,10 +75,9 @@ static struct hilo_task *look_at(struct hilo_loop *loop, struct hilo_loop *victi
 		if (!queued)
 			return NULL;
 	} else if (now - seen->held >= HELD_US * hilo__cycles_per_us()) {
-		struct hilo_task *task = hilo__stand_in(loop, victim);
-
-		if (task)
-			return task;
+		hilo__stand_in(loop, victim);
+		if (loop->held || hilo__loop_has_news(loop))
+			return NULL; /* what came of it goes first */
 	}
 	if (!queued) {
 		seen->since = 0;
@@ -172,6 +171,11 @@ static bool somebody_runs(struct hilo_loop *loop)
 	return false;
 }
 
+static hilo_time tick_of(const struct hilo_loop *loop)
+{
+	return loop->spare ? SPARE_TICK : WATCH_TICK;
+}
+
 /* [watcher, spare] Until when to sleep at most: a tick while somebody runs, and for some ticks after. */
 static hilo_time watch_limit(struct hilo_loop *loop)
 {
@@ -187,7 +191,7 @@ static hilo_time watch_limit(struct hilo_loop *loop)
 		if (running || loop->idle_ticks < linger) {
 			loop->idle_ticks += !running;
 			store_seq_cst(ticking, 1); /* P3 */
-			return hilo__clock_now() + (loop->spare ? SPARE_TICK : WATCH_TICK);
+			return hilo__clock_now() + tick_of(loop);
 		}
 		store_seq_cst(ticking, 0); /* P3: then look again */
 	}
@@ -203,6 +207,12 @@ static hilo_time sleep_deadline(struct hilo_loop *loop, bool watch)
 	hilo_time deadline = hilo__timers_settle(&loop->timers), now = hilo__clock_now();
 	hilo_time limit = watch ? watch_limit(loop) : HILO_FOREVER;
 
+	if (HILO__UNLIKELY(loop->standing)) {
+		hilo_time next = hilo__standin_next(loop), tick = now + tick_of(loop);
+
+		deadline = next < deadline ? next : deadline;
+		limit = tick < limit ? tick : limit;
+	}
 	if (deadline < now + COALESCE && now - loop->slept_at < 3 * COALESCE)
 		deadline = now + COALESCE;
 	loop->slept_at = now;
@@ -285,15 +295,6 @@ static void worker_sleep(struct hilo_loop *loop)
 	loop->slept = true;
 }
 
-/* [owner] The callbacks of the loop that a search has found held. */
-static HILO__COLD void run_held_calls(struct hilo_loop *loop)
-{
-	struct hilo_loop *held = loop->held;
-
-	loop->held = NULL;
-	hilo__loop_run_calls(thread_self(), held);
-}
-
 struct hilo_task *hilo__worker_search(struct hilo_loop *loop)
 {
 	struct idle *idle = &loop->runtime->idle;
@@ -313,7 +314,7 @@ struct hilo_task *hilo__worker_search(struct hilo_loop *loop)
 		if (task)
 			loop_push_ring(loop, task);
 		task = NULL;
-		run_held_calls(loop);
+		hilo__standin_run_calls(loop);
 	} else if (!task && !hilo__loop_has_news(loop) && !hilo__stack_trim_some(hilo__clock_now()))
 		worker_sleep(loop);
 	loop->idle_cycles = (loop->idle_cycles * 3 + (cycles_now() - begin)) / 4;

@@ -11,45 +11,66 @@
 /* Fresh tasks that are given back at once. */
 #define FRESH_MAX 64
 
-/* [spare] Whether the thread of @victim is held, as spare.h says; once found, until it makes a run. */
-static bool spare_finds_held(struct hilo_loop *loop, struct hilo_loop *victim, uint64_t now)
+/* [spare_lock] Whether the thread of @victim is held, as spare.h says; once found, until it makes a run. */
+static bool spare_finds_held(struct hilo_loop *victim, uint64_t now)
 {
-	struct sighting *seen = &loop->sightings[victim->index];
-	uint64_t held = seen->held;
+	struct sighting *seen = &victim->runtime->spare_seen[victim->index];
 	int64_t cpu;
 
 	hilo__sighting_update(seen, victim, now);
-	if (seen->held != held) {
-		seen->cpu = hilo__proc_thread_cpu(&victim->proc);
-		seen->is_held = false;
-		return false;
-	}
 	if (seen->is_held)
 		return true;
-	if (now - held < SPARE_HELD_US * hilo__cycles_per_us())
+	if (seen->cpu == SIGHTING_NO_CPU) {
+		seen->cpu = hilo__proc_thread_cpu(&victim->proc);
+		return false;
+	}
+	if (now - seen->held < SPARE_HELD_US * hilo__cycles_per_us())
 		return false;
 	cpu = hilo__proc_thread_cpu(&victim->proc);
 	seen->is_held = cpu < 0 || cpu - seen->cpu >= SPARE_BURNT || hilo__proc_thread_blocks(&victim->proc);
 	return seen->is_held;
 }
 
-struct hilo_task *hilo__spare_search(struct hilo_loop *loop)
+/* [spare_lock] Nobody stands in for @victim but us, or somebody who is held himself. */
+static bool spare_is_needed(struct hilo_loop *loop, struct hilo_loop *victim, uint64_t now)
+{
+	uint32_t standin = load_relaxed(&victim->standin); /* relaxed: a hint */
+
+	return standin == 0 || standin == loop->index + 1 ||
+	       spare_finds_held(loop->runtime->loops[standin - 1], now);
+}
+
+/* [spare_lock] Once round all loops. */
+static struct hilo_task *spare_look_round(struct hilo_loop *loop)
 {
 	unsigned all = runtime_loops(loop->runtime), first = random_below(&loop->random, all);
 	uint64_t now = cycles_now();
 	struct hilo_task *task = NULL;
 
-	loop->helping = false;
-	/* Until there is news: what hilo__stand_in fills must be empty. */
+	/* Until there is news: what we have now may keep us from looking further. */
 	for (unsigned i = 0; i < all && !task && !loop->held && !hilo__loop_has_news(loop); i++) {
 		struct hilo_loop *victim = loop->runtime->loops[(first + i) % all];
 
-		if (victim == loop || !spare_finds_held(loop, victim, now))
+		if (victim == loop || !spare_finds_held(victim, now) || !spare_is_needed(loop, victim, now))
 			continue;
-		task = hilo__stand_in(loop, victim);
-		if (!task)
+		hilo__stand_in(loop, victim);
+		if (!hilo__loop_has_news(loop))
 			task = hilo__steal_half(loop, victim);
 	}
+	return task;
+}
+
+struct hilo_task *hilo__spare_search(struct hilo_loop *loop)
+{
+	struct hilo_runtime *runtime = loop->runtime;
+	struct hilo_task *task;
+
+	loop->helping = false;
+	/* Another one that looks will do: it takes what there is, or the duty. */
+	if (!spin_trylock(&runtime->spare_lock))
+		return NULL;
+	task = spare_look_round(loop);
+	spin_unlock(&runtime->spare_lock);
 	return task;
 }
 
@@ -87,6 +108,15 @@ void hilo__spare_leave(struct hilo_loop *loop)
 		spare_call(loop);
 }
 
+void hilo__spare_retry(struct hilo_loop *loop)
+{
+	struct hilo_runtime *runtime = loop->runtime;
+
+	/* relaxed: hints; a thread that is just being made has no duty yet, so not where that works */
+	if (load_relaxed(&runtime->spare_failed) && !load_relaxed(&runtime->idle.duty))
+		spare_call(loop);
+}
+
 void hilo__spare_rouse(struct hilo_runtime *runtime)
 {
 	uint32_t duty;
@@ -114,8 +144,6 @@ static struct hilo_loop *spare_find_relief(struct hilo_loop *loop)
 		hilo__sighting_update(seen, worker, now);
 		if (seen->held != now)
 			continue;
-		seen->cpu = hilo__proc_thread_cpu(&worker->proc);
-		seen->is_held = false;
 		/* The first look after a search compares with what was seen a tick ago: that is too long. */
 		if (loop->helping)
 			relief = worker;
@@ -144,7 +172,7 @@ void hilo__spare_give_back(struct hilo_loop *loop)
 	struct link *newest = NULL, *oldest = NULL;
 	struct hilo_loop *relief;
 	struct hilo_task *task;
-	unsigned fresh = 0;
+	unsigned fresh = FRESH_MAX;
 
 	if (hilo__worker_is_empty(loop))
 		return;
@@ -152,9 +180,9 @@ void hilo__spare_give_back(struct hilo_loop *loop)
 	loop->helping = true;
 	if (!relief)
 		return;
-	/* In small lots, the next one when the last was looked at: what is woken meanwhile would wait behind them. */
-	if (hilo__inbox_is_empty(&relief->inbox) && hilo__inbox_is_empty(&relief->backlog))
-		fresh = FRESH_MAX;
+	/* The next lot when the last was looked at: else it would wait there while we do what can wait longer. */
+	if (!hilo__inbox_is_empty(&relief->inbox) || !hilo__inbox_is_empty(&relief->backlog))
+		return;
 	while ((task = spare_take_own(loop, &fresh))) {
 		struct link *link = hilo__task_link(task);
 

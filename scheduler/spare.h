@@ -11,6 +11,9 @@
  * one made if all of them are held. So there are as many as there are tasks that block at the same
  * time, up to SPARES_MAX, and one that watches. Those that are not on duty sleep for good.
  *
+ * What they have seen of the others is one for all of them: who takes the duty over goes on where the
+ * last one was.
+ *
  * A thread is held when it has made no run for 4.5 ms and either sleeps in the kernel, at two looks
  * 200 us apart, or has used 2 ms of CPU for that one run. One that only waits for a CPU, because others
  * have it, is not: a further thread would make that worse.
@@ -38,6 +41,9 @@ bool hilo__spare_is_on_duty(struct hilo_loop *loop);
 
 /* [spare that has slept, about to run something] Somebody else must be on duty meanwhile. */
 void hilo__spare_leave(struct hilo_loop *loop);
+
+/* [spare, now and then] If nobody is on duty, because no thread was to be had: again. */
+void hilo__spare_retry(struct hilo_loop *loop);
 
 /* [worker that has slept, about to run something] Have the one on duty look after us. */
 void hilo__spare_rouse(struct hilo_runtime *runtime);

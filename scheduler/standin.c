@@ -3,8 +3,13 @@
 #include "scheduler/standin.h"
 
 #include "scheduler/base/clock.h"
+#include "scheduler/spare.h"
 
 #define STEAL_MAX 64
+/* Between two looks at a loop that we stand in for, while we have work of our own ... */
+#define SERVE_US 1000
+/* ... and between two at what can be taken in bulk. */
+#define SERVES_PER_BULK 4
 
 bool hilo__loop_has_news(struct hilo_loop *loop)
 {
@@ -49,23 +54,51 @@ void hilo__sighting_update(struct sighting *seen, struct hilo_loop *victim, uint
 	if (run != seen->run || idle) {
 		seen->run = idle ? 0 : run; /* 0: whoever wakes up now was not held before */
 		seen->held = now;
+		seen->cpu = SIGHTING_NO_CPU;
+		seen->is_held = false;
 	}
 }
 
-/* [searcher] Tasks that have waited in a list of the loop's: one of its lists. */
+/* [worker] Tasks that have waited in a list of the loop's: one of its lists. Where ours has some, they come first. */
 static void stand_in_lists(struct hilo_loop *loop, struct hilo_loop *victim)
 {
-	struct link *chain = hilo__inbox_take_all(&victim->fresh);
+	struct link *chain;
 
-	if (chain)
-		hilo__inbox_fill(&loop->fresh, chain); /* ours is empty: the caller has looked for news */
-	chain = hilo__inbox_take_all(&victim->backlog);
-	if (!chain)
-		chain = hilo__inbox_take_fifo(&victim->inbox);
-	if (chain)
-		hilo__worker_take_list(loop, chain);
+	if (hilo__inbox_is_empty(&loop->fresh) && (chain = hilo__inbox_take_all(&victim->fresh)))
+		hilo__inbox_fill(&loop->fresh, chain);
+	if (hilo__inbox_is_empty(&loop->backlog)) {
+		chain = hilo__inbox_take_all(&victim->backlog);
+		if (!chain)
+			chain = hilo__inbox_take_fifo(&victim->inbox);
+		if (chain)
+			hilo__worker_take_list(loop, chain);
+	}
 	if (!queue_is_empty(&victim->pinned))
 		hilo__queue_move(&victim->pinned, &loop->pinned);
+}
+
+/*
+ * [worker] Whatever waits in @victim besides ring and deque. Timers and descriptors first: what they wake
+ * is the most urgent, and if it is pinned it has to be in the loop's list when that is moved.
+ */
+static void standin_take(struct hilo_loop *loop, struct hilo_loop *victim)
+{
+	struct hilo_task *task;
+
+	if (hilo__timers_next(&victim->timers) != HILO_FOREVER)
+		(void)hilo__timers_try_expire(&victim->timers, hilo__clock_now(), STANDIN_BATCH);
+	if (hilo__poller_armed(&victim->poller))
+		(void)hilo__poller_reap(&victim->poller, STANDIN_BATCH);
+	if (load_relaxed(&victim->slot)) {		  /* relaxed: spares the exchange */
+		task = xchg_acquire(&victim->slot, NULL); /* pairs with the exchange that filled it */
+		if (task) {
+			TRACE_EVENT(loop->trace, TRACE_STEAL, victim->index, 1);
+			loop_push_ring(loop, task);
+		}
+	}
+	stand_in_lists(loop, victim);
+	if (loop_has_calls(victim))
+		loop->held = victim;
 }
 
 #ifdef HILO_TESTING
@@ -74,23 +107,92 @@ bool hilo__nobody_stands_in;
 #define hilo__nobody_stands_in false
 #endif
 
-struct hilo_task *hilo__stand_in(struct hilo_loop *loop, struct hilo_loop *victim)
+void hilo__stand_in(struct hilo_loop *loop, struct hilo_loop *victim)
 {
-	struct hilo_task *task;
-
 	if (hilo__nobody_stands_in)
-		return NULL;
-	task = xchg_acquire(&victim->slot, NULL); /* pairs with the exchange that filled it */
-	if (task) {
-		TRACE_EVENT(loop->trace, TRACE_STEAL, victim->index, 1);
-		return task;
+		return;
+	hilo__sighting_update(&loop->sightings[victim->index], victim, cycles_now());
+	store_relaxed(&victim->standin, loop->index + 1); /* relaxed: a hint */
+	loop->standing = true;
+	if (loop->spare && !victim->spare)
+		loop->host = victim;
+	standin_take(loop, victim);
+}
+
+HILO__COLD void hilo__standin_run_calls(struct hilo_loop *loop)
+{
+	struct hilo_loop *held = loop->held;
+
+	loop->held = NULL;
+	hilo__loop_run_calls(thread_self(), held);
+}
+
+/* [worker] The next loop from *@i on that we stand in for and that has made no run; NULL: no more. */
+static struct hilo_loop *standin_each(struct hilo_loop *loop, unsigned *i)
+{
+	uint64_t now = cycles_now();
+	uint32_t ours = loop->index + 1;
+
+	for (unsigned all = runtime_loops(loop->runtime); *i < all;) {
+		struct hilo_loop *victim = loop->runtime->loops[(*i)++];
+		struct sighting *seen = &loop->sightings[victim->index];
+
+		if (load_relaxed(&victim->standin) != ours) /* relaxed: a hint */
+			continue;
+		hilo__sighting_update(seen, victim, now);
+		if (seen->held != now)
+			return victim;
+		(void)cas_relaxed(&victim->standin, &(uint32_t){ours}, 0); /* relaxed: as above */
 	}
-	stand_in_lists(loop, victim);
-	if (hilo__timers_next(&victim->timers) != HILO_FOREVER)
-		(void)hilo__timers_try_expire(&victim->timers, hilo__clock_now(), STANDIN_BATCH);
-	if (hilo__poller_armed(&victim->poller))
-		(void)hilo__poller_reap(&victim->poller, STANDIN_BATCH);
-	if (loop_has_calls(victim))
-		loop->held = victim;
 	return NULL;
+}
+
+/* [worker] Take over from @victim what it would come to by itself: all but the bulk at each look. */
+static void standin_look(struct hilo_loop *loop, struct hilo_loop *victim)
+{
+	struct hilo_task *task = NULL;
+
+	standin_take(loop, victim);
+	if (loop->serves % SERVES_PER_BULK == 0 || hilo__worker_is_empty(loop))
+		task = hilo__steal_half(loop, victim);
+	if (task)
+		loop_push_ring(loop, task);
+	if (loop->held)
+		hilo__standin_run_calls(loop);
+}
+
+HILO__COLD void hilo__standin_serve(struct hilo_loop *loop)
+{
+	struct hilo_loop *victim;
+	unsigned i = 0;
+
+	if (loop->host != loop)
+		(void)hilo__timers_try_expire(&loop->host->timers, hilo__clock_now(), STANDIN_BATCH);
+	if (loop->turn_cycles - loop->serve_cycles < SERVE_US * hilo__cycles_per_us())
+		return;
+	loop->serve_cycles = loop->turn_cycles;
+	loop->serves++;
+	if (loop->spare)
+		hilo__spare_retry(loop);
+	loop->standing = false;
+	while ((victim = standin_each(loop, &i))) {
+		loop->standing = true;
+		standin_look(loop, victim);
+	}
+}
+
+hilo_time hilo__standin_next(struct hilo_loop *loop)
+{
+	hilo_time next = HILO_FOREVER;
+	struct hilo_loop *victim;
+	unsigned i = 0;
+
+	loop->serve_cycles = 0; /* so that they are served as soon as it wakes */
+	while ((victim = standin_each(loop, &i))) {
+		hilo_time due = hilo__timers_next(&victim->timers);
+
+		if (due < next)
+			next = due;
+	}
+	return next;
 }

@@ -11,6 +11,15 @@
  * callback still belongs to the loop it was asked on (thread_home). The held thread knows nothing of this
  * and pays nothing for it; when it comes back it finds less to do.
  *
+ * One loop stands in for a held one, until that makes a run: meanwhile it looks at it each millisecond,
+ * whatever it has to do itself, and sleeps no longer than until the first of its timers. Another one
+ * takes that over only if the stand-in is held too. So no more threads are at work for the held loops
+ * than there are such loops, however much waits there. All of it is a preference: each piece has its
+ * protocol, for any number of those who take.
+ *
+ * Timers stay where they are armed, and a spare worker is there for a moment only: what runs on it arms
+ * them on the wheel of the loop that it stood in for last, its host.
+ *
  * Rejected: taking the loop away as a whole. The thread that has lost it may be in the middle of a call
  * into the runtime, so that each of these calls would have to announce itself, against a barrier on
  * all CPUs (membarrier) on the side of who takes over; and the loser would have to be told.
@@ -22,14 +31,23 @@
 /* At most so many timers or descriptors are served in one go. */
 #define STANDIN_BATCH 64
 
-/* [searcher] Note whether @victim has made a step since we looked last. */
+/* [worker] Note whether @victim has made a step since we looked last. */
 void hilo__sighting_update(struct sighting *seen, struct hilo_loop *victim, uint64_t now);
 
 /*
- * [searcher, own queues empty] Take over what waits in @victim besides ring and deque. Returns a task to
- * run, or fills our own queues; loop->held is set if there are callbacks to run.
+ * [worker] Stand in for @victim from now on, and take over what waits in it besides ring and deque.
+ * It goes into our own queues; loop->held is set if there are callbacks to run.
  */
-struct hilo_task *hilo__stand_in(struct hilo_loop *loop, struct hilo_loop *victim);
+void hilo__stand_in(struct hilo_loop *loop, struct hilo_loop *victim);
+
+/* [worker, on its own stack] Run the callbacks of loop->held. */
+void hilo__standin_run_calls(struct hilo_loop *loop);
+
+/* [worker that stands in for others, each turn] Now and then serve them, those that are still held. */
+void hilo__standin_serve(struct hilo_loop *loop);
+
+/* [worker that stands in for others, about to sleep] When the first of their timers is due. */
+hilo_time hilo__standin_next(struct hilo_loop *loop);
 
 #ifdef HILO_TESTING
 /* Nobody stands in, for tests of the order on one loop. To be changed while no runtime runs. */

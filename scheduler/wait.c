@@ -86,10 +86,12 @@ static void thread_park(struct wait *wait)
 
 static void wait_arm(struct wait *wait, struct hilo_loop *loop)
 {
-	wait->timers = &loop->timers;
+	wait->timers = &loop->host->timers;
 	timer_init(&wait->timer, wait_expired);
 	wait->armed = true;
 	hilo__timer_add(wait->timers, &wait->timer, wait->deadline);
+	if (HILO__UNLIKELY(loop->host != loop))
+		hilo__loop_notify(loop->host);
 }
 
 int hilo__wait_park(struct wait *wait)

@@ -26,6 +26,7 @@
 #include "scheduler/base/panic.h"
 #include "scheduler/fiber/fiber.h"
 #include "scheduler/spare.h"
+#include "scheduler/standin.h"
 
 /* A turn lasts this long at most when tasks are short; one task at least. */
 #define TURN_US 50
@@ -40,6 +41,8 @@
 #define POLLS_PER_TURN 128
 /* A task that found no stack tries again so often, or when one came back here. */
 #define STARVED_US 1000
+/* With more than that in the ring it comes more often than the deque: what has begun goes before what is new. */
+#define RING_LONG 8
 /* However full the ring is, what waits to get into it is looked at so often. */
 #define DRAIN_US 1000
 
@@ -133,7 +136,7 @@ static inline struct hilo_task *loop_choose(struct hilo_loop *loop)
 	if (HILO__UNLIKELY(load_relaxed(&loop->pinned.count)) &&
 	    (choice % 4 == 1 || hilo__worker_is_empty(loop)) && (task = loop_take_pinned(loop)))
 		return task;
-	if (choice & 1) {
+	if (choice & loop->ring_share) {
 		task = loop_take_ring(loop);
 		return task ? task : hilo__deque_pop(&loop->deque);
 	}
@@ -379,6 +382,12 @@ static void worker_run(struct thread *self, struct hilo_task *task)
 	thread_switch(self, &self->root, task);
 }
 
+/* Of so many choices the deque has one, the ring the others, minus one to be a mask. */
+static unsigned loop_ring_share(struct hilo_loop *loop)
+{
+	return hilo__ring_size(&loop->ring) > RING_LONG ? 7 : 1;
+}
+
 static void loop_measure(struct hilo_loop *loop)
 {
 	uint64_t now = cycles_now();
@@ -543,6 +552,9 @@ void hilo__worker_turn(struct thread *self, struct hilo_loop *loop)
 	if (HILO__UNLIKELY(!hilo__inbox_is_empty(&loop->starved)))
 		loop_retry_starved(loop);
 	hilo__worker_drain(loop);
+	loop->ring_share = loop_ring_share(loop);
+	if (HILO__UNLIKELY(loop->standing))
+		hilo__standin_serve(loop);
 	if (HILO__UNLIKELY(loop->spare))
 		hilo__spare_give_back(loop);
 	loop_be_fair(loop);

@@ -17,6 +17,7 @@ static struct hilo_loop *loop_places[EXPLORE_THREADS];
 static struct hilo_task posted[EXPLORE_THREADS][TASKS_MAX];
 static unsigned posted_count[EXPLORE_THREADS];
 static struct sighting sightings[EXPLORE_THREADS][EXPLORE_THREADS];
+static struct sighting spare_seen[EXPLORE_THREADS];
 static unsigned taken;
 static uint64_t cycles[EXPLORE_THREADS];
 
@@ -110,6 +111,7 @@ static void loop_setup(unsigned i)
 	memset(loop, 0, sizeof(*loop));
 	loop->runtime = &runtime;
 	loop->index = i;
+	loop->host = loop;
 	loop->sleeps_until = HILO_FOREVER;
 	hilo__inbox_init(&loop->inbox);
 	hilo__inbox_init(&loop->backlog);
@@ -136,6 +138,8 @@ static void setup_workers(unsigned workers)
 		loops[i].sightings = sightings[i];
 	}
 	memset(sightings, 0, sizeof(sightings));
+	memset(spare_seen, 0, sizeof(spare_seen));
+	runtime.spare_seen = spare_seen;
 	loops[workers].park = PARK_SLEEPING;
 	runtime.idle.duty = workers + 1;
 	runtime.idle.spare_ticking = 1;

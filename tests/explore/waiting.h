@@ -36,6 +36,7 @@ static inline void waiting_reset(unsigned count, unsigned plain)
 			continue;
 		}
 		threads[i].loop = &loops[i];
+		loops[i].host = &loops[i];
 		records[i].loop = &loops[i];
 		threads[i].task = &records[i];
 	}
