@@ -31,7 +31,6 @@ static void loop_init_owner(struct hilo_loop *loop)
 {
 	loop->countdown = 1;
 	loop->budget = 1;
-	loop->ring_share = 1;
 	loop->turn_cycles = cycles_now();
 	loop->run_cycles = FIRST_RUN_US * hilo__cycles_per_us();
 	loop->idle_cycles = 10 * hilo__cycles_per_us();

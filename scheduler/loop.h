@@ -47,16 +47,19 @@ enum park_state {
 
 #define SIGHTING_NO_CPU INT64_MIN
 
-/* What a worker that searches has seen of another loop. */
+/* What a worker has seen of another loop. The times are in cycles. */
 struct sighting {
-	uint64_t since; /* cycles when it was first seen with a backlog in this search; 0: not */
-	uint64_t tick;	/* its tick at that moment */
+	uint64_t since; /* when it was first seen with a backlog in this search; 0: not */
+	uint64_t tick;	/* its tick at that moment ... */
+	uint64_t began; /* ... and when that was seen last: since then, runs of what was queued */
 	uint64_t steps; /* changes whenever the worker runs, pushes or takes something */
-	uint64_t still; /* cycles since when it has not changed, as far as we have seen */
+	uint64_t still; /* since when it has not changed, as far as we have seen */
 	uint64_t run;	/* its runs and sleeps when we looked last, and one; 0: it slept, or we never have */
-	uint64_t held;	/* cycles since when that has not changed, as far as we have seen */
+	uint64_t held;	/* since when that has not changed, as far as we have seen */
+	uint64_t stood; /* the run for which we stand in */
 	int64_t cpu;	/* CPU time that its thread had used about then; SIGHTING_NO_CPU: not looked at */
 	bool is_held;	/* found so by a spare worker, and no run since */
+	uint64_t suspect; /* a spare worker's: it may be held since then, and `cpu` is of now; 0: no */
 };
 
 /* Only the owner writes; others read them one by one, racily on purpose. */
@@ -74,7 +77,7 @@ struct hilo_loop {
 	unsigned countdown;   /* tasks until the next turn */
 	unsigned budget;      /* tasks of one turn */
 	unsigned choices;     /* between the queues: which one is next */
-	unsigned ring_share;  /* mask: the deque is next when these bits of the choices are zero */
+	bool ring_is_long;    /* when the turn began */
 	unsigned slot_runs;   /* how often in a row the slot was taken */
 	unsigned free_waits;  /* waits that were over at once, until the clock is looked at again */
 	uint64_t turn_cycles; /* when this turn began */

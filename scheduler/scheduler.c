@@ -378,9 +378,11 @@ void hilo__scheduler_add_spare(struct hilo_runtime *runtime)
 		return;
 	}
 	rc = spare_make(runtime);
+	store_relaxed(&runtime->spare_failed, rc < 0); /* relaxed: a hint */
 	if (rc == 0)
-		return;					   /* the new thread gives it back */
-	say = !xchg_relaxed(&runtime->spare_failed, true); /* relaxed: a hint */
+		return; /* the new thread gives it back */
+	say = !runtime->spare_said;
+	runtime->spare_said = true;
 	store_seq_cst(&runtime->spare_starting,
 		      0); /* P2 of spare.h; before the log function, which may wait */
 	if (say)

@@ -34,7 +34,8 @@ struct hilo_runtime {
 	struct hilo_loop **loops; /* room for that many: workers first, then spare ones */
 	pthread_t *threads;
 	unsigned threads_started;    /* workers and spare ones; written by who holds spare_starting */
-	atomic(bool) spare_failed;   /* told once, and tried again; a hint */
+	atomic(bool) spare_failed;   /* the last try to make one has; a hint */
+	bool spare_said;	     /* that was told once; written by who holds spare_starting */
 	struct spinlock spare_lock;  /* who has it looks round for all spare ones */
 	struct sighting *spare_seen; /* one for each loop there may be; under spare_lock */
 

@@ -12,7 +12,8 @@
  *	the queue has not been empty for 100 us                    the work keeps coming: take half
  *	otherwise                                                  leave it alone
  *
- * The victim pays nothing for this but a counter it keeps anyway.
+ * The victim pays nothing for this but a counter it keeps anyway. The run that was on when we came is
+ * not measured: it may be the one that spawns all the others, and last as long as all of them.
  *
  * A worker that has made no run for HELD_US and was not asleep is held by a task: the searcher, or the
  * watcher, stands in for it in all things (standin.h).
@@ -51,13 +52,13 @@
 static bool steal_pays(const struct sighting *seen, uint64_t queued, uint64_t tick, uint64_t now)
 {
 	uint64_t us = hilo__cycles_per_us();
-	uint64_t age = now - seen->since, ran = tick - seen->tick, run;
+	uint64_t span = now - seen->began, ran = tick - seen->tick, run;
 
-	if (now - seen->still >= STILL_US * us || age >= BACKLOG_US * us)
+	if (now - seen->still >= STILL_US * us || now - seen->since >= BACKLOG_US * us)
 		return true;
-	if (!ran || age < us)
+	if (!ran || span < us)
 		return false;
-	run = age / ran;
+	run = span / ran;
 	return run * 1000 >= RUN_NS * us && run * queued >= RUN_WORK_US * us;
 }
 
@@ -75,7 +76,7 @@ static struct hilo_task *look_at(struct hilo_loop *loop, struct hilo_loop *victi
 		if (!queued)
 			return NULL;
 	} else if (now - seen->held >= HELD_US * hilo__cycles_per_us()) {
-		hilo__stand_in(loop, victim);
+		hilo__stand_in(loop, victim, now);
 		if (loop->held || hilo__loop_has_news(loop))
 			return NULL; /* what came of it goes first */
 	}
@@ -87,6 +88,9 @@ static struct hilo_task *look_at(struct hilo_loop *loop, struct hilo_loop *victi
 		seen->since = now;
 		seen->tick = tick;
 	}
+	/* A run that goes on spawning is not one of those that are queued. */
+	if (tick == seen->tick)
+		seen->began = now;
 	*watching = true;
 	return LOT(loop, 2) || steal_pays(seen, queued, tick, now) ? hilo__steal_half(loop, victim) : NULL;
 }

@@ -2,75 +2,131 @@
 /* spare.c - the workers beyond the number of cores; what they are for, and the pairs, are in spare.h. */
 #include "scheduler/spare.h"
 
+#include <time.h>
+
 #include "scheduler/base/clock.h"
 #include "scheduler/standin.h"
 
 #define SPARE_HELD_US 4500
 /* CPU time without a run that makes a hog; less is what others have left to the thread. */
 #define SPARE_BURNT (2 * HILO_MILLISECOND)
+/* Without a run for so long, the host is not about to come to its timers. */
+#define HOST_US 1000
 /* Fresh tasks that are given back at once. */
 #define FRESH_MAX 64
+#define FRESH_FEW 16
 
-/* [spare_lock] Whether the thread of @victim is held, as spare.h says; once found, until it makes a run. */
-static bool spare_finds_held(struct hilo_loop *victim, uint64_t now)
+/*
+ * [spare_lock] Look at @victim. What all have seen says whether it is held, until it makes a run. True: it
+ * may be, if its thread goes on sleeping.
+ */
+static bool spare_suspects(struct hilo_loop *loop, struct hilo_loop *victim, uint64_t now)
 {
-	struct sighting *seen = &victim->runtime->spare_seen[victim->index];
-	int64_t cpu;
+	struct sighting *seen = &loop->runtime->spare_seen[victim->index];
+	struct sighting *ours = &loop->sightings[victim->index];
 
+	ours->suspect = 0;
 	hilo__sighting_update(seen, victim, now);
-	if (seen->is_held)
-		return true;
 	if (seen->cpu == SIGHTING_NO_CPU) {
 		seen->cpu = hilo__proc_thread_cpu(&victim->proc);
 		return false;
 	}
-	if (now - seen->held < SPARE_HELD_US * hilo__cycles_per_us())
+	if (seen->is_held || now - seen->held < SPARE_HELD_US * hilo__cycles_per_us())
 		return false;
-	cpu = hilo__proc_thread_cpu(&victim->proc);
-	seen->is_held = cpu < 0 || cpu - seen->cpu >= SPARE_BURNT || hilo__proc_thread_blocks(&victim->proc);
-	return seen->is_held;
+	ours->cpu = hilo__proc_thread_cpu(&victim->proc);
+	seen->is_held = ours->cpu < 0 || ours->cpu - seen->cpu >= SPARE_BURNT;
+	if (seen->is_held)
+		return false;
+	ours->suspect = seen->held;
+	return true;
+}
+
+/* [spare] One more look at the suspects; what is not asleep is none. True: some are left. */
+static bool spare_look_again(struct hilo_loop *loop, unsigned all)
+{
+	bool left = false;
+
+	for (unsigned i = 0; i < all; i++) {
+		struct sighting *ours = &loop->sightings[i];
+		struct proc_thread *thread = &loop->runtime->loops[i]->proc;
+
+		if (ours->suspect &&
+		    (hilo__proc_thread_cpu(thread) != ours->cpu || !hilo__proc_thread_sleeps(thread)))
+			ours->suspect = 0;
+		left |= ours->suspect != 0;
+	}
+	return left;
+}
+
+/* [spare] Find out who is held. Naps for a moment, once for all of them, if somebody seems to sleep. */
+static void spare_find_held(struct hilo_loop *loop, unsigned all)
+{
+	const struct timespec moment = {0, PROC_LOOK_AGAIN_NS};
+	struct hilo_runtime *runtime = loop->runtime;
+	uint64_t now = cycles_now();
+	bool suspects = false;
+
+	spin_lock(&runtime->spare_lock);
+	for (unsigned i = 0; i < all; i++)
+		if (i != loop->index)
+			suspects |= spare_suspects(loop, runtime->loops[i], now);
+	spin_unlock(&runtime->spare_lock);
+	if (!suspects || !spare_look_again(loop, all))
+		return;
+	(void)nanosleep(&moment, NULL);
+	if (!spare_look_again(loop, all))
+		return;
+	spin_lock(&runtime->spare_lock);
+	for (unsigned i = 0; i < all; i++)
+		if (loop->sightings[i].suspect && loop->sightings[i].suspect == runtime->spare_seen[i].held)
+			runtime->spare_seen[i].is_held = true;
+	spin_unlock(&runtime->spare_lock);
 }
 
 /* [spare_lock] Nobody stands in for @victim but us, or somebody who is held himself. */
-static bool spare_is_needed(struct hilo_loop *loop, struct hilo_loop *victim, uint64_t now)
+static bool spare_is_needed(struct hilo_loop *loop, struct hilo_loop *victim)
 {
 	uint32_t standin = load_relaxed(&victim->standin); /* relaxed: a hint */
 
-	return standin == 0 || standin == loop->index + 1 ||
-	       spare_finds_held(loop->runtime->loops[standin - 1], now);
+	return standin == 0 || standin == loop->index + 1 || loop->runtime->spare_seen[standin - 1].is_held;
 }
 
-/* [spare_lock] Once round all loops. */
-static struct hilo_task *spare_look_round(struct hilo_loop *loop)
+/* [spare] Whether to stand in for @victim. Under the lock, so that one of us does. */
+static bool spare_claims(struct hilo_loop *loop, struct hilo_loop *victim, uint64_t now)
 {
-	unsigned all = runtime_loops(loop->runtime), first = random_below(&loop->random, all);
-	uint64_t now = cycles_now();
-	struct hilo_task *task = NULL;
+	struct hilo_runtime *runtime = loop->runtime;
+	struct sighting *seen = &runtime->spare_seen[victim->index];
+	bool claims;
 
-	/* Until there is news: what we have now may keep us from looking further. */
-	for (unsigned i = 0; i < all && !task && !loop->held && !hilo__loop_has_news(loop); i++) {
-		struct hilo_loop *victim = loop->runtime->loops[(first + i) % all];
-
-		if (victim == loop || !spare_finds_held(victim, now) || !spare_is_needed(loop, victim, now))
-			continue;
-		hilo__stand_in(loop, victim);
-		if (!hilo__loop_has_news(loop))
-			task = hilo__steal_half(loop, victim);
-	}
-	return task;
+	spin_lock(&runtime->spare_lock);
+	if (seen->is_held)
+		hilo__sighting_update(seen, victim, now);
+	claims = seen->is_held && spare_is_needed(loop, victim) && hilo__standin_finds(victim);
+	if (claims)
+		store_relaxed(&victim->standin, loop->index + 1); /* relaxed: a hint */
+	spin_unlock(&runtime->spare_lock);
+	return claims;
 }
 
 struct hilo_task *hilo__spare_search(struct hilo_loop *loop)
 {
-	struct hilo_runtime *runtime = loop->runtime;
-	struct hilo_task *task;
+	unsigned all = runtime_loops(loop->runtime), first = random_below(&loop->random, all);
+	struct hilo_task *task = NULL;
+	uint64_t now;
 
 	loop->helping = false;
-	/* Another one that looks will do: it takes what there is, or the duty. */
-	if (!spin_trylock(&runtime->spare_lock))
-		return NULL;
-	task = spare_look_round(loop);
-	spin_unlock(&runtime->spare_lock);
+	spare_find_held(loop, all);
+	now = cycles_now();
+	/* Until there is news: what we have now may keep us from looking further. */
+	for (unsigned i = 0; i < all && !task && !loop->held && !hilo__loop_has_news(loop); i++) {
+		struct hilo_loop *victim = loop->runtime->loops[(first + i) % all];
+
+		if (victim == loop || !spare_claims(loop, victim, now))
+			continue;
+		hilo__stand_in(loop, victim, now);
+		if (!loop->held && !hilo__loop_has_news(loop))
+			task = hilo__steal_half(loop, victim);
+	}
 	return task;
 }
 
@@ -128,27 +184,29 @@ void hilo__spare_rouse(struct hilo_runtime *runtime)
 		(void)hilo__loop_wake(runtime->loops[duty - 1]);
 }
 
-/* [spare] A worker that can take something on: it sleeps, or has made a run since we looked last. */
+/*
+ * [spare] A worker that can take something on: it sleeps, or has made a run since we looked last. Not one
+ * that has not come to what it was given before: there it would wait while we do what can wait longer.
+ */
 static struct hilo_loop *spare_find_relief(struct hilo_loop *loop)
 {
 	struct hilo_runtime *runtime = loop->runtime;
-	struct hilo_loop *relief = NULL;
+	struct hilo_loop *relief = NULL, *sleeper = NULL;
 	uint64_t now = cycles_now();
 
 	for (unsigned i = 0; i < runtime->workers; i++) {
 		struct hilo_loop *worker = runtime->loops[i];
 		struct sighting *seen = &loop->sightings[i];
+		bool takes = hilo__inbox_is_empty(&worker->inbox) && hilo__inbox_is_empty(&worker->backlog);
 
-		if (load_relaxed(&worker->park) == PARK_SLEEPING) /* relaxed: a preference */
-			return worker;
 		hilo__sighting_update(seen, worker, now);
-		if (seen->held != now)
-			continue;
+		if (takes && load_relaxed(&worker->park) == PARK_SLEEPING) /* relaxed: a preference */
+			sleeper = worker;
 		/* The first look after a search compares with what was seen a tick ago: that is too long. */
-		if (loop->helping)
+		if (takes && seen->held == now && loop->helping)
 			relief = worker;
 	}
-	return relief;
+	return sleeper ? sleeper : relief;
 }
 
 /* [owner] The next of what is ours and not bound to a loop; of fresh tasks *@fresh at most. */
@@ -167,22 +225,19 @@ static struct hilo_task *spare_take_own(struct hilo_loop *loop, unsigned *fresh)
 	return task;
 }
 
-void hilo__spare_give_back(struct hilo_loop *loop)
+/* [spare] Give what is queued here to a worker that gets to it. */
+static void spare_give_back(struct hilo_loop *loop)
 {
+	struct hilo_loop *relief = spare_find_relief(loop);
 	struct link *newest = NULL, *oldest = NULL;
-	struct hilo_loop *relief;
 	struct hilo_task *task;
-	unsigned fresh = FRESH_MAX;
+	unsigned fresh;
 
-	if (hilo__worker_is_empty(loop))
-		return;
-	relief = spare_find_relief(loop);
 	loop->helping = true;
 	if (!relief)
 		return;
-	/* The next lot when the last was looked at: else it would wait there while we do what can wait longer. */
-	if (!hilo__inbox_is_empty(&relief->inbox) || !hilo__inbox_is_empty(&relief->backlog))
-		return;
+	/* Fresh ones only for who has few: they come into its ring, before what wakes there next. */
+	fresh = hilo__deque_size(&relief->deque) < FRESH_FEW ? FRESH_MAX : 0;
 	while ((task = spare_take_own(loop, &fresh))) {
 		struct link *link = hilo__task_link(task);
 
@@ -195,4 +250,16 @@ void hilo__spare_give_back(struct hilo_loop *loop)
 		return; /* somebody was faster, or they have to wait */
 	(void)hilo__inbox_push_chain(&relief->inbox, newest, oldest);
 	(void)hilo__loop_wake(relief); /* P1 of idle.h */
+}
+
+void hilo__spare_turn(struct hilo_loop *loop)
+{
+	struct hilo_loop *host = loop->host;
+
+	if (hilo__worker_is_empty(loop))
+		return;
+	spare_give_back(loop);
+	/* Just seen again. Others may stand in for it by now, but timers of ours are among its own. */
+	if (cycles_now() - loop->sightings[host->index].held >= HOST_US * hilo__cycles_per_us())
+		(void)hilo__timers_try_expire(&host->timers, hilo__clock_now(), STANDIN_BATCH);
 }

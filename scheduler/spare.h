@@ -9,7 +9,8 @@
  * One of them is *on duty*: while anybody runs it looks round every 5 ms. When it has found something to
  * run it may be held itself; so before it runs it gives the duty up, and calls another one, or has
  * one made if all of them are held. So there are as many as there are tasks that block at the same
- * time, up to SPARES_MAX, and one that watches. Those that are not on duty sleep for good.
+ * time, up to SPARES_MAX, and one that watches. Those that are not on duty and stand in for nobody sleep
+ * for good.
  *
  * What they have seen of the others is one for all of them: who takes the duty over goes on where the
  * last one was.
@@ -48,7 +49,7 @@ void hilo__spare_retry(struct hilo_loop *loop);
 /* [worker that has slept, about to run something] Have the one on duty look after us. */
 void hilo__spare_rouse(struct hilo_runtime *runtime);
 
-/* [spare] Give what is queued here to a worker that gets to it. */
-void hilo__spare_give_back(struct hilo_loop *loop);
+/* [spare, each turn] Give what is queued here to a worker that gets to it; fire the host's timers if it does not. */
+void hilo__spare_turn(struct hilo_loop *loop);
 
 #endif /* HILO_SCHEDULER_SPARE_H */

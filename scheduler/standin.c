@@ -8,14 +8,22 @@
 #define STEAL_MAX 64
 /* Between two looks at a loop that we stand in for, while we have work of our own ... */
 #define SERVE_US 1000
-/* ... and between two at what can be taken in bulk. */
+/* ... so many of them for one at what can be taken in bulk ... */
 #define SERVES_PER_BULK 4
+/* ... and for a try to make a thread when that has failed. */
+#define SERVES_PER_RETRY 32
 
 bool hilo__loop_has_news(struct hilo_loop *loop)
 {
 	return !hilo__inbox_is_empty(&loop->inbox) || !hilo__inbox_is_empty(&loop->backlog) ||
 	       !hilo__inbox_is_empty(&loop->fresh) || !queue_is_empty(&loop->pinned) ||
 	       loop_has_calls(loop) || !hilo__worker_is_empty(loop);
+}
+
+bool hilo__standin_finds(struct hilo_loop *victim)
+{
+	return hilo__timers_next(&victim->timers) != HILO_FOREVER || hilo__poller_armed(&victim->poller) ||
+	       !hilo__inbox_is_empty(&victim->starved) || hilo__loop_has_news(victim);
 }
 
 struct hilo_task *hilo__steal_half(struct hilo_loop *loop, struct hilo_loop *victim)
@@ -73,6 +81,12 @@ static void stand_in_lists(struct hilo_loop *loop, struct hilo_loop *victim)
 		if (chain)
 			hilo__worker_take_list(loop, chain);
 	}
+	for (chain = hilo__inbox_take_fifo(&victim->starved); chain;) {
+		struct link *link = chain;
+
+		chain = link->next;
+		(void)hilo__inbox_push(&loop->starved, link);
+	}
 	if (!queue_is_empty(&victim->pinned))
 		hilo__queue_move(&victim->pinned, &loop->pinned);
 }
@@ -107,11 +121,14 @@ bool hilo__nobody_stands_in;
 #define hilo__nobody_stands_in false
 #endif
 
-void hilo__stand_in(struct hilo_loop *loop, struct hilo_loop *victim)
+void hilo__stand_in(struct hilo_loop *loop, struct hilo_loop *victim, uint64_t now)
 {
+	struct sighting *seen = &loop->sightings[victim->index];
+
 	if (hilo__nobody_stands_in)
 		return;
-	hilo__sighting_update(&loop->sightings[victim->index], victim, cycles_now());
+	hilo__sighting_update(seen, victim, now);
+	seen->stood = seen->run;
 	store_relaxed(&victim->standin, loop->index + 1); /* relaxed: a hint */
 	loop->standing = true;
 	if (loop->spare && !victim->spare)
@@ -140,7 +157,7 @@ static struct hilo_loop *standin_each(struct hilo_loop *loop, unsigned *i)
 		if (load_relaxed(&victim->standin) != ours) /* relaxed: a hint */
 			continue;
 		hilo__sighting_update(seen, victim, now);
-		if (seen->held != now)
+		if (seen->run && seen->run == seen->stood) /* no run, and no sleep either */
 			return victim;
 		(void)cas_relaxed(&victim->standin, &(uint32_t){ours}, 0); /* relaxed: as above */
 	}
@@ -166,19 +183,26 @@ HILO__COLD void hilo__standin_serve(struct hilo_loop *loop)
 	struct hilo_loop *victim;
 	unsigned i = 0;
 
-	if (loop->host != loop)
-		(void)hilo__timers_try_expire(&loop->host->timers, hilo__clock_now(), STANDIN_BATCH);
 	if (loop->turn_cycles - loop->serve_cycles < SERVE_US * hilo__cycles_per_us())
 		return;
 	loop->serve_cycles = loop->turn_cycles;
 	loop->serves++;
-	if (loop->spare)
+	if (loop->spare && loop->serves % SERVES_PER_RETRY == 0)
 		hilo__spare_retry(loop);
 	loop->standing = false;
 	while ((victim = standin_each(loop, &i))) {
 		loop->standing = true;
 		standin_look(loop, victim);
 	}
+}
+
+void hilo__standin_armed(struct hilo_loop *loop)
+{
+	uint32_t standin = load_relaxed(&loop->host->standin); /* relaxed: a hint */
+
+	hilo__loop_notify(loop->host);
+	if (standin && standin != loop->index + 1)
+		hilo__loop_notify(loop->runtime->loops[standin - 1]);
 }
 
 hilo_time hilo__standin_next(struct hilo_loop *loop)

@@ -11,14 +11,16 @@
  * callback still belongs to the loop it was asked on (thread_home). The held thread knows nothing of this
  * and pays nothing for it; when it comes back it finds less to do.
  *
- * One loop stands in for a held one, until that makes a run: meanwhile it looks at it each millisecond,
- * whatever it has to do itself, and sleeps no longer than until the first of its timers. Another one
- * takes that over only if the stand-in is held too. So no more threads are at work for the held loops
- * than there are such loops, however much waits there. All of it is a preference: each piece has its
- * protocol, for any number of those who take.
+ * One loop stands in for a held one, until that makes a run. While it has work of its own it looks at it
+ * each millisecond; asleep it wakes for the first of its timers, and each tick (1 ms, a spare one 5 ms).
+ * A spare one takes that over only if the stand-in is held too: so no more of them are at work for the
+ * held loops than there are such loops, however much waits there. An idle worker is always preferred
+ * to whoever has it. All of it is a preference: each piece has its protocol, for any number of
+ * those who take.
  *
- * Timers stay where they are armed, and a spare worker is there for a moment only: what runs on it arms
- * them on the wheel of the loop that it stood in for last, its host.
+ * Timers stay where they are armed, and a spare worker is there for a moment only: tasks that wait on it
+ * arm them on the wheel of the loop that it stood in for last, its host, and tell the one who looks
+ * after that. (A call_later belongs to its loop, be that a spare one's.)
  *
  * Rejected: taking the loop away as a whole. The thread that has lost it may be in the middle of a call
  * into the runtime, so that each of these calls would have to announce itself, against a barrier on
@@ -35,16 +37,22 @@
 void hilo__sighting_update(struct sighting *seen, struct hilo_loop *victim, uint64_t now);
 
 /*
- * [worker] Stand in for @victim from now on, and take over what waits in it besides ring and deque.
+ * [worker] Stand in for @victim, as just seen at @now, and take over what waits in it besides ring and deque.
  * It goes into our own queues; loop->held is set if there are callbacks to run.
  */
-void hilo__stand_in(struct hilo_loop *loop, struct hilo_loop *victim);
+void hilo__stand_in(struct hilo_loop *loop, struct hilo_loop *victim, uint64_t now);
+
+/* [worker] There is something to take from @victim, whatever it is. A hint. */
+bool hilo__standin_finds(struct hilo_loop *victim);
 
 /* [worker, on its own stack] Run the callbacks of loop->held. */
 void hilo__standin_run_calls(struct hilo_loop *loop);
 
 /* [worker that stands in for others, each turn] Now and then serve them, those that are still held. */
 void hilo__standin_serve(struct hilo_loop *loop);
+
+/* [spare] A timer was armed on the wheel of the host: whoever serves that must not sleep over it. */
+void hilo__standin_armed(struct hilo_loop *loop);
 
 /* [worker that stands in for others, about to sleep] When the first of their timers is due. */
 hilo_time hilo__standin_next(struct hilo_loop *loop);

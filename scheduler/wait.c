@@ -19,6 +19,7 @@
 #include "scheduler/base/clock.h"
 #include "scheduler/base/lock.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/standin.h"
 
 /* [any, the wheel's lock held] The deadline has come: wake the waiter, who looks at the clock. */
 static void wait_expired(struct timer *timer)
@@ -91,7 +92,7 @@ static void wait_arm(struct wait *wait, struct hilo_loop *loop)
 	wait->armed = true;
 	hilo__timer_add(wait->timers, &wait->timer, wait->deadline);
 	if (HILO__UNLIKELY(loop->host != loop))
-		hilo__loop_notify(loop->host);
+		hilo__standin_armed(loop);
 }
 
 int hilo__wait_park(struct wait *wait)

@@ -10,8 +10,10 @@
  * switched to: callbacks, timers, poller, inboxes, stealing and sleeping happen there.
  *
  * Order of picking: the slot (3 times in a row at most); then ring and deque in turn, so that
- * neither fresh nor woken tasks starve. Now and then the oldest fresh tasks are moved to the ring, so
- * that the newest-first order of the deque starves nobody either.
+ * neither fresh nor woken tasks starve. A long ring comes more often while its tasks have begun: they
+ * have stacks, and somebody waits for them. Fresh ones come in through the ring as well, from outside;
+ * to prefer those to their own children would run trees breadth first. Now and then the oldest fresh
+ * tasks are moved to the ring, so that the newest-first order of the deque starves nobody either.
  *
  * Rejected: one queue, first in first out, for all tasks. A tree of tasks is then run breadth first:
  * every inner node holds a stack at the same time.
@@ -41,7 +43,7 @@
 #define POLLS_PER_TURN 128
 /* A task that found no stack tries again so often, or when one came back here. */
 #define STARVED_US 1000
-/* With more than that in the ring it comes more often than the deque: what has begun goes before what is new. */
+/* With more than that in the ring it has seven of eight choices. */
 #define RING_LONG 8
 /* However full the ring is, what waits to get into it is looked at so often. */
 #define DRAIN_US 1000
@@ -92,6 +94,14 @@ static inline void ring_prefetch(struct ring *ring)
 #endif
 }
 
+/* [owner] The first of the ring has a stack, unless it has just been stolen: it has run before. */
+static inline bool ring_has_begun(struct ring *ring)
+{
+	struct hilo_task *next = load_relaxed(&ring->slot[ring->own.head & RING_MASK]); /* relaxed: a hint */
+
+	return next && load_relaxed(&next->fiber); /* relaxed: a hint; records are never unmapped */
+}
+
 static inline struct hilo_task *loop_take_ring(struct hilo_loop *loop)
 {
 	struct hilo_task *task = hilo__ring_pop(&loop->ring);
@@ -136,7 +146,7 @@ static inline struct hilo_task *loop_choose(struct hilo_loop *loop)
 	if (HILO__UNLIKELY(load_relaxed(&loop->pinned.count)) &&
 	    (choice % 4 == 1 || hilo__worker_is_empty(loop)) && (task = loop_take_pinned(loop)))
 		return task;
-	if (choice & loop->ring_share) {
+	if (choice & 1 || (HILO__UNLIKELY(loop->ring_is_long) && choice & 7 && ring_has_begun(&loop->ring))) {
 		task = loop_take_ring(loop);
 		return task ? task : hilo__deque_pop(&loop->deque);
 	}
@@ -382,12 +392,6 @@ static void worker_run(struct thread *self, struct hilo_task *task)
 	thread_switch(self, &self->root, task);
 }
 
-/* Of so many choices the deque has one, the ring the others, minus one to be a mask. */
-static unsigned loop_ring_share(struct hilo_loop *loop)
-{
-	return hilo__ring_size(&loop->ring) > RING_LONG ? 7 : 1;
-}
-
 static void loop_measure(struct hilo_loop *loop)
 {
 	uint64_t now = cycles_now();
@@ -552,11 +556,11 @@ void hilo__worker_turn(struct thread *self, struct hilo_loop *loop)
 	if (HILO__UNLIKELY(!hilo__inbox_is_empty(&loop->starved)))
 		loop_retry_starved(loop);
 	hilo__worker_drain(loop);
-	loop->ring_share = loop_ring_share(loop);
+	loop->ring_is_long = hilo__ring_size(&loop->ring) > RING_LONG;
 	if (HILO__UNLIKELY(loop->standing))
 		hilo__standin_serve(loop);
 	if (HILO__UNLIKELY(loop->spare))
-		hilo__spare_give_back(loop);
+		hilo__spare_turn(loop);
 	loop_be_fair(loop);
 	hilo__worker_look(loop);
 }

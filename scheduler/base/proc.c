@@ -9,8 +9,6 @@
 
 #include "scheduler/base/sys.h"
 
-#define LOOK_AGAIN_NS 200000
-
 void hilo__proc_thread_init(struct proc_thread *ret)
 {
 	clockid_t clock;
@@ -34,7 +32,7 @@ int64_t hilo__proc_thread_cpu(const struct proc_thread *thread)
 }
 
 /* The state is the letter behind the program's name, which stands in brackets and may hold any. */
-static bool thread_sleeps(const struct proc_thread *thread)
+bool hilo__proc_thread_sleeps(const struct proc_thread *thread)
 {
 	char path[64], text[128];
 	const char *end;
@@ -58,11 +56,11 @@ static bool thread_sleeps(const struct proc_thread *thread)
 
 bool hilo__proc_thread_blocks(const struct proc_thread *thread)
 {
-	const struct timespec moment = {0, LOOK_AGAIN_NS};
+	const struct timespec moment = {0, PROC_LOOK_AGAIN_NS};
 	int64_t cpu = hilo__proc_thread_cpu(thread);
 
-	if (!thread_sleeps(thread))
+	if (!hilo__proc_thread_sleeps(thread))
 		return false;
 	(void)nanosleep(&moment, NULL);
-	return hilo__proc_thread_cpu(thread) == cpu && thread_sleeps(thread);
+	return hilo__proc_thread_cpu(thread) == cpu && hilo__proc_thread_sleeps(thread);
 }

@@ -21,10 +21,15 @@ void hilo__proc_thread_init(struct proc_thread *ret);
 int64_t hilo__proc_thread_cpu(const struct proc_thread *thread);
 
 /*
- * [any, sleeps 200 us unless the answer is no at once] True if it sleeps in the kernel and goes on
- * sleeping, or if that cannot be told. A thread that others keep from its CPU is seen asleep as well,
- * now and then, in a page fault or at a lock: hence two looks.
+ * [any] True if it sleeps in the kernel at this moment, or if that cannot be told. A thread that others
+ * keep from its CPU is seen asleep as well, now and then, in a page fault or at a lock: who needs to
+ * know that it goes on sleeping looks again, and at the CPU time, after PROC_LOOK_AGAIN_NS.
  */
+bool hilo__proc_thread_sleeps(const struct proc_thread *thread);
+
+#define PROC_LOOK_AGAIN_NS 200000
+
+/* [any, sleeps that long unless the answer is no at once] Both looks at one thread. */
 bool hilo__proc_thread_blocks(const struct proc_thread *thread);
 
 #endif /* HILO_SCHEDULER_BASE_PROC_H */

@@ -45,12 +45,6 @@ static void setup_with(uint32_t references)
 	hilo__timers_init(&loops[1].timers, 0);
 }
 
-/* Each loop arms on its own wheel, and is awake. */
-void hilo__loop_notify(struct hilo_loop *loop)
-{
-	(void)loop;
-}
-
 /* What a report asks for, besides. */
 int64_t hilo__cycles_to_ns(uint64_t cycles)
 {

@@ -56,7 +56,7 @@ int64_t hilo__proc_thread_cpu(const struct proc_thread *thread)
 	return 0;
 }
 
-bool hilo__proc_thread_blocks(const struct proc_thread *thread)
+bool hilo__proc_thread_sleeps(const struct proc_thread *thread)
 {
 	(void)thread;
 	return true;

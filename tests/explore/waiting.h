@@ -13,6 +13,7 @@
 
 #include "scheduler/base/clock.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/standin.h"
 #include "scheduler/wait.h"
 #include "tests/explore/explore.h"
 
@@ -76,6 +77,12 @@ __attribute__((weak)) void hilo__leave(struct thread *self, enum leave leave)
 __attribute__((weak)) void hilo__leave_late(struct thread *self)
 {
 	(void)self;
+}
+
+/* Each loop arms on its own wheel. */
+__attribute__((weak)) void hilo__standin_armed(struct hilo_loop *loop)
+{
+	(void)loop;
 }
 
 /* [whoever cleared P] */
