@@ -16,6 +16,7 @@
 
 #include "scheduler/base/pool.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/standin.h"
 
 enum handle_state {
 	HANDLE_PENDING,
@@ -139,8 +140,8 @@ int hilo_call_at(hilo_time when, hilo_callback_fn fn, void *arg, hilo_handle **r
 	if (!handle)
 		return -ENOMEM;
 	hilo__timer_add(&loop->timers, &handle->timer, when);
-	if (loop != self->loop)
-		hilo__loop_notify(loop); /* its thread, for which ours stands in, may be back, and asleep */
+	/* Its thread, for which ours stands in, may be back, and asleep; or ours may be held, with a stand-in. */
+	hilo__standin_armed(self->loop, loop);
 	return 0;
 }
 

@@ -171,11 +171,12 @@ void hilo__loop_run_calls(struct thread *self, struct hilo_loop *loop)
 	unsigned n;
 
 	/* relaxed: spares only the exchange, which decides */
-	if (queue_is_empty(&loop->calls) || load_relaxed(&loop->calling) ||
-	    xchg_acquire(&loop->calling, 1)) /* P1 */
+	if (queue_is_empty(&loop->calls) || load_relaxed(&loop->calling))
 		return;
 	if (self->loop->slept)
-		hilo__worker_awake(self->loop);
+		hilo__worker_awake(self->loop); /* before: it may take its time */
+	if (xchg_acquire(&loop->calling, 1))	/* P1 */
+		return;
 	self->calling = loop;
 	/* Those that callbacks ask for come in the next turn, so that a chain of them starves nobody. */
 	for (n = hilo__queue_gather(&loop->calls); n > 0 && (link = hilo__queue_take(&loop->calls)); n--) {

@@ -4,7 +4,8 @@
 
 /*
  * loop.h - the loop of one worker: everything it has to run, wait for and answer. A thread drives
- * it; the loop itself knows of its thread only how to wake it, so that another one can take it over.
+ * it; the loop itself knows of its thread only how to wake it. Others serve it while its thread is held
+ * (standin.h).
  *
  *	slot     the task that the running one has woken last: runs next, 3 times in a row at most
  *	deque    fresh tasks: the owner takes the newest, thieves the oldest
@@ -12,7 +13,7 @@
  *	inbox    tasks from other threads, any thread may take them all
  *	backlog  what the inbox held and the ring has no room for, oldest first; any thread may take it all
  *	fresh    what the deque had no room for, newest first; any thread may take it all
- *	starved  fresh tasks that found no stack: the owner tries them again
+ *	starved  fresh tasks that found no stack: the owner tries them again, or who stands in for it
  *	pinned   tasks bound to this loop
  *	calls    callbacks, strictly in order, one at a time
  *
@@ -54,11 +55,11 @@ struct sighting {
 	uint64_t began; /* ... and when that was seen last: since then, runs of what was queued */
 	uint64_t steps; /* changes whenever the worker runs, pushes or takes something */
 	uint64_t still; /* since when it has not changed, as far as we have seen */
-	uint64_t run;	/* its runs and sleeps when we looked last, and one; 0: it slept, or we never have */
+	uint64_t turn;	/* its turns and sleeps when we looked last, and one; 0: it slept, or we never have */
 	uint64_t held;	/* since when that has not changed, as far as we have seen */
-	uint64_t stood; /* the run for which we stand in */
+	uint64_t stood; /* the turn for which we stand in */
 	int64_t cpu;	/* CPU time that its thread had used about then; SIGHTING_NO_CPU: not looked at */
-	bool is_held;	/* found so by a spare worker, and no run since */
+	bool is_held;	/* found so by a spare worker, and no turn since */
 	uint64_t suspect; /* a spare worker's: it may be held since then, and `cpu` is of now; 0: no */
 };
 
@@ -99,6 +100,7 @@ struct hilo_loop {
 	uint64_t drain_cycles;	 /* when the inbox, or the backlog, was looked at last */
 	uint64_t serve_cycles;	 /* when the loops that it stands in for were looked at last */
 	unsigned serves;	 /* how often they were */
+	uint64_t relief_cycles;	 /* a spare one: when it looked for somebody to give work back to last */
 	bool standing;		 /* it stands in for some loop, or did until just now */
 	struct hilo_loop *host;	 /* on whose wheel timers are armed here: ours, but for a spare one */
 	struct proc_thread proc; /* of its thread; read by those who see it run */
@@ -112,6 +114,7 @@ struct hilo_loop {
 
 	/* Written by the owner, read by all. */
 	HILO__ISOLATED atomic(uint64_t) tick; /* bumped for each task that is run */
+	atomic(uint64_t) turns;		      /* bumped for each turn */
 	struct loop_stats stats;
 
 	/* Shared. */

@@ -36,7 +36,7 @@ struct hilo_runtime {
 	unsigned threads_started;    /* workers and spare ones; written by who holds spare_starting */
 	atomic(bool) spare_failed;   /* the last try to make one has; a hint */
 	bool spare_said;	     /* that was told once; written by who holds spare_starting */
-	struct spinlock spare_lock;  /* who has it looks round for all spare ones */
+	struct spinlock spare_lock;  /* of spare_seen; see spare.c */
 	struct sighting *spare_seen; /* one for each loop there may be; under spare_lock */
 
 	/* Effective options, fixed at start. */

@@ -15,7 +15,7 @@
  * The victim pays nothing for this but a counter it keeps anyway. The run that was on when we came is
  * not measured: it may be the one that spawns all the others, and last as long as all of them.
  *
- * A worker that has made no run for HELD_US and was not asleep is held by a task: the searcher, or the
+ * A worker that has made no turn for HELD_US and was not asleep is held by a task: the searcher, or the
  * watcher, stands in for it in all things (standin.h).
  *
  * Pairs P1, P2: idle.h.

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* spare.c - the workers beyond the number of cores; what they are for, and the pairs, are in spare.h. */
+/*
+ * spare.c - the workers beyond the number of cores; what they are for, and the pairs, are in spare.h.
+ *
+ * Under spare_lock threads are asked for their CPU clocks, one for each loop that has made a turn since:
+ * system calls that do not sleep, and who waits for the lock has nothing else to do.
+ */
 #include "scheduler/spare.h"
 
 #include <time.h>
@@ -8,16 +13,20 @@
 #include "scheduler/standin.h"
 
 #define SPARE_HELD_US 4500
-/* CPU time without a run that makes a hog; less is what others have left to the thread. */
+/* CPU time without a turn that makes a hog; less is what others have left to the thread. */
 #define SPARE_BURNT (2 * HILO_MILLISECOND)
-/* Without a run for so long, the host is not about to come to its timers. */
+/* What a thread may use between two looks and still be asleep at both: one that polls, with short sleeps. */
+#define SPARE_DOZED (PROC_LOOK_AGAIN_NS / 4)
+/* Between two looks for somebody to give work back to. */
+#define RELIEF_US 200
+/* Without a turn for so long, the host is not about to come to its timers. */
 #define HOST_US 1000
 /* Fresh tasks that are given back at once. */
 #define FRESH_MAX 64
 #define FRESH_FEW 16
 
 /*
- * [spare_lock] Look at @victim. What all have seen says whether it is held, until it makes a run. True: it
+ * [spare_lock] Look at @victim. What all have seen says whether it is held, until it makes a turn. True: it
  * may be, if its thread goes on sleeping.
  */
 static bool spare_suspects(struct hilo_loop *loop, struct hilo_loop *victim, uint64_t now)
@@ -41,7 +50,7 @@ static bool spare_suspects(struct hilo_loop *loop, struct hilo_loop *victim, uin
 	return true;
 }
 
-/* [spare] One more look at the suspects; what is not asleep is none. True: some are left. */
+/* [spare] One more look at the suspects; what is not asleep, or has used CPU time, is none. True: some are left. */
 static bool spare_look_again(struct hilo_loop *loop, unsigned all)
 {
 	bool left = false;
@@ -50,8 +59,8 @@ static bool spare_look_again(struct hilo_loop *loop, unsigned all)
 		struct sighting *ours = &loop->sightings[i];
 		struct proc_thread *thread = &loop->runtime->loops[i]->proc;
 
-		if (ours->suspect &&
-		    (hilo__proc_thread_cpu(thread) != ours->cpu || !hilo__proc_thread_sleeps(thread)))
+		if (ours->suspect && (hilo__proc_thread_cpu(thread) - ours->cpu > SPARE_DOZED ||
+				      !hilo__proc_thread_sleeps(thread)))
 			ours->suspect = 0;
 		left |= ours->suspect != 0;
 	}
@@ -63,10 +72,11 @@ static void spare_find_held(struct hilo_loop *loop, unsigned all)
 {
 	const struct timespec moment = {0, PROC_LOOK_AGAIN_NS};
 	struct hilo_runtime *runtime = loop->runtime;
-	uint64_t now = cycles_now();
 	bool suspects = false;
+	uint64_t now;
 
 	spin_lock(&runtime->spare_lock);
+	now = cycles_now(); /* not before: what another one has seen meanwhile would lie in the future */
 	for (unsigned i = 0; i < all; i++)
 		if (i != loop->index)
 			suspects |= spare_suspects(loop, runtime->loops[i], now);
@@ -92,7 +102,7 @@ static bool spare_is_needed(struct hilo_loop *loop, struct hilo_loop *victim)
 }
 
 /* [spare] Whether to stand in for @victim. Under the lock, so that one of us does. */
-static bool spare_claims(struct hilo_loop *loop, struct hilo_loop *victim, uint64_t now)
+static bool spare_claims(struct hilo_loop *loop, struct hilo_loop *victim)
 {
 	struct hilo_runtime *runtime = loop->runtime;
 	struct sighting *seen = &runtime->spare_seen[victim->index];
@@ -100,7 +110,7 @@ static bool spare_claims(struct hilo_loop *loop, struct hilo_loop *victim, uint6
 
 	spin_lock(&runtime->spare_lock);
 	if (seen->is_held)
-		hilo__sighting_update(seen, victim, now);
+		hilo__sighting_update(seen, victim, cycles_now());
 	claims = seen->is_held && spare_is_needed(loop, victim) && hilo__standin_finds(victim);
 	if (claims)
 		store_relaxed(&victim->standin, loop->index + 1); /* relaxed: a hint */
@@ -112,18 +122,16 @@ struct hilo_task *hilo__spare_search(struct hilo_loop *loop)
 {
 	unsigned all = runtime_loops(loop->runtime), first = random_below(&loop->random, all);
 	struct hilo_task *task = NULL;
-	uint64_t now;
 
 	loop->helping = false;
 	spare_find_held(loop, all);
-	now = cycles_now();
 	/* Until there is news: what we have now may keep us from looking further. */
 	for (unsigned i = 0; i < all && !task && !loop->held && !hilo__loop_has_news(loop); i++) {
 		struct hilo_loop *victim = loop->runtime->loops[(first + i) % all];
 
-		if (victim == loop || !spare_claims(loop, victim, now))
+		if (victim == loop || !spare_claims(loop, victim))
 			continue;
-		hilo__stand_in(loop, victim, now);
+		hilo__stand_in(loop, victim, cycles_now());
 		if (!loop->held && !hilo__loop_has_news(loop))
 			task = hilo__steal_half(loop, victim);
 	}
@@ -144,9 +152,12 @@ static void spare_call(struct hilo_loop *loop)
 	struct hilo_runtime *runtime = loop->runtime;
 	unsigned all = runtime_loops(runtime);
 
-	for (unsigned i = runtime->workers; i < all; i++)
-		if (i != loop->index && hilo__loop_wake(runtime->loops[i])) /* P3 */
+	for (unsigned i = runtime->workers; i < all; i++) {
+		/* One that was woken and has not come to itself yet has the duty before it, in any case. */
+		if (i != loop->index && (load_seq_cst(&runtime->loops[i]->park) == PARK_NOTIFIED ||
+					 hilo__loop_wake(runtime->loops[i]))) /* P3 */
 			return;
+	}
 	hilo__scheduler_add_spare(runtime);
 }
 
@@ -185,7 +196,7 @@ void hilo__spare_rouse(struct hilo_runtime *runtime)
 }
 
 /*
- * [spare] A worker that can take something on: it sleeps, or has made a run since we looked last. Not one
+ * [spare] A worker that can take something on: it sleeps, or has made a turn since we looked last. Not one
  * that has not come to what it was given before: there it would wait while we do what can wait longer.
  */
 static struct hilo_loop *spare_find_relief(struct hilo_loop *loop)
@@ -256,8 +267,10 @@ void hilo__spare_turn(struct hilo_loop *loop)
 {
 	struct hilo_loop *host = loop->host;
 
-	if (hilo__worker_is_empty(loop))
+	if (hilo__worker_is_empty(loop) ||
+	    loop->turn_cycles - loop->relief_cycles < RELIEF_US * hilo__cycles_per_us())
 		return;
+	loop->relief_cycles = loop->turn_cycles;
 	spare_give_back(loop);
 	/* Just seen again. Others may stand in for it by now, but timers of ours are among its own. */
 	if (cycles_now() - loop->sightings[host->index].held >= HOST_US * hilo__cycles_per_us())

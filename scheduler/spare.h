@@ -15,8 +15,8 @@
  * What they have seen of the others is one for all of them: who takes the duty over goes on where the
  * last one was.
  *
- * A thread is held when it has made no run for 4.5 ms and either sleeps in the kernel, at two looks
- * 200 us apart, or has used 2 ms of CPU for that one run. One that only waits for a CPU, because others
+ * A thread is held when its loop has made no turn for 4.5 ms and either sleeps in the kernel, at two looks
+ * 200 us apart, or has used 2 ms of CPU in that one turn. One that only waits for a CPU, because others
  * have it, is not: a further thread would make that worse.
  *
  * P1  A new one is made known by the store of `all` (release), before it does anything; whoever looks

@@ -52,15 +52,15 @@ void hilo__sighting_update(struct sighting *seen, struct hilo_loop *victim, uint
 	uint64_t tick = load_relaxed(&victim->tick);
 	uint64_t steps = 2 * tick + (uint64_t)load_relaxed(&victim->ring.tail) +
 			 (uint64_t)load_relaxed(&victim->deque.bottom);
-	uint64_t run = 1 + tick + load_relaxed(&victim->stats.sleeps); /* a sleep between two looks counts */
+	uint64_t turn = 1 + load_relaxed(&victim->turns) + load_relaxed(&victim->stats.sleeps);
 	bool idle = load_relaxed(&victim->park) != PARK_RUNNING;
 
 	if (steps != seen->steps || idle) {
 		seen->steps = steps;
 		seen->still = now;
 	}
-	if (run != seen->run || idle) {
-		seen->run = idle ? 0 : run; /* 0: whoever wakes up now was not held before */
+	if (turn != seen->turn || idle) {
+		seen->turn = idle ? 0 : turn; /* 0: whoever wakes up now was not held before */
 		seen->held = now;
 		seen->cpu = SIGHTING_NO_CPU;
 		seen->is_held = false;
@@ -121,16 +121,31 @@ bool hilo__nobody_stands_in;
 #define hilo__nobody_stands_in false
 #endif
 
+/* [worker, no spare one] Nobody stands in for @victim but us or a spare one, or one that is held itself. */
+static bool standin_is_wanted(struct hilo_loop *loop, struct hilo_loop *victim, uint64_t now)
+{
+	uint32_t standin = load_relaxed(&victim->standin); /* relaxed: a hint */
+	struct sighting *seen;
+
+	if (standin == 0 || standin == loop->index + 1 || standin > loop->runtime->workers)
+		return true;
+	seen = &loop->sightings[standin - 1];
+	hilo__sighting_update(seen, loop->runtime->loops[standin - 1], now);
+	return now - seen->held >= HELD_US * hilo__cycles_per_us();
+}
+
 void hilo__stand_in(struct hilo_loop *loop, struct hilo_loop *victim, uint64_t now)
 {
 	struct sighting *seen = &loop->sightings[victim->index];
 
 	if (hilo__nobody_stands_in)
 		return;
-	hilo__sighting_update(seen, victim, now);
-	seen->stood = seen->run;
-	store_relaxed(&victim->standin, loop->index + 1); /* relaxed: a hint */
-	loop->standing = true;
+	if (loop->spare || standin_is_wanted(loop, victim, now)) {
+		hilo__sighting_update(seen, victim, now);
+		seen->stood = seen->turn;
+		store_relaxed(&victim->standin, loop->index + 1); /* relaxed: a hint */
+		loop->standing = true;
+	}
 	if (loop->spare && !victim->spare)
 		loop->host = victim;
 	standin_take(loop, victim);
@@ -144,7 +159,7 @@ HILO__COLD void hilo__standin_run_calls(struct hilo_loop *loop)
 	hilo__loop_run_calls(thread_self(), held);
 }
 
-/* [worker] The next loop from *@i on that we stand in for and that has made no run; NULL: no more. */
+/* [worker] The next loop from *@i on that we stand in for and that has made no turn; NULL: no more. */
 static struct hilo_loop *standin_each(struct hilo_loop *loop, unsigned *i)
 {
 	uint64_t now = cycles_now();
@@ -157,7 +172,7 @@ static struct hilo_loop *standin_each(struct hilo_loop *loop, unsigned *i)
 		if (load_relaxed(&victim->standin) != ours) /* relaxed: a hint */
 			continue;
 		hilo__sighting_update(seen, victim, now);
-		if (seen->run && seen->run == seen->stood) /* no run, and no sleep either */
+		if (seen->turn && seen->turn == seen->stood) /* no turn, and no sleep either */
 			return victim;
 		(void)cas_relaxed(&victim->standin, &(uint32_t){ours}, 0); /* relaxed: as above */
 	}
@@ -196,13 +211,14 @@ HILO__COLD void hilo__standin_serve(struct hilo_loop *loop)
 	}
 }
 
-void hilo__standin_armed(struct hilo_loop *loop)
+void hilo__standin_armed(struct hilo_loop *loop, struct hilo_loop *armed)
 {
-	uint32_t standin = load_relaxed(&loop->host->standin); /* relaxed: a hint */
+	uint32_t standin = load_relaxed(&armed->standin); /* relaxed: a hint */
 
-	hilo__loop_notify(loop->host);
-	if (standin && standin != loop->index + 1)
-		hilo__loop_notify(loop->runtime->loops[standin - 1]);
+	if (armed != loop)
+		hilo__loop_notify(armed);
+	if (standin && !(loop && standin == loop->index + 1))
+		hilo__loop_notify(armed->runtime->loops[standin - 1]);
 }
 
 hilo_time hilo__standin_next(struct hilo_loop *loop)
@@ -213,7 +229,7 @@ hilo_time hilo__standin_next(struct hilo_loop *loop)
 
 	loop->serve_cycles = 0; /* so that they are served as soon as it wakes */
 	while ((victim = standin_each(loop, &i))) {
-		hilo_time due = hilo__timers_next(&victim->timers);
+		hilo_time due = hilo__timers_settle(&victim->timers); /* pairs with hilo__standin_armed */
 
 		if (due < next)
 			next = due;

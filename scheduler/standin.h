@@ -11,7 +11,7 @@
  * callback still belongs to the loop it was asked on (thread_home). The held thread knows nothing of this
  * and pays nothing for it; when it comes back it finds less to do.
  *
- * One loop stands in for a held one, until that makes a run. While it has work of its own it looks at it
+ * One loop stands in for a held one, until that makes a turn. While it has work of its own it looks at it
  * each millisecond; asleep it wakes for the first of its timers, and each tick (1 ms, a spare one 5 ms).
  * A spare one takes that over only if the stand-in is held too: so no more of them are at work for the
  * held loops than there are such loops, however much waits there. An idle worker is always preferred
@@ -28,7 +28,7 @@
  */
 #include "scheduler/worker.h"
 
-/* A normal idle worker stands in after that long without a run. */
+/* A normal idle worker stands in after that long without a turn. */
 #define HELD_US 500
 /* At most so many timers or descriptors are served in one go. */
 #define STANDIN_BATCH 64
@@ -51,8 +51,11 @@ void hilo__standin_run_calls(struct hilo_loop *loop);
 /* [worker that stands in for others, each turn] Now and then serve them, those that are still held. */
 void hilo__standin_serve(struct hilo_loop *loop);
 
-/* [spare] A timer was armed on the wheel of the host: whoever serves that must not sleep over it. */
-void hilo__standin_armed(struct hilo_loop *loop);
+/*
+ * [any] A timer was armed on the wheel of @armed, from the thread of @loop (NULL: of none): whoever serves it must not
+ * sleep over it. The order is that of hilo__timer_add, with the stand-in in the owner's place.
+ */
+void hilo__standin_armed(struct hilo_loop *loop, struct hilo_loop *armed);
 
 /* [worker that stands in for others, about to sleep] When the first of their timers is due. */
 hilo_time hilo__standin_next(struct hilo_loop *loop);

@@ -92,7 +92,7 @@ static void wait_arm(struct wait *wait, struct hilo_loop *loop)
 	wait->armed = true;
 	hilo__timer_add(wait->timers, &wait->timer, wait->deadline);
 	if (HILO__UNLIKELY(loop->host != loop))
-		hilo__standin_armed(loop);
+		hilo__standin_armed(loop, loop->host);
 }
 
 int hilo__wait_park(struct wait *wait)

@@ -404,6 +404,7 @@ static void loop_measure(struct hilo_loop *loop)
 		loop->run_cycles = (loop->run_cycles + run) / 2;
 	}
 	loop->turn_cycles = now;
+	store_relaxed(&loop->turns, load_relaxed(&loop->turns) + 1); /* relaxed: a hint for those who look */
 	loop->budget = TURN_TASKS;
 	if (loop->run_cycles * TURN_TASKS > turn)
 		loop->budget = (unsigned)(turn / (loop->run_cycles + 1)) + 1;

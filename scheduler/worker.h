@@ -17,7 +17,7 @@ struct hilo_task *hilo__worker_search(struct hilo_loop *loop);
 /* [owner that has slept] Before it runs something again. */
 void hilo__worker_awake(struct hilo_loop *loop);
 
-/* [owner] Tasks of a list, oldest first, into our ring; what has no room becomes the backlog. */
+/* [owner, own backlog empty] Tasks of a list, oldest first, into our ring; what has no room is the backlog then. */
 void hilo__worker_take_list(struct hilo_loop *loop, struct link *first);
 
 /* [owner] Everything that came in from other threads goes into the loop's own queues. */

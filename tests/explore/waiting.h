@@ -80,9 +80,10 @@ __attribute__((weak)) void hilo__leave_late(struct thread *self)
 }
 
 /* Each loop arms on its own wheel. */
-__attribute__((weak)) void hilo__standin_armed(struct hilo_loop *loop)
+__attribute__((weak)) void hilo__standin_armed(struct hilo_loop *loop, struct hilo_loop *armed)
 {
 	(void)loop;
+	(void)armed;
 }
 
 /* [whoever cleared P] */
