@@ -460,11 +460,22 @@ static void fresh_must_be_guarded(void)
 	}
 }
 
+/* Whether this kernel takes advice for several ranges, of a process for itself: Linux 6.15. */
+static bool kernel_advises_many(void)
+{
+	struct iovec range = {&cache, 0};
+
+	return hilo__sys_process_madvise(-10001, &range, 1, MADV_NORMAL) >= 0;
+}
+
 static void child_guards_by_the_batch(void)
 {
+	bool many = kernel_advises_many(); /* else the parent may know already, and not ask any more */
+	long calls = hilo__sys_calls(SYS_CALL_PROCESS_MADVISE);
+
 	fresh_start();
 	fresh_must_be_guarded();
-	CHECK(hilo__sys_calls(SYS_CALL_PROCESS_MADVISE) > 0);
+	CHECK(hilo__sys_calls(SYS_CALL_PROCESS_MADVISE) > calls || !many);
 }
 
 static void child_guards_one_by_one(void)
@@ -494,14 +505,6 @@ static void test_guards_come_by_the_batch_or_one_by_one(void **state)
 	child_must_pass(child_guards_by_the_batch);
 	child_must_pass(child_guards_one_by_one);
 	child_must_pass(child_guards_by_half_a_batch);
-}
-
-/* Whether this kernel takes advice for several ranges, of a process for itself: Linux 6.15. */
-static bool kernel_advises_many(void)
-{
-	struct iovec range = {&cache, 0};
-
-	return hilo__sys_process_madvise(-10001, &range, 1, MADV_NORMAL) >= 0;
 }
 
 /* The pages of a batch are there before it is used; of a few stacks, no more than as many again. */
