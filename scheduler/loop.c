@@ -33,6 +33,8 @@ static void loop_init_owner(struct hilo_loop *loop)
 	loop->budget = 1;
 	loop->turn_cycles = cycles_now();
 	loop->run_cycles = FIRST_RUN_US * hilo__cycles_per_us();
+	loop->run_last = loop->run_cycles;
+	loop->run_least = loop->run_cycles;
 	loop->idle_cycles = 10 * hilo__cycles_per_us();
 	random_init(&loop->random, hilo__random_seed(), loop->index);
 #ifdef HILO_TESTING

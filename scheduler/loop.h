@@ -84,6 +84,8 @@ struct hilo_loop {
 	uint64_t turn_cycles; /* when this turn began */
 	uint64_t poll_cycles; /* when the poller was visited last */
 	uint64_t run_cycles;  /* average length of a task's run */
+	uint64_t run_last;    /* that of the last turn ... */
+	uint64_t run_least;   /* ... and the lesser of the last two */
 	uint64_t next_id, last_id;
 	struct sighting *sightings; /* one for each loop that the runtime may have */
 	struct hilo_loop *held;	    /* found by a search: its thread is held, and it has callbacks to run */

@@ -401,6 +401,8 @@ static void loop_measure(struct hilo_loop *loop)
 	if (ran) {
 		uint64_t run = (now - loop->turn_cycles) / ran;
 
+		loop->run_least = run < loop->run_last ? run : loop->run_last;
+		loop->run_last = run;
 		loop->run_cycles = (loop->run_cycles + run) / 2;
 	}
 	loop->turn_cycles = now;
@@ -567,8 +569,9 @@ void hilo__worker_turn(struct thread *self, struct hilo_loop *loop)
 }
 
 /*
- * [owner] Wake somebody if what is queued here is worth it: work for 40 us at the average of late,
- * in pieces longer than it takes to move one to another core. Shorter work is found by the watcher.
+ * [owner] Wake somebody if what is queued here is worth it: work for 40 us, in pieces longer than it
+ * takes to move one to another core. Shorter work is found by the watcher. The average of a turn in
+ * which a task has spawned all the others says little of those: hence the lesser of two.
  */
 void hilo__worker_look(struct hilo_loop *loop)
 {
@@ -577,10 +580,10 @@ void hilo__worker_look(struct hilo_loop *loop)
 
 	if (!idle_sleepers(idle) || load_relaxed(&idle->searching)) /* relaxed: hints */
 		return;
-	if (loop->run_cycles * 1000 < WAKE_RUN_NS * us)
+	if (loop->run_least * 1000 < WAKE_RUN_NS * us)
 		return;
 	queued = (uint64_t)(hilo__ring_size(&loop->ring) + hilo__deque_size(&loop->deque));
-	if (queued && queued * loop->run_cycles >= WAKE_WORK_US * us)
+	if (queued && queued * loop->run_least >= WAKE_WORK_US * us)
 		(void)hilo__worker_wake_one(loop->runtime, loop);
 }
 
