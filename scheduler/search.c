@@ -197,7 +197,7 @@ static hilo_time watch_limit(struct hilo_loop *loop)
 			store_seq_cst(ticking, 1); /* P3 */
 			return hilo__clock_now() + tick_of(loop);
 		}
-		store_seq_cst(ticking, 0); /* P3: then look again */
+		MUTANT(92, store_seq_cst(ticking, 0), store_release(ticking, 0)); /* P3: then look again */
 	}
 	return loop->spare ? HILO_FOREVER : hilo__stack_trim_due();
 }
@@ -237,8 +237,8 @@ bool hilo__loop_wake(struct hilo_loop *loop)
 {
 	uint32_t sleeping = PARK_SLEEPING;
 
-	if (load_seq_cst(&loop->park) != PARK_SLEEPING ||	 /* P1 */
-	    !cas_seq_cst(&loop->park, &sleeping, PARK_NOTIFIED)) /* P2 */
+	if (MUTANT(94, load_seq_cst(&loop->park), load_relaxed(&loop->park)) != PARK_SLEEPING || /* P1 */
+	    !cas_seq_cst(&loop->park, &sleeping, PARK_NOTIFIED))				 /* P2 */
 		return false;
 	hilo__poller_wake(&loop->poller);
 	return true;
@@ -278,7 +278,8 @@ static void worker_sleep(struct hilo_loop *loop)
 	hilo__heap_flush(loop->heap);
 	if (!loop->spare)
 		idle_sleep_begin(idle, loop->index);
-	(void)xchg_seq_cst(&loop->park, PARK_SLEEPING); /* P1 */
+	MUTANT(95, (void)xchg_seq_cst(&loop->park, PARK_SLEEPING),
+	       store_release(&loop->park, PARK_SLEEPING)); /* P1 */
 	if (nothing_came(loop)) {
 		watch = sleep_watching(loop);
 		stat_add(&loop->stats.sleeps, 1);

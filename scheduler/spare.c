@@ -172,7 +172,7 @@ void hilo__spare_leave(struct hilo_loop *loop)
 	if (load_seq_cst(&idle->duty)) /* P3 */
 		hilo__spare_rouse(loop->runtime);
 	else
-		spare_call(loop);
+		MUTANT(96, spare_call(loop), (void)0); /* P3 */
 }
 
 void hilo__spare_retry(struct hilo_loop *loop)
@@ -188,7 +188,8 @@ void hilo__spare_rouse(struct hilo_runtime *runtime)
 {
 	uint32_t duty;
 
-	if (load_seq_cst(&runtime->idle.spare_ticking)) /* P3 of search.c */
+	if (MUTANT(93, load_seq_cst(&runtime->idle.spare_ticking),
+		   load_relaxed(&runtime->idle.spare_ticking))) /* P3 of search.c */
 		return;
 	duty = load_seq_cst(&runtime->idle.duty); /* P3 of search.c */
 	if (duty)

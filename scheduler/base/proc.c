@@ -53,14 +53,3 @@ bool hilo__proc_thread_sleeps(const struct proc_thread *thread)
 	end = strrchr(text, ')');
 	return !end || end[1] != ' ' || end[2] != 'R';
 }
-
-bool hilo__proc_thread_blocks(const struct proc_thread *thread)
-{
-	const struct timespec moment = {0, PROC_LOOK_AGAIN_NS};
-	int64_t cpu = hilo__proc_thread_cpu(thread);
-
-	if (!hilo__proc_thread_sleeps(thread))
-		return false;
-	(void)nanosleep(&moment, NULL);
-	return hilo__proc_thread_cpu(thread) == cpu && hilo__proc_thread_sleeps(thread);
-}

@@ -29,7 +29,4 @@ bool hilo__proc_thread_sleeps(const struct proc_thread *thread);
 
 #define PROC_LOOK_AGAIN_NS 200000
 
-/* [any, sleeps that long unless the answer is no at once] Both looks at one thread. */
-bool hilo__proc_thread_blocks(const struct proc_thread *thread);
-
 #endif /* HILO_SCHEDULER_BASE_PROC_H */

@@ -7,6 +7,8 @@
  * comes from outside must not rely on ticks. Checked: no task is left lying while the worker sleeps;
  * a stop is seen; whoever posts may be the last to touch the loop.
  */
+#include <limits.h>
+
 #include "scheduler/worker.h"
 #include "tests/explore/waiting.h"
 
@@ -59,12 +61,15 @@ int64_t hilo__proc_thread_cpu(const struct proc_thread *thread)
 bool hilo__proc_thread_sleeps(const struct proc_thread *thread)
 {
 	(void)thread;
-	return true;
+	return false; /* nobody naps to look again */
 }
 
-void hilo__scheduler_add_spare(struct hilo_runtime *stopping)
+static unsigned added;
+
+void hilo__scheduler_add_spare(struct hilo_runtime *growing)
 {
-	(void)stopping;
+	(void)growing;
+	added++;
 }
 
 int hilo__poller_wait(struct poller *poller, hilo_time deadline)
@@ -170,6 +175,31 @@ static void setup_calls(void)
 	runtime.idle.watcher = 2;
 	runtime.idle.ticking = 1;
 	(void)hilo__inbox_push(&loops[0].calls.inbox, &calls[0].link);
+}
+
+/* The worker T0 sleeps, the spare one T1 is on duty and about to sleep for good, the spare one T2 does so. */
+static void setup_duty(void)
+{
+	setup_workers(2);
+	runtime.workers = 1;
+	added = 0;
+	for (unsigned i = 0; i <= 2; i++) {
+		threads[i].loop = &loops[i];
+		loops[i].host = &loops[0];
+		loops[i].spare = i > 0;
+		loops[i].slept = true;
+		loops[i].idle_ticks = UINT_MAX - 8;
+	}
+	loops[0].park = PARK_SLEEPING;
+	loops[2].park = PARK_SLEEPING;
+	runtime.idle.duty = 2;
+}
+
+/* The same, but T2 is about to as well. */
+static void setup_leave(void)
+{
+	setup_duty();
+	loops[2].park = PARK_RUNNING;
 }
 
 static void finish(void)
@@ -281,6 +311,43 @@ static bool nobody_watches(void)
 	return work_remains() || (runs && sleeps && !runtime.idle.ticking);
 }
 
+/* A spare one with nothing to do, for ever. */
+static void spare_idles(void)
+{
+	struct hilo_loop *loop = &loops[explore_self()];
+
+	for (;;) {
+		loop->countdown = 8;
+		EXPLORE_CHECK(hilo__worker_search(loop) == NULL);
+	}
+}
+
+/* Wakes, or has found something as a spare one, and runs it for ever. */
+static void wakes_and_runs(void)
+{
+	struct hilo_loop *loop = &loops[explore_self()];
+
+	(void)xchg_seq_cst(&loop->park, PARK_RUNNING); /* P3 of search.c, as worker_sleep */
+	hilo__worker_awake(loop);
+}
+
+static void worker_sleeps_on(void)
+{
+}
+
+/* Somebody runs, and nobody would see that it is held. */
+static bool nobody_on_duty(void)
+{
+	uint32_t duty = runtime.idle.duty;
+	bool runs = false;
+
+	for (unsigned i = 0; i <= 2; i++)
+		runs |= loops[i].park == PARK_RUNNING;
+	if (!runs || added)
+		return false;
+	return !duty || loops[duty - 1].park != PARK_SLEEPING || !runtime.idle.spare_ticking;
+}
+
 static struct hilo_task *task_make(void)
 {
 	unsigned me = explore_self();
@@ -365,6 +432,25 @@ static const struct explore_model models[] = {
 		.work_remains = nobody_watches,
 		.threads = 3,
 		.thread = {worker_gets_stuck, worker_gets_stuck, poster_one},
+		.pauses_end = true,
+	},
+	{
+		.name = "sleep_duty",
+		.operations = "T0 wakes and runs something; T1, the spare one on duty, goes to sleep",
+		.setup = setup_duty,
+		.work_remains = nobody_on_duty,
+		.threads = 2,
+		.thread = {wakes_and_runs, spare_idles},
+		.pauses_end = true,
+	},
+	{
+		.name = "sleep_duty_leave",
+		.operations = "T1, the spare one on duty, has found something and runs it; T2, another one, "
+			      "goes to sleep; T0 sleeps",
+		.setup = setup_leave,
+		.work_remains = nobody_on_duty,
+		.threads = 3,
+		.thread = {worker_sleeps_on, wakes_and_runs, spare_idles},
 		.pauses_end = true,
 	},
 };

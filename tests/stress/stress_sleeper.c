@@ -90,7 +90,7 @@ static void *sender_main(void *arg)
 	TEST_UNTIL(load_acquire(&world->asleep) == world->sleepers);
 	for (unsigned i = 0; i < world->sleepers; i++)
 		TEST_UNTIL(hilo__proc_thread_cpu(&world->proc[i]) >= 0 &&
-			   hilo__proc_thread_blocks(&world->proc[i]));
+			   test_thread_blocks(&world->proc[i]));
 	for (int i = 0; i < RECEIVES; i++)
 		TASK_CHECK(send(world->receive[i].fds[1], "x", 1, 0), ==, 1);
 	return NULL;

@@ -125,6 +125,17 @@ void test_pause(void)
 		(void)nanosleep(&moment, NULL);
 }
 
+bool test_thread_blocks(const struct proc_thread *thread)
+{
+	const struct timespec moment = {0, PROC_LOOK_AGAIN_NS};
+	int64_t cpu = hilo__proc_thread_cpu(thread);
+
+	if (!hilo__proc_thread_sleeps(thread))
+		return false;
+	(void)nanosleep(&moment, NULL);
+	return hilo__proc_thread_cpu(thread) == cpu && hilo__proc_thread_sleeps(thread);
+}
+
 static int join_blocking(void *arg)
 {
 	return -pthread_join(*(pthread_t *)arg, NULL);

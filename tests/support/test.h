@@ -22,6 +22,7 @@
 
 #include "scheduler/base/atomic.h"
 #include "scheduler/base/compiler.h"
+#include "scheduler/base/proc.h"
 #include "scheduler/base/random.h"
 #include "scheduler/standin.h"
 
@@ -110,6 +111,9 @@ void test_pause(void);
 /* [any] The errno of the thread that runs us now: not inlined, so that its address is asked for again. */
 int test_errno_get(void);
 void test_errno_set(int value);
+
+/* Two looks at a thread, some time apart: it was asleep in the kernel at both, and all the time between. */
+bool test_thread_blocks(const struct proc_thread *thread);
 
 /* [any] Join a thread without keeping the worker, if this is a task. */
 void test_join_thread(pthread_t thread);

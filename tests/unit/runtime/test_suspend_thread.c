@@ -45,7 +45,7 @@ static void caller_start(struct caller *caller, const struct call_kind *kind, st
 static void caller_blocks(struct caller *caller)
 {
 	TEST_UNTIL(load_acquire(&caller->started));
-	TEST_UNTIL(hilo__proc_thread_blocks(&caller->proc));
+	TEST_UNTIL(test_thread_blocks(&caller->proc));
 	TASK_CHECK(load_acquire(&caller->done), ==, 0);
 }
 

@@ -44,8 +44,8 @@ static void test_a_thread_that_blocks_is_seen_to(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, blocks, &subject), 0);
 	TEST_UNTIL(load_acquire(&subject.started)); /* pairs with the thread's store */
 	/* It is on its way into the kernel; from then on it says so for good. */
-	TEST_UNTIL(hilo__proc_thread_blocks(&subject.proc));
-	assert_true(hilo__proc_thread_blocks(&subject.proc));
+	TEST_UNTIL(test_thread_blocks(&subject.proc));
+	assert_true(test_thread_blocks(&subject.proc));
 	assert_int_equal(write(subject.pipe[1], "x", 1), 1);
 	test_join_thread(thread);
 	(void)close(subject.pipe[0]);
@@ -75,7 +75,7 @@ static void test_a_thread_that_is_not_known_blocks(void **state)
 
 	(void)state;
 	assert_int_equal(hilo__proc_thread_cpu(&subject.proc), -1);
-	assert_true(hilo__proc_thread_blocks(&subject.proc));
+	assert_true(test_thread_blocks(&subject.proc));
 }
 
 int main(void)
