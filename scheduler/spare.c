@@ -113,7 +113,7 @@ static bool spare_claims(struct hilo_loop *loop, struct hilo_loop *victim)
 		hilo__sighting_update(seen, victim, cycles_now());
 	claims = seen->is_held && spare_is_needed(loop, victim) && hilo__standin_finds(victim);
 	if (claims)
-		store_relaxed(&victim->standin, loop->index + 1); /* relaxed: a hint */
+		store_release(&victim->standin, loop->index + 1); /* pairs with hilo__standin_armed */
 	spin_unlock(&runtime->spare_lock);
 	return claims;
 }

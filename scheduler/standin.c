@@ -143,7 +143,7 @@ void hilo__stand_in(struct hilo_loop *loop, struct hilo_loop *victim, uint64_t n
 	if (loop->spare || standin_is_wanted(loop, victim, now)) {
 		hilo__sighting_update(seen, victim, now);
 		seen->stood = seen->turn;
-		store_relaxed(&victim->standin, loop->index + 1); /* relaxed: a hint */
+		store_release(&victim->standin, loop->index + 1); /* pairs with hilo__standin_armed */
 		loop->standing = true;
 	}
 	if (loop->spare && !victim->spare)
@@ -213,7 +213,8 @@ HILO__COLD void hilo__standin_serve(struct hilo_loop *loop)
 
 void hilo__standin_armed(struct hilo_loop *loop, struct hilo_loop *armed)
 {
-	uint32_t standin = load_relaxed(&armed->standin); /* relaxed: a hint */
+	/* Pairs with the stores of who stands in: a spare one's loop may be young. */
+	uint32_t standin = load_acquire(&armed->standin);
 
 	if (armed != loop)
 		hilo__loop_notify(armed);
