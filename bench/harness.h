@@ -99,6 +99,7 @@ static inline void counter_set(struct counter *c, uint64_t value)
 /* The workloads, each in the file of its family. */
 void bench_spawn_join(struct bench *b);
 void bench_spawn_join_result(struct bench *b);
+void bench_spawn_gather(struct bench *b);
 void bench_spawn_join_1us(struct bench *b);
 void bench_spawn_inject(struct bench *b);
 void bench_yield(struct bench *b);

@@ -26,6 +26,7 @@ static const struct workload workloads[] = {
 	{"skynet", bench_skynet, 6, 0, "10-ary tree of tasks; n levels"},
 	{"spawn_join", bench_spawn_join, 1000, 0, "n rounds: spawn 1000 empty tasks, join all"},
 	{"spawn_join_result", bench_spawn_join_result, 1000, 0, "the same, counted by the joins' results"},
+	{"spawn_gather", bench_spawn_gather, 1000, 0, "the same, gathered"},
 	{"spawn_join_1us", bench_spawn_join_1us, 1000, 0, "the same with 1 us of work in each task"},
 	{"spawn_inject", bench_spawn_inject, 1000000, 0, "a plain thread submits n empty tasks"},
 	{"yield", bench_yield, 1000, 0, "1000 tasks yield n times each"},

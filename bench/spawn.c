@@ -44,6 +44,26 @@ void bench_spawn_join(struct bench *b)
 	bench_tasks(b, spawn_join, b->n / 10, (uint64_t)b->n * BATCH);
 }
 
+static uint64_t spawn_gather(struct bench *b, long rounds)
+{
+	hilo_task *task[BATCH];
+
+	(void)b;
+	counter_set(&ran, 0);
+	for (long r = 0; r < rounds; r++) {
+		for (int i = 0; i < BATCH; i++)
+			task[i] = hilo_spawn(empty_task, NULL);
+		if (hilo_gather(task, BATCH, NULL, HILO_FOREVER) < 0)
+			bench_die("gather: %s", hilo_error_message());
+	}
+	return counter_get(&ran);
+}
+
+void bench_spawn_gather(struct bench *b)
+{
+	bench_tasks(b, spawn_gather, b->n / 10, (uint64_t)b->n * BATCH);
+}
+
 /* Nothing shared: what a task ran shows in the code that its join returns. */
 static int one_task(void *arg)
 {

@@ -8,6 +8,7 @@
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/executor.h>
 #include <hilo/runtime/future.h>
+#include <hilo/runtime/gather.h>
 #include <hilo/runtime/log.h>
 #include <hilo/runtime/loop.h>
 #include <hilo/runtime/runtime.h>

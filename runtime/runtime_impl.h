@@ -5,6 +5,7 @@
 /* runtime_impl.h - what the files of runtime/ share, and sync/ and io/ wait through. */
 #include <hilo/runtime/task.h>
 
+#include "runtime/error_impl.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/wait.h"
 
@@ -14,6 +15,15 @@ int hilo__submit(hilo_runtime *runtime, struct task_spec *spec, const hilo_task_
 /* [task, plain thread; suspends] Wait until @done is done. 0, -ECANCELED, -ETIMEDOUT, -EDEADLK, -ENOMEM. */
 int hilo__await_completion(struct completion *done, enum wait_kind kind, const void *object,
 			   hilo_time deadline);
+
+/* [holder of a reference] @task has ended, and its result was looked at: its message is the caller's now. */
+static inline void hilo__task_looked(hilo_task *task)
+{
+	if (HILO__UNLIKELY(task->done.result < 0)) {
+		store_relaxed(&task->looked, 1); /* relaxed: read by whoever drops the last reference */
+		hilo__error_receive(task, task->done.result);
+	}
+}
 
 /* Large enough for a text with the number of any task. */
 #define TASK_LABEL_SIZE 32

@@ -232,21 +232,13 @@ static int task_wait(hilo_task *task, hilo_time deadline)
 	return rc;
 }
 
-static inline void task_looked(hilo_task *task)
-{
-	if (HILO__UNLIKELY(task->done.result < 0)) {
-		store_relaxed(&task->looked, 1); /* relaxed: read by whoever drops the last reference */
-		hilo__error_receive(task, task->done.result);
-	}
-}
-
 int hilo_await(hilo_task *task, hilo_time deadline)
 {
 	int rc = task_wait(task, deadline);
 
 	if (rc < 0)
 		return rc;
-	task_looked(task);
+	hilo__task_looked(task);
 	return task->done.result;
 }
 
@@ -256,7 +248,7 @@ int hilo_join(hilo_task *task, hilo_time deadline)
 
 	if (rc < 0)
 		return rc;
-	task_looked(task);
+	hilo__task_looked(task);
 	rc = task->done.result;
 	hilo_task_unref(task);
 	return rc;
@@ -268,7 +260,7 @@ int hilo_task_result(const hilo_task *task, int *ret)
 		return -ENOMEM;
 	if (!completion_is_done(&task->done))
 		return -EAGAIN;
-	store_relaxed(&((hilo_task *)(uintptr_t)task)->looked, 1); /* relaxed: as in task_looked */
+	store_relaxed(&((hilo_task *)(uintptr_t)task)->looked, 1); /* relaxed: as in hilo__task_looked */
 	*ret = task->done.result;
 	return 0;
 }

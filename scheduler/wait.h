@@ -36,6 +36,7 @@ enum wait_kind {
 	WAIT_EXECUTOR_ROOM,
 	WAIT_FD,
 	WAIT_OTHER,
+	WAIT_TASKS, /* the object is where their handles are */
 };
 
 struct wait {

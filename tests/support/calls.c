@@ -256,19 +256,110 @@ static int run_call(struct scene *scene, hilo_time deadline)
 	return hilo_run(test_entry_wait, scene->future, NULL);
 }
 
+/* Wait for two tasks, or for the first of them. */
+static void tasks_make(struct scene *scene)
+{
+	task_make(scene);
+	scene->blocker = hilo_spawn(test_entry_wait, scene->future);
+}
+
+static int wait_call(struct scene *scene, hilo_time deadline)
+{
+	hilo_task *const tasks[] = {scene->other, scene->blocker};
+
+	return hilo_wait(tasks, 2, HILO_ALL_COMPLETED, deadline);
+}
+
+static void tasks_check(struct scene *scene, int result)
+{
+	if (result == 2)
+		TASK_CHECK(hilo_task_is_done(scene->blocker), ==, 1);
+	task_check(scene, result == 2 ? 0 : result);
+	TASK_CHECK(hilo_await(scene->blocker, HILO_FOREVER), ==, 0);
+}
+
+static void tasks_end(struct scene *scene)
+{
+	hilo_task_unref(scene->blocker);
+	task_end(scene);
+}
+
+static void first_make(struct scene *scene)
+{
+	task_make(scene);
+	scene->blocker = hilo_spawn(test_entry_sleep_forever, NULL);
+}
+
+static int first_call(struct scene *scene, hilo_time deadline)
+{
+	hilo_task *const tasks[] = {scene->blocker, scene->other};
+
+	return hilo_wait(tasks, 2, HILO_FIRST_COMPLETED, deadline);
+}
+
+static void first_check(struct scene *scene, int result)
+{
+	TASK_CHECK(hilo_task_is_done(scene->blocker), ==, 0);
+	TASK_CHECK(hilo_task_cancel(scene->blocker), ==, 0);
+	TASK_CHECK(hilo_await(scene->blocker, HILO_FOREVER), ==, -ECANCELED);
+	task_check(scene, result == 1 ? 0 : result);
+}
+
+/* Gather two: an early end is theirs, too. */
+static int gather_call(struct scene *scene, hilo_time deadline)
+{
+	hilo_task *const tasks[] = {hilo_task_ref(scene->other), hilo_task_ref(scene->blocker)};
+
+	return hilo_gather(tasks, 2, NULL, deadline);
+}
+
+static int gather_results_call(struct scene *scene, hilo_time deadline)
+{
+	hilo_task *const tasks[] = {hilo_task_ref(scene->other), hilo_task_ref(scene->blocker)};
+	int results[2] = {77, 77}, rc = hilo_gather(tasks, 2, results, deadline);
+
+	for (int i = 0; i < 2; i++)
+		TASK_CHECK(results[i] == 0 || (rc < 0 && results[i] == -ECANCELED), ==, 1);
+	return rc;
+}
+
+static void gather_check(struct scene *scene, int result)
+{
+	hilo_task *const tasks[] = {scene->other, scene->blocker};
+
+	for (int i = 0; i < 2; i++) {
+		int code = 77;
+
+		TASK_CHECK(hilo_task_result(tasks[i], &code), ==, 0);
+		TASK_CHECK(code == 0 || (result < 0 && code == -ECANCELED), ==, 1);
+	}
+}
+
+/* Wait for a function that is run as a task. */
+static int wait_for_call(struct scene *scene, hilo_time deadline)
+{
+	return hilo_wait_for(test_entry_wait, scene->future, deadline);
+}
+
 const struct call_kind test_call_kinds[] = {
-	{"await", task_make, task_call, future_fire, NULL, task_check, task_end, 0, 0, false},
-	{"join", task_make, join_call, future_fire, NULL, task_check, task_end, 0, 0, false},
-	{"future", future_make, future_call, future_fire, NULL, future_check, future_end, 0, 0, false},
-	{"run", future_make, run_call, future_fire, NULL, future_check, future_end, 0, 0, true},
+	{"await", task_make, task_call, future_fire, NULL, task_check, task_end, 0, 0, 0},
+	{"join", task_make, join_call, future_fire, NULL, task_check, task_end, 0, 0, 0},
+	{"future", future_make, future_call, future_fire, NULL, future_check, future_end, 0, 0, 0},
+	{"run", future_make, run_call, future_fire, NULL, future_check, future_end, 0, 0, KIND_NO_DEADLINE},
 	{"executor", executor_make, executor_call, executor_fire, executor_shut, executor_check, executor_end,
-	 77, HILO_ECLOSED, false},
+	 77, HILO_ECLOSED, 0},
 	{"room", room_make, executor_call, executor_fire, executor_shut, executor_check, room_end, 77,
-	 HILO_ECLOSED, false},
-	{"executor close", executor_make, close_call, executor_fire, NULL, check_nothing, close_end, 0, 0,
-	 false},
-	{"readable", fd_make, fd_call, fd_fire, NULL, fd_check, fd_end, HILO_READABLE, 0, false},
-	{"writable", full_make, full_call, full_fire, NULL, check_nothing, fd_end, HILO_WRITABLE, 0, false},
+	 HILO_ECLOSED, 0},
+	{"executor close", executor_make, close_call, executor_fire, NULL, check_nothing, close_end, 0, 0, 0},
+	{"readable", fd_make, fd_call, fd_fire, NULL, fd_check, fd_end, HILO_READABLE, 0, 0},
+	{"writable", full_make, full_call, full_fire, NULL, check_nothing, fd_end, HILO_WRITABLE, 0, 0},
+	{"wait", tasks_make, wait_call, future_fire, NULL, tasks_check, tasks_end, 2, 0, 0},
+	{"wait first", first_make, first_call, future_fire, NULL, first_check, tasks_end, 1, 0, 0},
+	{"gather", tasks_make, gather_call, future_fire, NULL, gather_check, tasks_end, 0, 0, KIND_ONCE},
+	{"gather results", tasks_make, gather_results_call, future_fire, NULL, gather_check, tasks_end, 0, 0,
+	 KIND_ONCE},
+	{"wait_for", future_make, wait_for_call, future_fire, NULL, future_check, future_end, 0, 0,
+	 KIND_TASK_ONLY},
 };
 
 const size_t test_call_kinds_count = array_size(test_call_kinds);

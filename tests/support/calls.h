@@ -20,6 +20,10 @@ struct scene {
 	int fds[2];
 };
 
+#define KIND_NO_DEADLINE 1u
+#define KIND_ONCE 2u	  /* when it ends early, so does its object */
+#define KIND_TASK_ONLY 4u /* not for plain threads */
+
 /* A kind of call. All but `call` is for the task that runs the test. */
 struct call_kind {
 	const char *name;
@@ -30,7 +34,7 @@ struct call_kind {
 	void (*check)(struct scene *, int result);
 	void (*end)(struct scene *);
 	int success, closed;
-	bool no_deadline;
+	unsigned flags; /* KIND_* */
 };
 
 extern const struct call_kind test_call_kinds[];

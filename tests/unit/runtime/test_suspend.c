@@ -8,6 +8,7 @@
  *	call			at once	later	timeout	cancel	close	race
  *	await, join		x	x	x	x	a	x
  *	future			x	x	x	x	a	x
+ *	wait, gather, wait_for	x	x	x	x	a	x
  *	run			x	x	b	x	a	x
  *	executor, room		x	x	x	x	x	x
  *	executor close		x	x	x	x	a	x
@@ -17,6 +18,7 @@
  *	checkpoint		s	s	b	s	a	s
  *	  and from a plain thread:
  *	await, join, future	t	t	t	e	a	t, with the deadline
+ *	wait, gather		t	t	t	e	a	t, with the deadline
  *	run			t	t	b	e	a	b
  *	executor, room		t	t	t	e	t	t, with the deadline
  *	executor close		t	t	t	e	a	t, with the deadline
@@ -96,7 +98,7 @@ TASK_TEST(test_timeout)
 	{
 		static const hilo_time spans[] = {INT64_MIN, 0, 2 * HILO_MILLISECOND};
 
-		for (size_t i = 0; i < array_size(spans) && !kind->no_deadline; i++) {
+		for (size_t i = 0; i < array_size(spans) && !(kind->flags & KIND_NO_DEADLINE); i++) {
 			struct scene scene;
 			hilo_time deadline;
 			int result;
@@ -119,7 +121,7 @@ TASK_TEST(test_after_a_timeout_the_call_can_be_made_again)
 		struct scene scene;
 		int result;
 
-		if (kind->no_deadline)
+		if (kind->flags & (KIND_NO_DEADLINE | KIND_ONCE))
 			continue;
 		scene_begin(kind, &scene);
 		TASK_CHECK(kind->call(&scene, hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);

@@ -41,6 +41,10 @@ static void caller_start(struct caller *caller, const struct call_kind *kind, st
 	TASK_CHECK(pthread_create(&caller->thread, NULL, caller_main, caller), ==, 0);
 }
 
+#define FOR_EACH_THREAD_KIND(kind)                                                                           \
+	FOR_EACH_KIND(kind)                                                                                  \
+	if (!(kind->flags & KIND_TASK_ONLY))
+
 /* Until it is asleep in the kernel, as far as can be told: then it is in its call. */
 static void caller_blocks(struct caller *caller)
 {
@@ -57,7 +61,7 @@ static int caller_end(struct caller *caller)
 
 TASK_TEST(test_immediate)
 {
-	FOR_EACH_KIND(kind)
+	FOR_EACH_THREAD_KIND(kind)
 	{
 		struct scene scene;
 		struct caller caller;
@@ -73,7 +77,7 @@ TASK_TEST(test_immediate)
 
 TASK_TEST(test_waited)
 {
-	FOR_EACH_KIND(kind)
+	FOR_EACH_THREAD_KIND(kind)
 	{
 		struct scene scene;
 		struct caller caller;
@@ -92,9 +96,9 @@ TASK_TEST(test_timeout)
 {
 	static const hilo_time spans[] = {INT64_MIN, 0, 2 * HILO_MILLISECOND};
 
-	FOR_EACH_KIND(kind)
+	FOR_EACH_THREAD_KIND(kind)
 	{
-		for (size_t i = 0; i < array_size(spans) && !kind->no_deadline; i++) {
+		for (size_t i = 0; i < array_size(spans) && !(kind->flags & KIND_NO_DEADLINE); i++) {
 			struct scene scene;
 			struct caller caller;
 			hilo_time deadline;
@@ -112,12 +116,12 @@ TASK_TEST(test_timeout)
 
 TASK_TEST(test_after_a_timeout_the_call_can_be_made_again)
 {
-	FOR_EACH_KIND(kind)
+	FOR_EACH_THREAD_KIND(kind)
 	{
 		struct scene scene;
 		struct caller caller;
 
-		if (kind->no_deadline)
+		if (kind->flags & (KIND_NO_DEADLINE | KIND_ONCE))
 			continue;
 		scene_begin(kind, &scene);
 		caller_start(&caller, kind, &scene, hilo_after(HILO_MILLISECOND));
@@ -132,7 +136,7 @@ TASK_TEST(test_after_a_timeout_the_call_can_be_made_again)
 
 TASK_TEST(test_close)
 {
-	FOR_EACH_KIND(kind)
+	FOR_EACH_THREAD_KIND(kind)
 	{
 		struct scene scene;
 		struct caller caller, late;
@@ -157,9 +161,9 @@ TASK_TEST(test_a_deadline_races_the_result)
 	struct random random;
 
 	random_init(&random, test_seed(), 0);
-	FOR_EACH_KIND(kind)
+	FOR_EACH_THREAD_KIND(kind)
 	{
-		if (kind->no_deadline)
+		if (kind->flags & KIND_NO_DEADLINE)
 			continue;
 		kinds++;
 		for (unsigned round = 0; round < rounds; round++) {

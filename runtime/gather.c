@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gather.c - waiting for several tasks at once.
+ *
+ * Each task that has not ended gets a node in its list of waiters, of the kind that is called. Who completes
+ * the task calls it: it counts down, and wakes the one that waits when there is a reason to. So that is
+ * woken once, not for each task.
+ *
+ * P1  The countdown is a call's last access to the nodes, and to what the waiter has on its stack; it
+ *     releases. The waiter takes out what was not called, and goes on when the count says that all calls
+ *     that it could not prevent are over (acquire). For these it spins: the completer is between taking
+ *     a node out of the list and calling it.
+ * P2  `first` is set with release before the countdown, and read with acquire.
+ *
+ * A node costs more than a short task, so hilo_gather waits for one task after the other at first: after
+ * 100 us most of what is short has ended, and what has not is worth a node. Without memory for nodes it
+ * goes on like that; a failure is then seen when those before it have ended.
+ *
+ * Rejected: a node for each at once. That doubles the price of 1000 tasks that do nothing.
+ */
+#include <hilo/runtime/gather.h>
+
+#include <hilo/runtime/error.h>
+#include <hilo/runtime/task.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+
+#include "runtime/runtime_impl.h"
+#include "scheduler/base/mem.h"
+
+/* How long hilo_gather waits for one after the other. */
+#define GATHER_SOON (100 * HILO_MICROSECOND)
+/* So many nodes lie on the stack. */
+#define NODES_AT_HAND 8
+/* Looks at a call that is under way before the CPU is offered to who makes it. */
+#define SPIN_ROUNDS 100
+
+/* What ends a wait before all tasks have ended. */
+enum stop {
+	STOP_NEVER,
+	STOP_ENDED,	/* any of them */
+	STOP_FAILED,	/* a failure */
+	STOP_EXCEPTION, /* a failure that is not a cancel */
+};
+
+struct several {
+	struct wait wait;
+	enum stop stop;
+	atomic(struct hilo_task *) first; /* P2: the one that has stopped it */
+	atomic(size_t) left;		  /* P1: nodes that were not called */
+};
+
+struct node {
+	struct waiter waiter;
+	struct hilo_task *of;
+	struct several *several;
+};
+
+static bool stops(enum stop stop, int code)
+{
+	return stop == STOP_ENDED || (stop == STOP_FAILED && code < 0) ||
+	       (stop == STOP_EXCEPTION && code < 0 && code != -ECANCELED);
+}
+
+/* [who has completed node->of] */
+static void node_called(struct waiter *w)
+{
+	struct node *node = container_of(w, struct node, waiter);
+	struct several *several = node->several;
+	struct hilo_task *none = NULL, *task = several->wait.task;
+	uint32_t episode = several->wait.episode;
+	bool stop = stops(several->stop, node->of->done.result);
+
+	if (stop)
+		(void)cas_release(&several->first, &none, node->of); /* P2 */
+	if (MUTANT(110, sub_acq_rel(&several->left, 1), sub_relaxed(&several->left, 1)) == 1 ||
+	    MUTANT(111, stop, false)) /* P1 */
+		hilo__task_wake(task, episode);
+}
+
+static bool several_happened(struct several *several)
+{
+	return load_acquire(&several->first) || load_acquire(&several->left) == 0; /* P1, P2 */
+}
+
+/* Add a node for each task that has not ended. Returns how many were added. */
+static size_t nodes_add(struct several *several, struct node *nodes, hilo_task *const *tasks, size_t n)
+{
+	size_t added = 0;
+
+	for (size_t i = 0; i < n && !load_acquire(&several->first); i++) { /* P2 */
+		struct node *node = &nodes[added];
+		struct hilo_task *task = tasks[i], *none = NULL;
+
+		if (task && !completion_is_done(&task->done)) {
+			node->waiter.task = NULL;
+			node->waiter.call = node_called;
+			node->of = task;
+			node->several = several;
+			(void)add_relaxed(&several->left, 1); /* relaxed: published by the list's lock */
+			if (hilo__completion_add(&task->done, &node->waiter)) {
+				added++;
+				continue;
+			}
+			(void)sub_relaxed(&several->left, 1); /* relaxed: never published */
+		}
+		if (task && stops(several->stop, task->done.result))
+			(void)cas_release(&several->first, &none, task); /* P2 */
+	}
+	return added;
+}
+
+/* [waiter] The nodes but @removed were called, or are being called. */
+static bool calls_are_under_way(struct several *several, size_t removed)
+{
+	return load_acquire(&several->left) != removed; /* P1 */
+}
+
+/* Take out what was not called, and wait for the calls that are under way. */
+static void nodes_remove(struct several *several, struct node *nodes, size_t added)
+{
+	size_t removed = 0;
+
+	for (size_t i = 0; i < added; i++)
+		if (waiter_is_linked(&nodes[i].waiter))
+			removed += hilo__completion_remove(&nodes[i].of->done, &nodes[i].waiter);
+	for (unsigned round = 0; MUTANT(112, calls_are_under_way(several, removed), false); round++) {
+		if (round < SPIN_ROUNDS)
+			cpu_relax();
+		else
+			(void)sched_yield();
+	}
+}
+
+/*
+ * Wait until all of @tasks have ended or one stops the wait, which *@ret_first is then (or NULL). @nodes has
+ * @n places. 0; else why the wait ended early.
+ */
+static int several_wait(hilo_task *const *tasks, size_t n, struct node *nodes, enum stop stop,
+			hilo_time deadline, hilo_task **ret_first)
+{
+	struct several several;
+	size_t added;
+	int rc = hilo__wait_begin(&several.wait, WAIT_TASKS, tasks, deadline);
+
+	if (rc < 0)
+		return rc;
+	several.stop = stop;
+	atomic_setup(&several.first, NULL);
+	atomic_setup(&several.left, 0);
+	added = nodes_add(&several, nodes, tasks, n);
+	while (!several_happened(&several) && rc == 0)
+		rc = hilo__wait_park(&several.wait);
+	if (rc < 0 && several_happened(&several))
+		rc = 0;
+	nodes_remove(&several, nodes, added);
+	hilo__wait_end(&several.wait);
+	*ret_first = load_acquire(&several.first); /* P2 */
+	return rc;
+}
+
+/* The same with nodes from the stack, or the heap. -ENOMEM: no wait has begun. */
+static int several_wait_alloc(hilo_task *const *tasks, size_t n, enum stop stop, hilo_time deadline,
+			      hilo_task **ret_first)
+{
+	struct node at_hand[NODES_AT_HAND], *nodes = at_hand;
+	int rc;
+
+	if (n > NODES_AT_HAND)
+		nodes = n <= SIZE_MAX / sizeof(*nodes) ? hilo__malloc(n * sizeof(*nodes)) : NULL;
+	if (!nodes)
+		return -ENOMEM;
+	rc = several_wait(tasks, n, nodes, stop, deadline, ret_first);
+	if (nodes != at_hand)
+		hilo__free(nodes);
+	return rc;
+}
+
+/* 0; -EINVAL; -EDEADLK. */
+static int several_check(const char *call, hilo_task *const *tasks, size_t n)
+{
+	struct thread *self = thread_self();
+
+	if (!tasks && n)
+		return hilo_fail(-EINVAL, "%s: tasks is NULL", call);
+	for (size_t i = 0; i < n; i++)
+		if (tasks[i] && tasks[i] == self->task)
+			return hilo_fail(-EDEADLK, "%s: task %s waits for itself", call,
+					 hilo_task_name(tasks[i]));
+	return 0;
+}
+
+int hilo_wait(hilo_task *const *tasks, size_t n, enum hilo_wait_until until, hilo_time deadline)
+{
+	static const enum stop stop[] = {
+		[HILO_ALL_COMPLETED] = STOP_NEVER,
+		[HILO_FIRST_COMPLETED] = STOP_ENDED,
+		[HILO_FIRST_EXCEPTION] = STOP_EXCEPTION,
+	};
+	bool none_is_made = false;
+	hilo_task *first;
+	int rc = several_check("hilo_wait", tasks, n), done = 0;
+
+	if (rc < 0)
+		return rc;
+	if (!n || n > INT_MAX)
+		return hilo_fail(-EINVAL, "hilo_wait: %zu tasks", n);
+	if ((unsigned)until >= array_size(stop))
+		return hilo_fail(-EINVAL, "hilo_wait: until is %d", (int)until);
+	for (size_t i = 0; i < n; i++)
+		none_is_made |= !tasks[i];
+	/* One that could not be made has ended, and failed, before any other: do no more than look. */
+	rc = several_wait_alloc(tasks, n, stop[until],
+				none_is_made && until != HILO_ALL_COMPLETED ? 0 : deadline, &first);
+	if (rc == -ETIMEDOUT && none_is_made && until != HILO_ALL_COMPLETED)
+		rc = 0;
+	if (rc < 0) {
+		hilo__error_own(rc);
+		return rc;
+	}
+	for (size_t i = 0; i < n; i++)
+		done += !tasks[i] || completion_is_done(&tasks[i]->done);
+	return done;
+}
+
+/* [caller, cancelled or not] Have the tasks end. */
+static void gather_cancel(hilo_task *const *tasks, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (tasks[i])
+			(void)hilo__task_cancel(tasks[i]);
+	(void)hilo_shield_enter();
+	for (size_t i = 0; i < n; i++)
+		if (tasks[i])
+			(void)hilo__await_completion(&tasks[i]->done, WAIT_TASK, tasks[i], HILO_FOREVER);
+	(void)hilo_shield_leave();
+}
+
+/*
+ * Wait for one after the other from *@at on, which is moved on. A failure ends that if @stop says so: it is
+ * *@ret_first, or, if it could not be made, *@at is its place. 0; else why the wait ended early.
+ */
+static int gather_in_order(hilo_task *const *tasks, size_t n, size_t *at, enum stop stop, hilo_time deadline,
+			   hilo_task **ret_first)
+{
+	for (; *at < n; (*at)++) {
+		hilo_task *task = tasks[*at];
+		int rc = task ? hilo__await_completion(&task->done, WAIT_TASK, task, deadline) : 0;
+
+		if (rc < 0)
+			return rc;
+		if (stops(stop, task ? task->done.result : -ENOMEM)) {
+			*ret_first = task;
+			return 0;
+		}
+	}
+	return 0;
+}
+
+/* Wait for all, or for a failure if @stop says so. As gather_in_order. */
+static int gather_wait(hilo_task *const *tasks, size_t n, size_t *at, enum stop stop, hilo_time deadline,
+		       hilo_task **ret_first)
+{
+	hilo_time soon = hilo_after(GATHER_SOON);
+	int rc;
+
+	if (stop == STOP_NEVER || deadline <= soon)
+		return gather_in_order(tasks, n, at, stop, deadline, ret_first);
+	rc = gather_in_order(tasks, n, at, stop, soon, ret_first);
+	if (rc != -ETIMEDOUT)
+		return rc;
+	rc = several_wait_alloc(tasks + *at, n - *at, stop, deadline, ret_first);
+	if (*ret_first || (rc < 0 && rc != -ENOMEM))
+		return rc;
+	/* They have ended, but one that could not be made may be among them; or there was no memory. */
+	return gather_in_order(tasks, n, at, stop, deadline, ret_first);
+}
+
+/* End the handles. Of @first, which has failed, the code, and its message becomes the caller's. */
+static int gather_end(hilo_task *const *tasks, size_t n, int *results, hilo_task *first)
+{
+	int code = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (results)
+			results[i] = -ENOMEM;
+		if (!tasks[i])
+			continue;
+		if (results) {
+			results[i] = tasks[i]->done.result;
+			store_relaxed(&tasks[i]->looked, 1); /* relaxed: as in hilo__task_looked */
+		}
+		if (tasks[i] == first) {
+			code = first->done.result;
+			hilo__task_looked(first);
+			first = NULL; /* it may be there twice, and is gone with its last handle */
+		}
+		hilo_task_unref(tasks[i]);
+	}
+	return code;
+}
+
+int hilo_gather(hilo_task *const *tasks, size_t n, int *results, hilo_time deadline)
+{
+	hilo_task *first = NULL;
+	size_t at = 0;
+	int rc = several_check("hilo_gather", tasks, n), code;
+
+	if (rc < 0)
+		return rc;
+	rc = gather_wait(tasks, n, &at, results ? STOP_NEVER : STOP_FAILED, deadline, &first);
+	if (rc == -EDEADLK || rc == -ENOMEM)
+		return rc;
+	if (rc < 0)
+		gather_cancel(tasks, n);
+	code = gather_end(tasks, n, results, rc < 0 ? NULL : first);
+	if (rc < 0) {
+		hilo__error_own(rc);
+		return rc;
+	}
+	return at < n && !first ? -ENOMEM : code;
+}
+
+int hilo_wait_for(hilo_task_fn entry, void *arg, hilo_time deadline)
+{
+	hilo_task *task;
+	int rc, code;
+
+	if (!hilo_task_current())
+		return -EDEADLK;
+	rc = hilo_spawn_with(entry, arg, NULL, &task);
+	if (rc < 0)
+		return rc;
+	rc = hilo__await_completion(&task->done, WAIT_TASK, task, deadline);
+	if (rc < 0)
+		gather_cancel(&task, 1);
+	code = task->done.result;
+	if (rc < 0 && code == -ECANCELED) {
+		code = rc;
+		hilo__error_own(rc);
+	} else {
+		hilo__task_looked(task);
+	}
+	hilo_task_detach(task);
+	return code;
+}
