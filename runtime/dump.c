@@ -27,7 +27,7 @@ static const struct {
 	[WAIT_EXECUTOR_ROOM] = {"executor-room", "room in an executor"},
 	[WAIT_FD] = {"fd", "a descriptor"},
 	[WAIT_OTHER] = {"other", "something"},
-	[WAIT_TASKS] = {"tasks", "one of several tasks"},
+	[WAIT_TASKS] = {"tasks", "several tasks"},
 };
 
 /*

@@ -3,8 +3,7 @@
  * gather.c - waiting for several tasks at once.
  *
  * Each task that has not ended gets a node in its list of waiters, of the kind that is called. Who completes
- * the task calls it: it counts down, and wakes the one that waits when there is a reason to. So that is
- * woken once, not for each task.
+ * the task calls it: it counts down, and wakes the one that waits when there is a reason to.
  *
  * P1  The countdown is a call's last access to the nodes, and to what the waiter has on its stack; it
  *     releases. The waiter takes out what was not called, and goes on when the count says that all calls
@@ -12,9 +11,12 @@
  *     a node out of the list and calling it.
  * P2  `first` is set with release before the countdown, and read with acquire.
  *
- * A node costs more than a short task, so hilo_gather waits for one task after the other at first: after
- * 100 us most of what is short has ended, and what has not is worth a node. Without memory for nodes it
- * goes on like that; a failure is then seen when those before it have ended.
+ * The order of reasons: a cancel that is set at entry is looked for at entry, once. Whatever ends the wait
+ * afterwards, the last look is at the tasks themselves, for one may have ended and not have called yet.
+ *
+ * A node costs more than a short task, so hilo_gather waits for one after the other at first: after 100 us
+ * most of what is short has ended, and what has not is worth a node. If no failure is to end the wait
+ * it goes on like that, and without memory for nodes, too, but then looks for failures every 10 ms.
  *
  * Rejected: a node for each at once. That doubles the price of 1000 tasks that do nothing.
  */
@@ -32,6 +34,8 @@
 
 /* How long hilo_gather waits for one after the other. */
 #define GATHER_SOON (100 * HILO_MICROSECOND)
+/* Between two looks for failures without nodes. */
+#define GATHER_LOOK (10 * HILO_MILLISECOND)
 /* So many nodes lie on the stack. */
 #define NODES_AT_HAND 8
 /* Looks at a call that is under way before the CPU is offered to who makes it. */
@@ -134,14 +138,30 @@ static void nodes_remove(struct several *several, struct node *nodes, size_t add
 	}
 }
 
+/* [waiter] A task has failed, or all have ended, as @stop asks; the former is *@ret_first. */
+static bool several_look(hilo_task *const *tasks, size_t n, enum stop stop, hilo_task **ret_first)
+{
+	size_t ended = 0;
+
+	for (size_t i = 0; i < n && !*ret_first; i++) {
+		if (tasks[i] && !completion_is_done(&tasks[i]->done))
+			continue;
+		ended++;
+		if (tasks[i] && stops(stop, tasks[i]->done.result))
+			*ret_first = tasks[i];
+	}
+	return *ret_first || ended == n;
+}
+
 /*
- * Wait until all of @tasks have ended or one stops the wait, which *@ret_first is then (or NULL). @nodes has
- * @n places. 0; else why the wait ended early.
+ * Wait until all of @tasks have ended or one stops the wait, which *@ret_first is then (else left alone).
+ * @nodes has @n places. 0; else why the wait ended early.
  */
 static int several_wait(hilo_task *const *tasks, size_t n, struct node *nodes, enum stop stop,
 			hilo_time deadline, hilo_task **ret_first)
 {
 	struct several several;
+	bool parked = false;
 	size_t added;
 	int rc = hilo__wait_begin(&several.wait, WAIT_TASKS, tasks, deadline);
 
@@ -151,13 +171,13 @@ static int several_wait(hilo_task *const *tasks, size_t n, struct node *nodes, e
 	atomic_setup(&several.first, NULL);
 	atomic_setup(&several.left, 0);
 	added = nodes_add(&several, nodes, tasks, n);
-	while (!several_happened(&several) && rc == 0)
+	for (; !several_happened(&several) && rc == 0; parked = true)
 		rc = hilo__wait_park(&several.wait);
-	if (rc < 0 && several_happened(&several))
-		rc = 0;
 	nodes_remove(&several, nodes, added);
 	hilo__wait_end(&several.wait);
 	*ret_first = load_acquire(&several.first); /* P2 */
+	if (!parked && deadline > 0 && !several.wait.thread)
+		hilo__wait_was_free(thread_self());
 	return rc;
 }
 
@@ -178,18 +198,46 @@ static int several_wait_alloc(hilo_task *const *tasks, size_t n, enum stop stop,
 	return rc;
 }
 
-/* 0; -EINVAL; -EDEADLK. */
+/* [caller] @rc is the call's own. */
+static int own(int rc)
+{
+	hilo__error_own(rc);
+	return rc;
+}
+
+/* What the caller has done wrong: -EINVAL, -EDEADLK; else 0. */
 static int several_check(const char *call, hilo_task *const *tasks, size_t n)
 {
 	struct thread *self = thread_self();
 
 	if (!tasks && n)
 		return hilo_fail(-EINVAL, "%s: tasks is NULL", call);
+	if (self->closing || (self->loop && !self->task))
+		return hilo_fail(-EDEADLK, "%s: a callback may not wait", call);
 	for (size_t i = 0; i < n; i++)
 		if (tasks[i] && tasks[i] == self->task)
 			return hilo_fail(-EDEADLK, "%s: task %s waits for itself", call,
 					 hilo_task_name(tasks[i]));
 	return 0;
+}
+
+/* Whether a wait may begin: 0; -ECANCELED: a cancel is set; -ENOMEM: a plain thread's first wait. */
+static int several_enter(hilo_task *const *tasks)
+{
+	struct wait wait;
+	int rc = hilo__wait_begin(&wait, WAIT_TASKS, tasks, HILO_FOREVER);
+
+	if (rc == 0)
+		hilo__wait_end(&wait);
+	return rc;
+}
+
+static bool has_null(hilo_task *const *tasks, size_t n)
+{
+	while (n > 0)
+		if (!tasks[--n])
+			return true;
+	return false;
 }
 
 int hilo_wait(hilo_task *const *tasks, size_t n, enum hilo_wait_until until, hilo_time deadline)
@@ -199,27 +247,24 @@ int hilo_wait(hilo_task *const *tasks, size_t n, enum hilo_wait_until until, hil
 		[HILO_FIRST_COMPLETED] = STOP_ENDED,
 		[HILO_FIRST_EXCEPTION] = STOP_EXCEPTION,
 	};
-	bool none_is_made = false;
-	hilo_task *first;
-	int rc = several_check("hilo_wait", tasks, n), done = 0;
+	hilo_task *first = NULL;
+	int rc, done = 0;
 
-	if (rc < 0)
-		return rc;
 	if (!n || n > INT_MAX)
 		return hilo_fail(-EINVAL, "hilo_wait: %zu tasks", n);
 	if ((unsigned)until >= array_size(stop))
 		return hilo_fail(-EINVAL, "hilo_wait: until is %d", (int)until);
-	for (size_t i = 0; i < n; i++)
-		none_is_made |= !tasks[i];
-	/* One that could not be made has ended, and failed, before any other: do no more than look. */
-	rc = several_wait_alloc(tasks, n, stop[until],
-				none_is_made && until != HILO_ALL_COMPLETED ? 0 : deadline, &first);
-	if (rc == -ETIMEDOUT && none_is_made && until != HILO_ALL_COMPLETED)
-		rc = 0;
-	if (rc < 0) {
-		hilo__error_own(rc);
+	rc = several_check("hilo_wait", tasks, n);
+	if (rc < 0)
 		return rc;
-	}
+	rc = several_enter(tasks);
+	if (rc < 0)
+		return own(rc);
+	/* One that could not be made has ended, and failed, before any other. */
+	if (until == HILO_ALL_COMPLETED || !has_null(tasks, n))
+		rc = several_wait_alloc(tasks, n, stop[until], deadline, &first);
+	if (rc < 0 && (rc == -ENOMEM || !several_look(tasks, n, stop[until], &first)))
+		return own(rc);
 	for (size_t i = 0; i < n; i++)
 		done += !tasks[i] || completion_is_done(&tasks[i]->done);
 	return done;
@@ -238,44 +283,54 @@ static void gather_cancel(hilo_task *const *tasks, size_t n)
 	(void)hilo_shield_leave();
 }
 
-/*
- * Wait for one after the other from *@at on, which is moved on. A failure ends that if @stop says so: it is
- * *@ret_first, or, if it could not be made, *@at is its place. 0; else why the wait ended early.
- */
+/* Wait for one after the other from *@at on, which is moved on, or until one stops it: *@ret_first. */
 static int gather_in_order(hilo_task *const *tasks, size_t n, size_t *at, enum stop stop, hilo_time deadline,
 			   hilo_task **ret_first)
 {
-	for (; *at < n; (*at)++) {
+	for (; *at < n && !*ret_first; (*at)++) {
 		hilo_task *task = tasks[*at];
 		int rc = task ? hilo__await_completion(&task->done, WAIT_TASK, task, deadline) : 0;
 
 		if (rc < 0)
 			return rc;
-		if (stops(stop, task ? task->done.result : -ENOMEM)) {
+		if (task && stops(stop, task->done.result))
 			*ret_first = task;
-			return 0;
-		}
 	}
 	return 0;
 }
 
-/* Wait for all, or for a failure if @stop says so. As gather_in_order. */
-static int gather_wait(hilo_task *const *tasks, size_t n, size_t *at, enum stop stop, hilo_time deadline,
+/* The same, but looks at all of them at times. */
+static int gather_in_slices(hilo_task *const *tasks, size_t n, size_t *at, enum stop stop, hilo_time deadline,
+			    hilo_task **ret_first)
+{
+	hilo_time slice;
+	int rc;
+
+	do {
+		slice = hilo_after(GATHER_LOOK);
+		rc = gather_in_order(tasks, n, at, stop, slice < deadline ? slice : deadline, ret_first);
+	} while (rc == -ETIMEDOUT && slice < deadline && !several_look(tasks, n, stop, ret_first));
+	return *ret_first ? 0 : rc;
+}
+
+/* Wait for all, or for a failure if @stop says so, which is *@ret_first then. 0; else why that ended early. */
+static int gather_wait(hilo_task *const *tasks, size_t n, enum stop stop, hilo_time deadline,
 		       hilo_task **ret_first)
 {
 	hilo_time soon = hilo_after(GATHER_SOON);
+	size_t at = 0;
 	int rc;
 
-	if (stop == STOP_NEVER || deadline <= soon)
-		return gather_in_order(tasks, n, at, stop, deadline, ret_first);
-	rc = gather_in_order(tasks, n, at, stop, soon, ret_first);
-	if (rc != -ETIMEDOUT)
-		return rc;
-	rc = several_wait_alloc(tasks + *at, n - *at, stop, deadline, ret_first);
-	if (*ret_first || (rc < 0 && rc != -ENOMEM))
-		return rc;
-	/* They have ended, but one that could not be made may be among them; or there was no memory. */
-	return gather_in_order(tasks, n, at, stop, deadline, ret_first);
+	if (stop == STOP_NEVER || deadline <= soon) {
+		rc = gather_in_order(tasks, n, &at, stop, deadline, ret_first);
+	} else {
+		rc = gather_in_order(tasks, n, &at, stop, soon, ret_first);
+		if (rc == -ETIMEDOUT)
+			rc = several_wait_alloc(tasks + at, n - at, stop, deadline, ret_first);
+		if (rc == -ENOMEM)
+			rc = gather_in_slices(tasks, n, &at, stop, deadline, ret_first);
+	}
+	return rc < 0 && several_look(tasks, n, stop, ret_first) ? 0 : rc;
 }
 
 /* End the handles. Of @first, which has failed, the code, and its message becomes the caller's. */
@@ -305,44 +360,48 @@ static int gather_end(hilo_task *const *tasks, size_t n, int *results, hilo_task
 int hilo_gather(hilo_task *const *tasks, size_t n, int *results, hilo_time deadline)
 {
 	hilo_task *first = NULL;
-	size_t at = 0;
 	int rc = several_check("hilo_gather", tasks, n), code;
 
 	if (rc < 0)
 		return rc;
-	rc = gather_wait(tasks, n, &at, results ? STOP_NEVER : STOP_FAILED, deadline, &first);
-	if (rc == -EDEADLK || rc == -ENOMEM)
-		return rc;
+	rc = several_enter(tasks);
+	if (rc == 0 && !results && has_null(tasks, n))
+		rc = -ENOMEM;
+	if (rc == -ENOMEM) {
+		(void)gather_end(tasks, n, NULL, NULL);
+		return own(rc);
+	}
+	if (rc == 0)
+		rc = gather_wait(tasks, n, results ? STOP_NEVER : STOP_FAILED, deadline, &first);
 	if (rc < 0)
 		gather_cancel(tasks, n);
-	code = gather_end(tasks, n, results, rc < 0 ? NULL : first);
-	if (rc < 0) {
-		hilo__error_own(rc);
-		return rc;
-	}
-	return at < n && !first ? -ENOMEM : code;
+	code = gather_end(tasks, n, results, first);
+	return rc < 0 ? own(rc) : code;
 }
 
 int hilo_wait_for(hilo_task_fn entry, void *arg, hilo_time deadline)
 {
+	struct task_spec spec = {.entry = entry, .arg = arg, .site = __builtin_return_address(0)};
 	hilo_task *task;
 	int rc, code;
 
+	if (!entry)
+		return hilo_fail(-EINVAL, "hilo_wait_for: entry is NULL");
 	if (!hilo_task_current())
-		return -EDEADLK;
-	rc = hilo_spawn_with(entry, arg, NULL, &task);
+		return hilo_fail(-EDEADLK, "hilo_wait_for: only a task can wait for one");
+	rc = several_enter(NULL);
+	if (rc == 0)
+		rc = hilo__spawn(&spec, &task);
 	if (rc < 0)
-		return rc;
+		return own(rc);
 	rc = hilo__await_completion(&task->done, WAIT_TASK, task, deadline);
 	if (rc < 0)
 		gather_cancel(&task, 1);
 	code = task->done.result;
-	if (rc < 0 && code == -ECANCELED) {
-		code = rc;
-		hilo__error_own(rc);
-	} else {
+	if (rc < 0 && code == -ECANCELED)
+		code = own(rc);
+	else
 		hilo__task_looked(task);
-	}
 	hilo_task_detach(task);
 	return code;
 }

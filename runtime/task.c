@@ -115,6 +115,11 @@ static inline int any_spawn(struct task_spec *spec, const hilo_task_opts *opts, 
 	return task_spawn(spec, opts, ret);
 }
 
+int hilo__spawn(struct task_spec *spec, hilo_task **ret)
+{
+	return any_spawn(spec, NULL, ret);
+}
+
 hilo_task *hilo_spawn(hilo_task_fn entry, void *arg)
 {
 	struct task_spec spec = {.entry = entry, .arg = arg, .site = __builtin_return_address(0)};
@@ -424,7 +429,7 @@ uint64_t hilo_task_id(const hilo_task *task)
 
 int hilo_task_is_done(const hilo_task *task)
 {
-	return task && completion_is_done(&task->done);
+	return !task || completion_is_done(&task->done);
 }
 
 enum hilo_task_state hilo_task_get_state(const hilo_task *task)

@@ -151,7 +151,7 @@ HILO_API uint64_t hilo_task_id(const hilo_task *task);
 /* [any] What the task is doing, at some moment during the call. */
 HILO_API enum hilo_task_state hilo_task_get_state(const hilo_task *task);
 
-/* [any] True once the task has ended and its result can be read. */
+/* [any] True once the task has ended and its result can be read; of NULL, too: it could not be made. */
 HILO_API int hilo_task_is_done(const hilo_task *task);
 
 HILO_END_DECLS

@@ -108,6 +108,12 @@ TASK_TEST(test_gather_of_what_could_not_be_made)
 	hilo_task *tasks[] = {NULL, hilo_task_ref(sleeper)}, *later[] = {FAILS(0), NULL};
 
 	TASK_CHECK(hilo_gather(tasks, 2, NULL, HILO_FOREVER), ==, -ENOMEM);
+	TASK_CHECK(hilo_error_task() == NULL, ==, 1);
+	tasks[0] = hilo_task_ref(sleeper);
+	tasks[1] = NULL;
+	TASK_CHECK(hilo_gather(tasks, 2, NULL, HILO_FOREVER), ==,
+		   -ENOMEM); /* who waits for what is not there? */
+	TASK_CHECK(hilo_task_is_done(sleeper), ==, 0);
 	JOIN_CANCELLED(sleeper);
 	TASK_CHECK(hilo_gather(later, 2, NULL, HILO_FOREVER), ==, -ENOMEM);
 	return 0;
@@ -156,18 +162,93 @@ TASK_TEST(test_a_gather_that_runs_out_of_time)
 	return 0;
 }
 
-/* Without memory for nodes the failure is seen all the same, when those before it have ended. */
+/* A deadline that has passed: what has ended counts, wherever it is. */
+TASK_TEST(test_gather_tries_once)
+{
+	hilo_task *sleeper = SLEEPER(), *failed = FAILS(-EIO), *tasks[] = {hilo_task_ref(sleeper), failed};
+
+	TEST_UNTIL(hilo_task_is_done(failed));
+	TASK_CHECK(hilo_gather(tasks, 2, NULL, HILO_NO_WAIT), ==, -EIO);
+	TASK_CHECK(hilo_task_is_done(sleeper), ==, 0);
+	JOIN_CANCELLED(sleeper);
+	return 0;
+}
+
+/* A cancel that is set at entry wins, though all have ended. */
+static int gathers_when_cancelled(void *arg)
+{
+	hilo_task *ended = arg, *tasks[] = {hilo_task_ref(ended)};
+
+	TASK_CHECK(hilo_sleep(HILO_FOREVER - 1), ==, -ECANCELED);
+	TASK_CHECK(hilo_wait(tasks, 1, HILO_ALL_COMPLETED, HILO_FOREVER), ==, -ECANCELED);
+	TASK_CHECK(hilo_wait_for(test_entry_return, NULL, HILO_FOREVER), ==, -ECANCELED);
+	TASK_CHECK(hilo_gather(tasks, 1, NULL, HILO_FOREVER), ==, -ECANCELED);
+	TASK_CHECK(hilo_error_task() == NULL, ==, 1);
+	return 1;
+}
+
+TASK_TEST(test_a_cancel_at_entry_wins)
+{
+	hilo_task *ended = FAILS(0), *task = hilo_spawn(gathers_when_cancelled, ended);
+
+	TEST_UNTIL(hilo_task_is_done(ended) && hilo_task_get_state(task) == HILO_TASK_SUSPENDED);
+	TASK_CHECK(hilo_task_cancel(task), ==, 0);
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 1);
+	hilo_task_unref(ended);
+	return 0;
+}
+
+/* Nobody is told of the wrong failure: what a call says of itself replaces what was said before. */
+TASK_TEST(test_own_failures_hide_none)
+{
+	hilo_task *tasks[] = {NULL};
+
+	TASK_CHECK(hilo_join(FAILS(-EPROTO), HILO_FOREVER), ==, -EPROTO);
+	TASK_CHECK(hilo_error_task() != NULL, ==, 1);
+	TASK_CHECK(hilo_gather(tasks, 1, NULL, HILO_FOREVER), ==, -ENOMEM);
+	TASK_CHECK(hilo_error_task() == NULL, ==, 1);
+	TASK_CHECK(hilo_wait_for(NULL, NULL, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK_TEXT(hilo_error_message(), "hilo_wait_for: entry is NULL");
+	return 0;
+}
+
+/* Who waits in a loop until all have ended lets those go on that it waits for. */
+static int counts_down(void *left)
+{
+	(void)sub_release((atomic(unsigned) *)left, 1);
+	return 0;
+}
+
+LOOP_TEST(test_a_wait_that_is_over_at_once_lets_others_run)
+{
+	hilo_task *ended = FAILS(0), *tasks[] = {ended, NULL};
+	atomic(unsigned) left;
+
+	TASK_CHECK(hilo_await(ended, HILO_FOREVER), ==, 0);
+	atomic_setup(&left, 1);
+	tasks[1] = hilo_spawn(counts_down, &left);
+	while (hilo_wait(tasks, 2, HILO_FIRST_COMPLETED, HILO_FOREVER) < 2)
+		continue;
+	TASK_CHECK(load_acquire(&left), ==, 0);
+	hilo_task_unref(ended);
+	hilo_task_unref(tasks[1]);
+	return 0;
+}
+
+/* Without memory for nodes the failure is seen all the same. */
 TASK_TEST(test_gather_without_memory)
 {
 	hilo_future *future = hilo_future_new();
-	hilo_task *setter = hilo_spawn(set_after_a_while, future);
+	hilo_task *setter = hilo_spawn(set_after_a_while, future), *sleeper = SLEEPER();
 	hilo_task *tasks[MANY];
 
 	for (int i = 0; i < MANY; i++)
-		tasks[i] = hilo_spawn(i == MANY / 2 ? fail_later : test_entry_wait, future);
+		tasks[i] = i == 0 ? hilo_task_ref(sleeper)
+				  : hilo_spawn(i == MANY / 2 ? fail_later : test_entry_wait, future);
 	hilo__mem_fail_at(1, true);
 	TASK_CHECK(hilo_gather(tasks, MANY, NULL, HILO_FOREVER), ==, -EPROTO);
 	hilo__mem_fail_at(0, false);
+	JOIN_CANCELLED(sleeper);
 	TASK_CHECK(hilo_join(setter, HILO_FOREVER), ==, 0);
 	hilo_future_unref(future);
 	return 0;
@@ -362,6 +443,10 @@ int main(void)
 		cmocka_unit_test(test_gather_of_what_could_not_be_made),
 		cmocka_unit_test(test_to_cancel_a_gather_is_to_cancel_what_it_gathers),
 		cmocka_unit_test(test_a_gather_that_runs_out_of_time),
+		cmocka_unit_test(test_gather_tries_once),
+		cmocka_unit_test(test_a_cancel_at_entry_wins),
+		cmocka_unit_test(test_own_failures_hide_none),
+		cmocka_unit_test(test_a_wait_that_is_over_at_once_lets_others_run),
 		cmocka_unit_test(test_gather_without_memory),
 		cmocka_unit_test(test_nobody_waits_for_himself),
 		cmocka_unit_test(test_wait_for_all),
