@@ -283,13 +283,25 @@ static void gather_cancel(hilo_task *const *tasks, size_t n)
 	(void)hilo_shield_leave();
 }
 
+/* One after the other: this one. That a cancel is set is no concern of what has ended. */
+static inline int gather_one(hilo_task *task, hilo_time deadline)
+{
+	struct thread *self = thread_self();
+
+	if (!completion_is_done(&task->done))
+		return hilo__await_completion(&task->done, WAIT_TASK, task, deadline);
+	if (deadline > 0 && self->loop)
+		hilo__wait_was_free(self);
+	return 0;
+}
+
 /* Wait for one after the other from *@at on, which is moved on, or until one stops it: *@ret_first. */
 static int gather_in_order(hilo_task *const *tasks, size_t n, size_t *at, enum stop stop, hilo_time deadline,
 			   hilo_task **ret_first)
 {
 	for (; *at < n && !*ret_first; (*at)++) {
 		hilo_task *task = tasks[*at];
-		int rc = task ? hilo__await_completion(&task->done, WAIT_TASK, task, deadline) : 0;
+		int rc = task ? gather_one(task, deadline) : 0;
 
 		if (rc < 0)
 			return rc;
