@@ -240,16 +240,20 @@ TASK_TEST(test_gather_without_memory)
 {
 	hilo_future *future = hilo_future_new();
 	hilo_task *setter = hilo_spawn(set_after_a_while, future), *sleeper = SLEEPER();
-	hilo_task *tasks[MANY];
+	hilo_task *tasks[MANY], *kept[MANY];
+	int results[MANY];
 
 	for (int i = 0; i < MANY; i++)
 		tasks[i] = i == 0 ? hilo_task_ref(sleeper)
 				  : hilo_spawn(i == MANY / 2 ? fail_later : test_entry_wait, future);
+	for (int i = 0; i < MANY; i++)
+		kept[i] = hilo_task_ref(tasks[i]);
 	hilo__mem_fail_at(1, true);
 	TASK_CHECK(hilo_gather(tasks, MANY, NULL, HILO_FOREVER), ==, -EPROTO);
 	hilo__mem_fail_at(0, false);
 	JOIN_CANCELLED(sleeper);
 	TASK_CHECK(hilo_join(setter, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_gather(kept, MANY, results, HILO_FOREVER), ==, 0); /* they wait for the future */
 	hilo_future_unref(future);
 	return 0;
 }
