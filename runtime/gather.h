@@ -13,9 +13,9 @@ HILO_BEGIN_DECLS
  * are ended when it returns. A NULL among them is a task that could not be made: it has failed with -ENOMEM.
  *
  * @results NULL: 0 when all have succeeded; else the code of the first that has failed, as soon as it has,
- * with its message and its task (hilo_error_message, hilo_error_task). The others go on by themselves, and
- * their failures are reported. Of several that fail within the first 100 us the one with the lowest
- * position counts as the first. Without memory a failure may be seen 10 ms late.
+ * with its message and its task (hilo_error_message, hilo_error_task). The others go on by themselves: what
+ * they use has to outlive them, and their failures are reported. Of several that fail within the first 100 us
+ * the one with the lowest position counts as the first. Without memory a failure may be seen 10 ms late.
  * @results of @n places: 0 when all have ended, their codes by position; failures are no more than codes.
  *
  * When the wait ends early, -ECANCELED or -ETIMEDOUT, the tasks are cancelled and have really ended when this
