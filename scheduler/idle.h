@@ -29,7 +29,7 @@
  * P2  A sleeper is claimed by the CAS of its park word from SLEEPING to NOTIFIED, so one wake-up
  *     costs one system call and is given to one.
  *
- * When to wake somebody for local work is a question of profit, not of correctness: see worker.c.
+ * When to wake somebody for local work is a question of profit, not of correctness: see turn.c.
  *
  * Rejected: an exact count of sleepers and searchers in one word, checked at each push with a full
  * fence, as Go and Tokio do: it doubles the price of a push and wakes workers for tasks that are over

@@ -17,7 +17,7 @@
  *	pinned   tasks bound to this loop
  *	calls    callbacks, strictly in order, one at a time
  *
- * One turn of the loop (worker.c): callbacks; timers that are due; completions of the poller, if the
+ * One turn of the loop (turn.c): callbacks; timers that are due; completions of the poller, if the
  * last visit is long enough ago; the inbox into the ring; then up to `budget` tasks, or
  * those of 50 us, whichever is less; again.
  */

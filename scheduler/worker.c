@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * worker.c - the thread that drives a loop: turns, and the way from one task to the next.
+ * worker.c - the thread that drives a loop, and the way from one task to the next; its turns are in turn.c.
  *
  * There is no scheduler stack between two tasks. A task that suspends picks the next one itself and
  * switches straight to it; what is to be done with the fiber that was left (park it, queue it, cache
@@ -27,26 +27,6 @@
 #include "scheduler/base/clock.h"
 #include "scheduler/base/panic.h"
 #include "scheduler/fiber/fiber.h"
-#include "scheduler/spare.h"
-#include "scheduler/standin.h"
-
-/* A turn lasts this long at most when tasks are short; one task at least. */
-#define TURN_US 50
-#define TURN_TASKS 61
-/* Work for less than this is not worth a wake-up: it costs the waker 6 to 11 us (docs/design/scheduling.md). */
-#define WAKE_WORK_US 40
-#define WAKE_RUN_NS 200
-#define TIMERS_PER_TURN 256
-/* Few at a time: whatever is woken next waits for them. */
-#define FAIR_US 1000
-#define FAIR_TASKS 12
-#define POLLS_PER_TURN 128
-/* A task that found no stack tries again so often, or when one came back here. */
-#define STARVED_US 1000
-/* With more than that in the ring it has seven of eight choices. */
-#define RING_LONG 8
-/* However full the ring is, what waits to get into it is looked at so often. */
-#define DRAIN_US 1000
 
 bool hilo__worker_is_empty(struct hilo_loop *loop)
 {
@@ -167,14 +147,6 @@ static inline struct hilo_task *loop_pick(struct hilo_loop *loop)
 		loop_count_run(loop);
 	}
 	return task;
-}
-
-static inline void worker_requeue(struct hilo_loop *loop, struct hilo_task *task)
-{
-	if (HILO__UNLIKELY(task->flags & TASK_PINNED))
-		hilo__task_ready(task);
-	else
-		loop_push_ring(loop, task);
 }
 
 /* [the fiber switched to] Do with the fiber that was left what it asked for. */
@@ -312,8 +284,7 @@ void hilo__leave_late(struct thread *self)
 	hilo__leave(self, LEAVE_YIELD);
 }
 
-/* [owner] The task has run, or was cancelled before it could: everything that waits for it goes on. */
-static void task_finish(struct hilo_task *task, int result)
+void hilo__task_finish(struct hilo_task *task, int result)
 {
 	struct thread *self;
 	struct hilo_loop *loop;
@@ -346,7 +317,7 @@ static inline void task_execute(struct hilo_task *task)
 
 	if (!task_is_cancelled(task))
 		result = task->entry(task->arg);
-	task_finish(task, result);
+	hilo__task_finish(task, result);
 }
 
 /* A fiber: runs its task, then fresh ones that need the same stack, then gives itself back. */
@@ -390,201 +361,6 @@ static void worker_run(struct thread *self, struct hilo_task *task)
 		hilo__worker_awake(self->loop);
 	self->leave = LEAVE_NOTHING;
 	thread_switch(self, &self->root, task);
-}
-
-static void loop_measure(struct hilo_loop *loop)
-{
-	uint64_t now = cycles_now();
-	unsigned ran = loop->budget - loop->countdown;
-	uint64_t turn = TURN_US * hilo__cycles_per_us();
-
-	if (ran) {
-		uint64_t run = (now - loop->turn_cycles) / ran;
-
-		loop->run_least = run < loop->run_last ? run : loop->run_last;
-		loop->run_last = run;
-		loop->run_cycles = (loop->run_cycles + run) / 2;
-	}
-	loop->turn_cycles = now;
-	store_relaxed(&loop->turns, load_relaxed(&loop->turns) + 1); /* relaxed: a hint for those who look */
-	loop->budget = TURN_TASKS;
-	if (loop->run_cycles * TURN_TASKS > turn)
-		loop->budget = (unsigned)(turn / (loop->run_cycles + 1)) + 1;
-	loop->countdown = loop->budget;
-}
-
-/* [owner] Whether it is worth trying. */
-static bool starved_may_retry(struct hilo_loop *loop)
-{
-	uint64_t put = load_relaxed(&loop->stats.fibers_put); /* relaxed: own value */
-
-	if (put == loop->starved_put &&
-	    loop->turn_cycles - loop->starved_cycles < STARVED_US * hilo__cycles_per_us())
-		return false;
-	loop->starved_put = put;
-	loop->starved_cycles = loop->turn_cycles;
-	return true;
-}
-
-/* [owner] Tasks that found no stack: again, or, when nobody holds one that could come free, the end. */
-static HILO__COLD void loop_retry_starved(struct hilo_loop *loop)
-{
-	struct link *link = starved_may_retry(loop) ? hilo__inbox_take_fifo(&loop->starved) : NULL;
-
-	while (link) {
-		struct hilo_task *task = hilo__link_task(link);
-
-		link = link->next;
-		if (hilo__scheduler_fibers(loop->runtime) == 0)
-			task_finish(task, -ENOMEM);
-		else
-			worker_requeue(loop, task);
-	}
-}
-
-/* [owner] From a list, oldest first, into the ring, half of it at most; the rest is the backlog. */
-void hilo__worker_take_list(struct hilo_loop *loop, struct link *first)
-{
-	for (unsigned n = 0; first && n < RING_CAP / 2; n++) {
-		struct link *next = first->next;
-
-		loop_push_ring(loop, hilo__link_task(first));
-		first = next;
-	}
-	/* Nobody but the owner fills the backlog, and it is empty now. */
-	if (first)
-		hilo__inbox_fill(&loop->backlog, first);
-}
-
-/* [owner] Fresh tasks that had no room, newest first, back into the deque: a quarter of it. */
-void hilo__worker_take_fresh(struct hilo_loop *loop)
-{
-	struct link *first = hilo__inbox_take_all(&loop->fresh);
-	struct link *some[DEQUE_CAP / 4];
-	unsigned n = 0;
-
-	for (; first && n < array_size(some); first = first->next)
-		some[n++] = first;
-	if (first)
-		hilo__inbox_fill(&loop->fresh, first);
-	while (n > 0)
-		(void)hilo__deque_push(&loop->deque, hilo__link_task(some[--n]));
-}
-
-void hilo__worker_drain(struct hilo_loop *loop)
-{
-	if (HILO__UNLIKELY(!hilo__inbox_is_empty(&loop->pinned.inbox)))
-		(void)hilo__queue_gather(&loop->pinned);
-	if (HILO__UNLIKELY(!hilo__inbox_is_empty(&loop->fresh)) &&
-	    hilo__deque_size(&loop->deque) <= DEQUE_CAP / 4)
-		hilo__worker_take_fresh(loop);
-	/*
-	 * So much is queued already that moving more would only be moved back. Now and then it is moved
-	 * all the same: tasks that are always ready would keep the others out for ever.
-	 */
-	if (hilo__ring_size(&loop->ring) > RING_CAP / 4 &&
-	    loop->turn_cycles - loop->drain_cycles < DRAIN_US * hilo__cycles_per_us())
-		return;
-	loop->drain_cycles = loop->turn_cycles;
-	if (HILO__UNLIKELY(!hilo__inbox_is_empty(&loop->backlog)))
-		hilo__worker_take_list(loop, hilo__inbox_take_all(&loop->backlog));
-	else if (!hilo__inbox_is_empty(&loop->inbox))
-		hilo__worker_take_list(loop, hilo__inbox_take_fifo(&loop->inbox));
-}
-
-/*
- * [owner] Newest first is the order of the deque: it keeps trees of tasks small and caches warm. So
- * that a steady stream of new tasks starves none, the oldest go to the ring, half of them but a dozen
- * at most, when the deque was not found empty for FAIR_US.
- */
-static void loop_be_fair(struct hilo_loop *loop)
-{
-	int64_t queued = hilo__deque_size(&loop->deque);
-	struct link *waiting;
-	struct hilo_task *oldest;
-
-	if (queued == 0) {
-		loop->fair_cycles = loop->turn_cycles;
-		return;
-	}
-	if (loop->turn_cycles - loop->fair_cycles < FAIR_US * hilo__cycles_per_us())
-		return;
-	loop->fair_cycles = loop->turn_cycles;
-	/* Those that had no room in the deque have waited longest. */
-	waiting = hilo__inbox_take_all(&loop->fresh);
-	for (int n = 0; waiting && n < FAIR_TASKS; n++) {
-		struct link *next = waiting->next;
-
-		loop_push_ring(loop, hilo__link_task(waiting));
-		waiting = next;
-	}
-	if (waiting)
-		hilo__inbox_fill(&loop->fresh, waiting);
-	for (int64_t n = 0; n < (queued + 1) / 2 && n < FAIR_TASKS; n++) {
-		oldest = hilo__deque_pop_oldest(&loop->deque);
-		if (!oldest)
-			break;
-		loop_push_ring(loop, oldest);
-	}
-}
-
-/* [owner] Timers that are due wake their tasks into our ring, or queue their callbacks. */
-static void loop_fire_timers(struct hilo_loop *loop)
-{
-	unsigned fired;
-
-	if (hilo__timers_next(&loop->timers) == HILO_FOREVER)
-		return;
-	fired = hilo__timers_expire(&loop->timers, hilo__clock_now(), TIMERS_PER_TURN);
-	stat_add(&loop->stats.timers, fired);
-}
-
-static void loop_poll(struct hilo_loop *loop)
-{
-	if (hilo__poller_armed(&loop->poller) == 0 ||
-	    loop->turn_cycles - loop->poll_cycles < TURN_US * hilo__cycles_per_us())
-		return;
-	loop->poll_cycles = loop->turn_cycles;
-	stat_add(&loop->stats.polls, 1);
-	TRACE_EVENT(loop->trace, TRACE_POLL, 0, 0);
-	(void)hilo__poller_reap(&loop->poller, POLLS_PER_TURN);
-}
-
-void hilo__worker_turn(struct thread *self, struct hilo_loop *loop)
-{
-	loop_measure(loop);
-	hilo__loop_run_calls(self, loop);
-	loop_fire_timers(loop);
-	loop_poll(loop);
-	if (HILO__UNLIKELY(!hilo__inbox_is_empty(&loop->starved)))
-		loop_retry_starved(loop);
-	hilo__worker_drain(loop);
-	loop->ring_is_long = hilo__ring_size(&loop->ring) > RING_LONG;
-	if (HILO__UNLIKELY(loop->standing))
-		hilo__standin_serve(loop);
-	if (HILO__UNLIKELY(loop->spare))
-		hilo__spare_turn(loop);
-	loop_be_fair(loop);
-	hilo__worker_look(loop);
-}
-
-/*
- * [owner] Wake somebody if what is queued here is worth it: work for 40 us, in pieces longer than it
- * takes to move one to another core. Shorter work is found by the watcher. The average of a turn in
- * which a task has spawned all the others says little of those: hence the lesser of two.
- */
-void hilo__worker_look(struct hilo_loop *loop)
-{
-	struct idle *idle = &loop->runtime->idle;
-	uint64_t queued, us = hilo__cycles_per_us();
-
-	if (!idle_sleepers(idle) || load_relaxed(&idle->searching)) /* relaxed: hints */
-		return;
-	if (loop->run_least * 1000 < WAKE_RUN_NS * us)
-		return;
-	queued = (uint64_t)(hilo__ring_size(&loop->ring) + hilo__deque_size(&loop->deque));
-	if (queued && queued * loop->run_least >= WAKE_WORK_US * us)
-		(void)hilo__worker_wake_one(loop->runtime, loop);
 }
 
 static void worker_enter(struct thread *self, struct hilo_loop *loop)

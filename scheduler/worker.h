@@ -5,6 +5,9 @@
 /* worker.h - the thread that drives a loop: what it runs next, when it steals, how it goes idle. */
 #include "scheduler/scheduler.h"
 
+/* A turn lasts this long at most when tasks are short; one task at least. */
+#define TURN_US 50
+
 /* A worker's thread. @arg is its loop. */
 void *hilo__worker_main(void *arg);
 
@@ -16,6 +19,18 @@ struct hilo_task *hilo__worker_search(struct hilo_loop *loop);
 
 /* [owner that has slept] Before it runs something again. */
 void hilo__worker_awake(struct hilo_loop *loop);
+
+/* [owner] The task has run, or was cancelled before it could: everything that waits for it goes on. */
+void hilo__task_finish(struct hilo_task *task, int result);
+
+/* [owner] A task that could not go on, or gives way: to the back of the ring, or where it is pinned. */
+static inline void worker_requeue(struct hilo_loop *loop, struct hilo_task *task)
+{
+	if (HILO__UNLIKELY(task->flags & TASK_PINNED))
+		hilo__task_ready(task);
+	else
+		loop_push_ring(loop, task);
+}
 
 /* [owner, own backlog empty] Tasks of a list, oldest first, into our ring; what has no room is the backlog then. */
 void hilo__worker_take_list(struct hilo_loop *loop, struct link *first);
