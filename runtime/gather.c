@@ -263,7 +263,7 @@ int hilo_wait(hilo_task *const *tasks, size_t n, enum hilo_wait_until until, hil
 	/* One that could not be made has ended, and failed, before any other. */
 	if (until == HILO_ALL_COMPLETED || !has_null(tasks, n))
 		rc = several_wait_alloc(tasks, n, stop[until], deadline, &first);
-	if (rc < 0 && (rc == -ENOMEM || !several_look(tasks, n, stop[until], &first)))
+	if (rc < 0 && (rc == -ENOMEM || !MUTANT(113, several_look(tasks, n, stop[until], &first), false)))
 		return own(rc);
 	for (size_t i = 0; i < n; i++)
 		done += !tasks[i] || completion_is_done(&tasks[i]->done);

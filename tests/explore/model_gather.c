@@ -151,16 +151,46 @@ static void cancelled(void)
 	EXPLORE_CHECK(n == 1 || n == 2 || n == -ECANCELED);
 }
 
-static void timer_of_T0(void)
-{
-	store_release(&explore_clock, DEADLINE); /* as the clock: who is woken sees that it has gone on */
-	(void)hilo__timers_expire(&loops[0].timers, DEADLINE, 8);
-}
-
 static void canceller_of_T0(void)
 {
 	if (task_state_cancel(&records[0].state))
 		waiting_ready(&records[0]);
+}
+
+/* One that has ended before the cancel counts, though who ended it may not have called yet. */
+static int code;
+static bool ended_first;
+
+static void setup_late(void)
+{
+	setup();
+	code = 0;
+	ended_first = false;
+}
+
+static void waits(void)
+{
+	code = hilo_wait(tasks, 2, HILO_FIRST_COMPLETED, HILO_FOREVER);
+}
+
+static void canceller_that_looks(void)
+{
+	bool waiting = load_acquire(&records[0].state) & TASK_PARKED;
+
+	ended_first = waiting && completion_is_done(&work[0].done);
+	canceller_of_T0();
+}
+
+static void finish_late(void)
+{
+	finish();
+	EXPLORE_CHECK(code == 1 || (code == -ECANCELED && !ended_first));
+}
+
+static void timer_of_T0(void)
+{
+	store_release(&explore_clock, DEADLINE); /* as the clock: who is woken sees that it has gone on */
+	(void)hilo__timers_expire(&loops[0].timers, DEADLINE, 8);
 }
 
 static const struct explore_model models[] = {
@@ -182,6 +212,8 @@ static const struct explore_model models[] = {
 		finish, hasty_then_all, complete_both, timer_of_T0),
 	EXPLORE_MODEL_BOUND(2, "gather_cancel", "T0 waits for one of two; T1 completes both; T2 cancels T0",
 			    setup, finish, cancelled, complete_both, canceller_of_T0),
+	EXPLORE_MODEL("gather_late_cancel", "T0 waits for one of two; T1 completes one; T2 looks, cancels T0",
+		      setup_late, finish_late, waits, complete_first, canceller_that_looks),
 };
 
 int main(int argc, char **argv)

@@ -2,6 +2,7 @@
 #include "tests/support/test.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -28,10 +29,16 @@ static int gate_pass(void *arg)
 
 	(void)add_release(&gate->calls, 1);
 	(void)add_release(&gate->inside, 1);
-	while (!load_acquire(&gate->open))
-		(void)usleep(50);
+	while (!load_acquire(&gate->open)) /* pairs with gate_open */
+		(void)hilo__futex_wait(&gate->open, 0, INT64_MAX);
 	(void)sub_release(&gate->inside, 1);
 	return 1;
+}
+
+static void gate_open(struct gate *gate)
+{
+	store_release(&gate->open, 1); /* pairs with gate_pass */
+	(void)hilo__futex_wake(&gate->open, INT_MAX);
 }
 
 struct pass {
@@ -122,7 +129,7 @@ TASK_TEST(test_many_calls_block_at_once)
 	TASK_CHECK(stats.peak, >=, MANY);
 	TASK_CHECK(stats.calls, ==, MANY);
 	TASK_CHECK(stats.queued, ==, 0);
-	store_release(&gate.open, 1);
+	gate_open(&gate);
 	for (int i = 0; i < MANY; i++)
 		TASK_CHECK(hilo_join(task[i], HILO_FOREVER), ==, 1);
 	return 0;
@@ -154,7 +161,7 @@ TASK_TEST(test_a_long_call_delays_no_task)
 		TASK_CHECK(hilo_join(busy[i], HILO_FOREVER), ==, 0);
 	TASK_CHECK(load_acquire(&gate.inside), ==, 1);
 	TASK_CHECK(hilo_task_is_done(blocked), ==, 0);
-	store_release(&gate.open, 1);
+	gate_open(&gate);
 	TASK_CHECK(hilo_join(blocked, HILO_FOREVER), ==, 1);
 	return 0;
 }
@@ -169,7 +176,7 @@ TASK_TEST(test_queued_calls_that_end_early_never_run)
 
 	gate_init(&gate);
 	gate_init(&counted);
-	store_release(&counted.open, 1);
+	gate_open(&counted);
 	running = hilo_spawn(pass_main, &first);
 	TEST_UNTIL(load_acquire(&gate.inside));
 	for (int i = 0; i < 10; i++)
@@ -184,7 +191,7 @@ TASK_TEST(test_queued_calls_that_end_early_never_run)
 		TASK_CHECK(hilo_join(task[i], HILO_FOREVER), ==, -ECANCELED);
 	TASK_CHECK(stats_of(executor).queued, ==, 5);
 	TASK_CHECK(stats_of(executor).cancelled, ==, 7);
-	store_release(&gate.open, 1);
+	gate_open(&gate);
 	for (int i = 1; i < 10; i += 2)
 		TASK_CHECK(hilo_join(task[i], HILO_FOREVER), ==, 1);
 	TASK_CHECK(hilo_join(running, HILO_FOREVER), ==, 1);
@@ -218,7 +225,7 @@ TASK_TEST(test_running_calls_are_waited_for)
 	TASK_CHECK(hilo_sleep_until(pass.deadline + HILO_MILLISECOND), ==, 0);
 	TASK_CHECK(hilo_task_is_done(task), ==, 0);
 	TASK_CHECK(load_acquire(&gate.inside), ==, 1);
-	store_release(&gate.open, 1);
+	gate_open(&gate);
 	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, -ECANCELED); /* seen by the sleep */
 	return 0;
 }
@@ -257,7 +264,7 @@ TASK_TEST(test_a_full_queue_fails_or_runs_inline)
 							HILO_FOREVER),
 				   ==, 3);
 		}
-		store_release(&gate.open, 1);
+		gate_open(&gate);
 		TASK_CHECK(hilo_join(first, HILO_FOREVER), ==, 1);
 		TASK_CHECK(hilo_join(second, HILO_FOREVER), ==, 1);
 		TASK_CHECK(hilo_executor_close(executor, 0, HILO_FOREVER), ==, 0);
@@ -315,7 +322,7 @@ TASK_TEST(test_close_waits_for_what_is_queued)
 	TASK_CHECK(hilo_executor_close(executor, 0, HILO_NO_WAIT), ==, -ETIMEDOUT);
 	TASK_CHECK(hilo_executor_close(executor, 0, hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);
 	TASK_CHECK(hilo_run_in_executor(executor, gate_pass, &gate, HILO_FOREVER), ==, HILO_ECLOSED);
-	store_release(&gate.open, 1);
+	gate_open(&gate);
 	TASK_CHECK(hilo_executor_close(executor, 0, HILO_FOREVER), ==, 0);
 	for (int i = 0; i < 6; i++)
 		TASK_CHECK(hilo_join(task[i], HILO_FOREVER), ==, 1);
@@ -339,7 +346,7 @@ TASK_TEST(test_close_can_refuse_what_is_queued)
 	for (int i = 0; i < 6; i++) /* two of them wait for room */
 		TEST_UNTIL(hilo_task_get_state(task[i]) == HILO_TASK_SUSPENDED);
 	TASK_CHECK(hilo_executor_close(executor, HILO_EXECUTOR_CANCEL_QUEUED, HILO_NO_WAIT), ==, -ETIMEDOUT);
-	store_release(&gate.open, 1);
+	gate_open(&gate);
 	TASK_CHECK(hilo_executor_close(executor, HILO_EXECUTOR_CANCEL_QUEUED, HILO_FOREVER), ==, 0);
 	for (int i = 0; i < 6; i++) {
 		int rc = hilo_join(task[i], HILO_FOREVER);
