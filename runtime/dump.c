@@ -28,6 +28,7 @@ static const struct {
 	[WAIT_FD] = {"fd", "a descriptor"},
 	[WAIT_OTHER] = {"other", "something"},
 	[WAIT_TASKS] = {"tasks", "several tasks"},
+	[WAIT_GROUP] = {"group", "the tasks of its group"},
 };
 
 /*

@@ -65,6 +65,12 @@ HILO_API const char *hilo_error_task(void);
  */
 HILO_API const char *hilo_error_cause(unsigned depth, int *ret_code, const char **ret_task);
 
+/*
+ * [any] Others: what has failed besides, where several tasks may (HILO_GROUP). Returns the message of the
+ * @index-th of them (1 is the first), or NULL when there are no more; code and task as above.
+ */
+HILO_API const char *hilo_error_other(unsigned index, int *ret_code, const char **ret_task);
+
 HILO_END_DECLS
 
 #endif /* HILO_RUNTIME_ERROR_H */

@@ -14,6 +14,25 @@ void hilo__error_receive(struct hilo_task *task, int code);
 /* [any] The caller's own call ended with @code: there is no task behind it. */
 void hilo__error_own(int code);
 
+/*
+ * [any] The caller's own call ends with @code, for which it may have a message already (hilo_fail); one of
+ * another failure is no concern of it.
+ */
+void hilo__error_keep(int code);
+
+/* What has failed besides the failure that is told. Without memory some may be left out. */
+struct error_list {
+	struct error *first, **end;
+};
+
+void hilo__error_list_init(struct error_list *list);
+
+/* [any] Add @code, of @task, which has ended, or of the caller itself (NULL). */
+void hilo__error_list_add(struct error_list *list, struct hilo_task *task, int code);
+
+/* [any] Consumes the list: its failures come with the caller's last one (hilo_error_other). */
+void hilo__error_list_attach(struct error_list *list);
+
 /* [the task's owner] The message that goes with the task's result, or NULL. */
 const char *hilo__error_of_task(const struct hilo_task *task);
 

@@ -32,6 +32,7 @@ struct error {
 	int code;
 	unsigned depth; /* causes behind it */
 	struct error *cause;
+	struct error *others;	   /* what has failed besides: a list through this member */
 	char task[TASK_NAME_SIZE]; /* "": made by the holder itself */
 	char message[HILO_ERROR_MESSAGE_SIZE];
 };
@@ -63,10 +64,11 @@ static struct error **error_slot(void)
 void hilo__error_free(struct error *error)
 {
 	while (error && sub_acq_rel(&error->refs, 1) == 1) { /* P1 */
-		struct error *cause = error->cause;
+		struct error *others = error->others;
 
+		hilo__error_free(error->cause); /* CAUSES_MAX deep */
 		hilo__free(error);
-		error = cause;
+		error = others; /* there may be any number */
 	}
 }
 
@@ -82,6 +84,7 @@ static struct error *error_new(int code, struct error *cause)
 	atomic_setup(&error->refs, 1);
 	error->code = code;
 	error->cause = cause;
+	error->others = NULL;
 	error->depth = cause ? cause->depth + 1 : 0;
 	error->task[0] = '\0';
 	error->message[0] = '\0';
@@ -136,33 +139,131 @@ int hilo_fail(int code, const char *format, ...)
 	return code;
 }
 
+static struct error *error_ref(struct error *error)
+{
+	if (error)
+		(void)add_relaxed(&error->refs, 1); /* relaxed: another holder keeps it meanwhile */
+	return error;
+}
+
+/* What @code means to @task, which has ended with it or is told so now: a cancel has a reason, maybe. */
+static void error_describe(struct error *error, const struct hilo_task *task)
+{
+	const char *reason = error->code == -ECANCELED ? hilo_task_cancel_reason(task) : NULL;
+
+	(void)snprintf(error->message, sizeof(error->message), "%s%s%s", hilo_strerror(error->code),
+		       reason ? ": " : "", reason ? reason : "");
+}
+
+/* A node for @code, which @task has ended with. NULL: no memory. */
+static struct error *error_of_task(struct hilo_task *task, int code)
+{
+	struct error *from = task->error && task->error->code == code ? task->error : NULL;
+	struct error *error = error_new(code, from ? error_ref(from->cause) : NULL);
+	char label[TASK_LABEL_SIZE];
+
+	if (!error)
+		return NULL;
+	(void)snprintf(error->task, sizeof(error->task), "%s", hilo__task_label(task, label, sizeof(label)));
+	if (!from) {
+		error_describe(error, task);
+		return error;
+	}
+	error->others = error_ref(from->others);
+	memcpy(error->message, from->message, sizeof(error->message));
+	return error;
+}
+
 void hilo__error_receive(struct hilo_task *task, int code)
 {
 	struct error **slot = error_slot();
-	struct error *from = task->error && task->error->code == code ? task->error : NULL;
-	struct error *cause = from ? from->cause : NULL, *error;
-	char label[TASK_LABEL_SIZE];
 
-	if (cause)
-		(void)add_relaxed(&cause->refs, 1); /* relaxed: from holds it meanwhile */
 	hilo__error_free(*slot);
-	*slot = error = error_new(code, cause);
-	if (!error)
-		return;
-	(void)snprintf(error->task, sizeof(error->task), "%s", hilo__task_label(task, label, sizeof(label)));
-	(void)snprintf(error->message, sizeof(error->message), "%s",
-		       from ? from->message : hilo_strerror(code));
+	*slot = error_of_task(task, code);
+}
+
+/* A node for @code, which is the caller's own. NULL: no memory. */
+static struct error *error_of_caller(int code)
+{
+	struct error *error = error_new(code, NULL);
+
+	if (error)
+		error_describe(error, hilo_task_current());
+	return error;
 }
 
 void hilo__error_own(int code)
 {
 	struct error **slot = error_slot();
-	struct error *error;
 
 	hilo__error_free(*slot);
-	*slot = error = error_new(code, NULL);
-	if (error)
-		(void)snprintf(error->message, sizeof(error->message), "%s", hilo_strerror(code));
+	*slot = error_of_caller(code);
+}
+
+void hilo__error_keep(int code)
+{
+	struct error *error = *error_slot();
+
+	if (!error || error->code != code)
+		hilo__error_own(code);
+}
+
+/* A node of one's own with what @from says and its causes, but not its others. NULL: no memory. */
+static struct error *error_clone(const struct error *from)
+{
+	struct error *error = error_new(from->code, error_ref(from->cause));
+
+	if (!error)
+		return NULL;
+	memcpy(error->task, from->task, sizeof(error->task));
+	memcpy(error->message, from->message, sizeof(error->message));
+	return error;
+}
+
+void hilo__error_list_init(struct error_list *list)
+{
+	list->first = NULL;
+	list->end = &list->first;
+}
+
+static void list_add(struct error_list *list, struct error *error)
+{
+	if (!error)
+		return;
+	*list->end = error;
+	list->end = &error->others;
+}
+
+/* What has failed besides @task is copied: the nodes of a list belong to that list. */
+void hilo__error_list_add(struct error_list *list, struct hilo_task *task, int code)
+{
+	struct error *error = task ? error_of_task(task, code) : error_of_caller(code), *others;
+
+	if (!error)
+		return;
+	others = error->others;
+	error->others = NULL;
+	list_add(list, error);
+	for (struct error *other = others; other; other = other->others)
+		list_add(list, error_clone(other));
+	hilo__error_free(others);
+}
+
+void hilo__error_list_attach(struct error_list *list)
+{
+	struct error **slot = error_slot(), *shared = *slot, *error;
+
+	if (!list->first)
+		return;
+	error = shared ? error_clone(shared) : NULL;
+	if (!error) {
+		hilo__error_free(list->first);
+		return;
+	}
+	*list->end = error_ref(shared->others);
+	error->others = list->first;
+	hilo__error_free(shared);
+	*slot = error;
 }
 
 const char *hilo__error_of_task(const struct hilo_task *task)
@@ -197,6 +298,21 @@ const char *hilo_error_cause(unsigned depth, int *ret_code, const char **ret_tas
 
 	while (error && depth-- > 0)
 		error = error->cause;
+	if (!error)
+		return NULL;
+	if (ret_code)
+		*ret_code = error->code;
+	if (ret_task)
+		*ret_task = error->task[0] ? error->task : NULL;
+	return error->message;
+}
+
+const char *hilo_error_other(unsigned index, int *ret_code, const char **ret_task)
+{
+	struct error *error = index ? *error_slot() : NULL;
+
+	while (error && index-- > 0)
+		error = error->others;
 	if (!error)
 		return NULL;
 	if (ret_code)

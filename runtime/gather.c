@@ -31,6 +31,7 @@
 
 #include "runtime/runtime_impl.h"
 #include "scheduler/base/mem.h"
+#include "scheduler/reason.h"
 
 /* How long hilo_gather waits for one after the other. */
 #define GATHER_SOON (100 * HILO_MICROSECOND)
@@ -275,7 +276,7 @@ static void gather_cancel(hilo_task *const *tasks, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (tasks[i])
-			(void)hilo__task_cancel(tasks[i]);
+			(void)hilo__task_cancel(tasks[i], REASON_WAITER);
 	(void)hilo_shield_enter();
 	for (size_t i = 0; i < n; i++)
 		if (tasks[i])
@@ -403,7 +404,7 @@ int hilo_wait_for(hilo_task_fn entry, void *arg, hilo_time deadline)
 		return hilo_fail(-EDEADLK, "hilo_wait_for: only a task can wait for one");
 	rc = several_enter(NULL);
 	if (rc == 0)
-		rc = hilo__spawn(&spec, &task);
+		rc = hilo__spawn(&spec, NULL, &task);
 	if (rc < 0)
 		return own(rc);
 	rc = hilo__await_completion(&task->done, WAIT_TASK, task, deadline);

@@ -12,8 +12,8 @@
 /* [any] As hilo_submit; @spec names entry and argument. */
 int hilo__submit(hilo_runtime *runtime, struct task_spec *spec, const hilo_task_opts *opts, hilo_task **ret);
 
-/* [task, callback] As hilo_spawn_with without options; @spec names entry, argument and site. */
-int hilo__spawn(struct task_spec *spec, hilo_task **ret);
+/* [task, callback] As hilo_spawn_with; @spec names entry, argument and site. */
+int hilo__spawn(struct task_spec *spec, const hilo_task_opts *opts, hilo_task **ret);
 
 /* [task, plain thread; suspends] Wait until @done is done. 0, -ECANCELED, -ETIMEDOUT, -EDEADLK, -ENOMEM. */
 int hilo__await_completion(struct completion *done, enum wait_kind kind, const void *object,

@@ -13,6 +13,8 @@
 #include "runtime/sized_impl.h"
 #include "scheduler/base/clock.h"
 #include "scheduler/base/mem.h"
+#include "scheduler/locals.h"
+#include "scheduler/reason.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/wait.h"
 
@@ -85,6 +87,7 @@ static inline int task_spawn(struct task_spec *spec, const hilo_task_opts *opts,
 	}
 	if (ret)
 		*ret = task;
+	task->locals = locals_inherit(self);
 	hilo__task_start(self, task);
 	return 0;
 }
@@ -115,9 +118,9 @@ static inline int any_spawn(struct task_spec *spec, const hilo_task_opts *opts, 
 	return task_spawn(spec, opts, ret);
 }
 
-int hilo__spawn(struct task_spec *spec, hilo_task **ret)
+int hilo__spawn(struct task_spec *spec, const hilo_task_opts *opts, hilo_task **ret)
 {
-	return any_spawn(spec, NULL, ret);
+	return any_spawn(spec, opts, ret);
 }
 
 hilo_task *hilo_spawn(hilo_task_fn entry, void *arg)
@@ -164,6 +167,7 @@ int hilo__submit(hilo_runtime *runtime, struct task_spec *spec, const hilo_task_
 	}
 	if (ret)
 		*ret = task;
+	task->locals = locals_inherit(thread_self());
 	hilo__task_inject(runtime, task);
 	return 0;
 }
@@ -290,7 +294,20 @@ void hilo_task_unref(hilo_task *task)
 
 int hilo_task_cancel(hilo_task *task)
 {
-	return task ? hilo__task_cancel(task) : -ENOMEM;
+	return hilo_task_cancel_with(task, NULL);
+}
+
+int hilo_task_cancel_with(hilo_task *task, const char *reason)
+{
+	return task ? hilo__task_cancel(task, hilo__reason_number(reason)) : -ENOMEM;
+}
+
+const char *hilo_task_cancel_reason(const hilo_task *task)
+{
+	/* relaxed: at some moment; the text is found by its number */
+	return task ? hilo__reason_text(
+			      task_state_reason(load_relaxed(&((hilo_task *)(uintptr_t)task)->state)))
+		    : NULL;
 }
 
 /* The calling task; NULL in a callback and in a plain thread. */

@@ -108,6 +108,16 @@ HILO_API void hilo_task_unref(hilo_task *task);
  */
 HILO_API int hilo_task_cancel(hilo_task *task);
 
+/*
+ * [any] As hilo_task_cancel, and say why. @reason is kept for good: a literal. The reason of the first request
+ * stays until all are taken back; 247 different ones may be used in a process, what comes later is told
+ * as one of too many. The message of the -ECANCELED that the task, and whoever awaits it, gets ends with it.
+ */
+HILO_API int hilo_task_cancel_with(hilo_task *task, const char *reason);
+
+/* [any] Why @task was asked to stop; NULL: it was not, or nobody has said. Valid for ever. */
+HILO_API const char *hilo_task_cancel_reason(const hilo_task *task);
+
 /* [task] Take back one request made on the calling task; returns how many remain. -EDEADLK outside. */
 HILO_API int hilo_task_uncancel(void);
 

@@ -9,7 +9,8 @@
  *
  * Suspends   A function can suspend the calling task if and only if its last parameter is
  *            `hilo_time deadline`. The named exceptions say so in their comments: hilo_sleep,
- *            hilo_yield, hilo_checkpoint, hilo_run.
+ *            hilo_yield, hilo_checkpoint, hilo_run, and the end of a block that something is
+ *            acquired or waited for in: HILO_GROUP, HILO_WITH, HILO_DEFER.
  * Errors     Every function that can fail returns a negative errno value, as system calls do in the
  *            kernel; 0 or more is success. `errno` itself is never used to report anything.
  *
@@ -40,11 +41,17 @@
 #define HILO_API __attribute__((visibility("default")))
 #define HILO_MUST_CHECK __attribute__((warn_unused_result))
 #define HILO_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define HILO_CLEANUP(fn) __attribute__((cleanup(fn), unused))
 #else
 #define HILO_API
 #define HILO_MUST_CHECK
 #define HILO_PRINTF(fmt, args)
 #endif
+
+/* A name that is not used elsewhere on other lines; for macros. */
+#define HILO_PASTE(a, b) a##b
+#define HILO_PASTE_LATER(a, b) HILO_PASTE(a, b)
+#define HILO_HERE(prefix) HILO_PASTE_LATER(prefix, __LINE__)
 
 HILO_BEGIN_DECLS
 

@@ -26,6 +26,8 @@
 #include "scheduler/base/log.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
+#include "scheduler/locals.h"
+#include "scheduler/reason.h"
 #include "scheduler/spare.h"
 
 _Thread_local struct thread hilo__thread;
@@ -60,6 +62,7 @@ static void record_end(void *arg)
 	if (hilo__thread.error)
 		hilo__on_error_free(hilo__thread.error);
 	hilo__thread.error = NULL;
+	hilo__locals_drop(&hilo__thread.locals);
 	/* As a task ends: somebody who took it for one, in its earlier life, may hold it for a moment. */
 	record->done.result = 0;
 	(void)completion_set(&record->done);
@@ -396,7 +399,7 @@ static void task_cancel_left(struct hilo_task *task, void *ctx)
 {
 	(void)ctx;
 	if (!task_is_cancelled(task))
-		(void)hilo__task_cancel(task);
+		(void)hilo__task_cancel(task, REASON_SHUTDOWN);
 }
 
 /* Spawns that were under way when the phase changed are found by a later round. */

@@ -117,8 +117,11 @@ void hilo__task_inject(struct hilo_runtime *runtime, struct hilo_task *task);
 /* [any] Queue a task that has become ready: its P bit was cleared by the caller. */
 void hilo__task_ready(struct hilo_task *task);
 
-/* [any] See hilo_task_cancel. */
-int hilo__task_cancel(struct hilo_task *task);
+/* [any, async-signal-safe] See hilo_task_cancel_with; the reason by its number. */
+int hilo__task_cancel(struct hilo_task *task, uint8_t reason);
+
+/* [any] Have @task look again at what it waits for. */
+void hilo__task_nudge(struct hilo_task *task);
 
 /* [any] A reference on the live task in record @task of @runtime; false if there is none. */
 bool hilo__task_try_ref(struct hilo_task *task, struct hilo_runtime *runtime);

@@ -62,6 +62,7 @@ struct hilo_task *hilo__task_new(struct heap *heap, struct hilo_runtime *runtime
 	task->stack_class = (uint8_t)spec->stack_class;
 	task->flags = (uint8_t)spec->flags;
 	task->shield = 0;
+	task->locals = NULL;
 	store_relaxed(&task->looked, 0); /* relaxed: published by the queue */
 	store_release(&task->done.word, spec->references * COMPLETION_REF); /* P1 */
 	return task;
@@ -201,15 +202,23 @@ void hilo__task_wake(struct hilo_task *task, uint32_t episode)
 	}
 }
 
-int hilo__task_cancel(struct hilo_task *task)
+int hilo__task_cancel(struct hilo_task *task, uint8_t reason)
 {
 	if (completion_is_done(&task->done))
 		return -EALREADY;
-	if (task_state_cancel(&task->state)) {
+	if (task_state_cancel(&task->state, reason)) {
 		trace_wake(task);
 		hilo__task_ready(task);
 	}
 	return 0;
+}
+
+void hilo__task_nudge(struct hilo_task *task)
+{
+	if (task_state_nudge(&task->state)) {
+		trace_wake(task);
+		hilo__task_ready(task);
+	}
 }
 
 void hilo__task_start(struct thread *self, struct hilo_task *task)

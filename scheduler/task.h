@@ -20,8 +20,9 @@
 #include "scheduler/inbox.h"
 #include "scheduler/task_state.h"
 
-struct fiber;
+struct binding;
 struct error;
+struct fiber;
 
 struct hilo_task {
 	task_state state;	      /* first: the pool keeps these 8 bytes while the record is free */
@@ -43,6 +44,7 @@ struct hilo_task {
 	atomic(uint8_t) looked; /* somebody has read the result */
 	uint8_t shield;		/* depth of shielded sections */
 	atomic(uint32_t) futex; /* of a plain thread: bumped by each wake */
+	struct binding *locals; /* locals.h; owned */
 };
 
 #define TASK_PINNED 1u
@@ -57,10 +59,13 @@ static inline bool task_is_cancelled(struct hilo_task *task)
 	return load_relaxed(&task->state) & TASK_CANCEL_MASK; /* relaxed: whoever is late is seen next time */
 }
 
-/* True if the task must stop now: a request is set and no shield holds it off. */
+/* [task, with a request set] Whether one counts where it stands: scope.h. */
+bool hilo__task_must_stop(struct hilo_task *task);
+
+/* [task] True if it must stop now: a request is set and no shield keeps it off. */
 static inline bool task_is_interrupted(struct hilo_task *task)
 {
-	return HILO__UNLIKELY(task_is_cancelled(task)) && !task->shield;
+	return HILO__UNLIKELY(task_is_cancelled(task)) && hilo__task_must_stop(task);
 }
 
 #endif /* HILO_SCHEDULER_TASK_H */

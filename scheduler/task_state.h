@@ -6,11 +6,12 @@
  * task_state.h - the state word of a task: who may run it, who has woken it, who wants it to stop.
  *
  *	 63                              32 31        24 23        16 15                 2  1  0
- *	| episode: number of this wait     |   unused   |  cancels   |      unused       |  | N| P|
+ *	| episode: number of this wait     |   reason   |  cancels   |      unused       |  | N| P|
  *
  * P  PARKED    the task has left its stack and waits; whoever clears P makes it ready, alone.
  * N  NOTIFIED  a wake-up has come in this episode and was not consumed yet.
  * cancels      how many requests to cancel are set (saturates at 255).
+ * reason       of the first of them, by its number (reason.h); 0: none was given.
  * episode      bumped at the end of each wait and at each reuse of the record, kept while the record
  *              is free. A wake-up names the episode it is meant for; in any other it does nothing.
  *
@@ -42,6 +43,8 @@
 #define TASK_CANCEL_SHIFT 16
 #define TASK_CANCEL_ONE ((uint64_t)1 << TASK_CANCEL_SHIFT)
 #define TASK_CANCEL_MASK ((uint64_t)0xff << TASK_CANCEL_SHIFT)
+#define TASK_REASON_SHIFT 24
+#define TASK_REASON_MASK ((uint64_t)0xff << TASK_REASON_SHIFT)
 #define TASK_EPISODE_SHIFT 32
 #define TASK_EPISODE_ONE ((uint64_t)1 << TASK_EPISODE_SHIFT)
 
@@ -55,6 +58,11 @@ static inline uint32_t task_state_episode(uint64_t state)
 static inline unsigned task_state_cancels(uint64_t state)
 {
 	return (unsigned)((state & TASK_CANCEL_MASK) >> TASK_CANCEL_SHIFT);
+}
+
+static inline uint8_t task_state_reason(uint64_t state)
+{
+	return (uint8_t)((state & TASK_REASON_MASK) >> TASK_REASON_SHIFT);
 }
 
 /* [creator] A new life for the record: next episode, nothing set. Late wakes of the last life may
@@ -95,30 +103,51 @@ static inline bool task_state_wake(task_state *word, uint32_t episode)
 	return state & TASK_PARKED;
 }
 
-/* [any] One more request to cancel; wakes whatever wait there is. True: the caller must queue it. */
-static inline bool task_state_cancel(task_state *word)
+/*
+ * [any] One more request to cancel, for @reason; wakes whatever wait there is. True: the caller must queue it.
+ */
+static inline bool task_state_cancel(task_state *word, uint8_t reason)
 {
 	uint64_t state = load_relaxed(word); /* relaxed: only an expected value */
 	uint64_t next;
 
 	do {
 		next = (state & ~TASK_PARKED) | TASK_NOTIFIED;
+		if (!(state & TASK_CANCEL_MASK))
+			next |= (uint64_t)reason << TASK_REASON_SHIFT;
 		if ((state & TASK_CANCEL_MASK) != TASK_CANCEL_MASK)
 			next += TASK_CANCEL_ONE;
 	} while (!cas_acq_rel(word, &state, next)); /* P1, P2 */
 	return MUTANT(24, state & TASK_PARKED, 0);
 }
 
+/*
+ * [any] Have the task look again at whatever it waits for now, or next. True: the caller must queue it. A wake
+ * of the episode that was just read would not do: the task may be in the next one by then, and parked.
+ */
+static inline bool task_state_nudge(task_state *word)
+{
+	uint64_t state = load_relaxed(word); /* relaxed: only an expected value */
+
+	while (!cas_acq_rel(word, &state, (state & ~TASK_PARKED) | TASK_NOTIFIED)) /* P1, P2 */
+		;
+	return state & TASK_PARKED;
+}
+
 /* [task] Take back one request. Returns how many remain. */
 static inline unsigned task_state_uncancel(task_state *word)
 {
 	uint64_t state = load_relaxed(word); /* relaxed: only an expected value */
+	uint64_t next;
 
 	do {
 		if (!(state & TASK_CANCEL_MASK))
 			return 0;
-	} while (!cas_relaxed(word, &state, state - TASK_CANCEL_ONE)); /* relaxed: a count, guards nothing */
-	return task_state_cancels(state) - 1;
+		next = state - TASK_CANCEL_ONE;
+		if (!(next & TASK_CANCEL_MASK))
+			next &= ~TASK_REASON_MASK;
+	} while (!cas_relaxed(word, &state, next)); /* relaxed: a count, guards nothing */
+	return task_state_cancels(next);
 }
 
 /* [task] Take the notification, if there is one: true. The wait goes on, so look again. */

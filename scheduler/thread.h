@@ -15,6 +15,7 @@
 
 struct hilo_loop;
 struct hilo_task;
+struct binding;
 struct heap;
 struct error;
 
@@ -35,6 +36,7 @@ struct thread {
 	struct fiber *left;		   /* ... this one ... */
 	struct hilo_task *left_task;	   /* ... whose task is, or was, this one */
 	struct error *error;		   /* hilo_fail outside of a task */
+	struct binding *locals;		   /* of a callback, or a plain thread: locals.h; owned */
 	struct hilo_loop *calling;	   /* the loop whose callback it runs; NULL: none */
 	struct hilo_runtime *closing;	   /* whose loops it ends: it acts for each of them */
 	bool is_pool;			   /* a thread of an executor */

@@ -37,6 +37,7 @@ enum wait_kind {
 	WAIT_FD,
 	WAIT_OTHER,
 	WAIT_TASKS, /* the object is where their handles are */
+	WAIT_GROUP,
 };
 
 struct wait {

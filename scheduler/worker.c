@@ -27,6 +27,7 @@
 #include "scheduler/base/clock.h"
 #include "scheduler/base/panic.h"
 #include "scheduler/fiber/fiber.h"
+#include "scheduler/locals.h"
 
 bool hilo__worker_is_empty(struct hilo_loop *loop)
 {
@@ -294,6 +295,8 @@ void hilo__task_finish(struct hilo_task *task, int result)
 		task->destroy(task->arg);
 		task->shield--;
 	}
+	if (HILO__UNLIKELY(task->locals != NULL))
+		hilo__locals_drop(&task->locals);
 	self = thread_self(); /* only here: destroy is the user's, and may have suspended */
 	loop = self->loop;
 	TRACE_EVENT(loop->trace, TRACE_COMPLETE, task->id, result);
@@ -317,6 +320,8 @@ static inline void task_execute(struct hilo_task *task)
 
 	if (!task_is_cancelled(task))
 		result = task->entry(task->arg);
+	if (HILO__UNLIKELY(thread_self()->fiber->scopes != NULL))
+		HILO__PANIC("a task has ended inside of a scope that it has not left");
 	hilo__task_finish(task, result);
 }
 

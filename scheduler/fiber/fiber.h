@@ -26,6 +26,7 @@
 #include "scheduler/fiber/switch.h"
 
 struct hilo_task;
+struct scope;
 
 #define FIBER_COLOURS 32
 
@@ -47,6 +48,7 @@ struct fiber {
 	uint8_t unguarded;  /* 1: nothing stops an overflow, so it is looked for afterwards */
 	uint8_t altstack;   /* 1: not run on, but lent to a thread as its signal stack */
 	struct fiber_wait wait;
+	struct scope *scopes; /* those that its task is in; kept by the layer above (scheduler/scope.h) */
 	struct fiber *batch_next, *batch_prev; /* while first of a batch in the pool */
 	size_t batch_count;
 #ifdef HILO__ASAN

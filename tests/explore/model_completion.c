@@ -225,7 +225,7 @@ static void timer_of_T1(void)
 
 static void canceller_of_T1(void)
 {
-	if (task_state_cancel(&records[1].state))
+	if (task_state_cancel(&records[1].state, 1))
 		waiting_ready(&records[1]);
 }
 

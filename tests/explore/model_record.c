@@ -172,7 +172,7 @@ static void detacher(void)
 /* Cancels by a handle that it holds. */
 static void canceller(void)
 {
-	(void)hilo__task_cancel(task);
+	(void)hilo__task_cancel(task, 1);
 	let_go();
 }
 

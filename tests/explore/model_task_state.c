@@ -128,7 +128,7 @@ static void waker_second_wait(void)
 /* Cancels, and never wakes otherwise. */
 static void canceller(void)
 {
-	if (task_state_cancel(&word))
+	if (task_state_cancel(&word, 1))
 		task_queue();
 }
 

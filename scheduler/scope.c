@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* scope.c - which requests to stop a task has to obey. The rules are in scope.h. */
+#include "scheduler/scope.h"
+
+#include "scheduler/base/panic.h"
+#include "scheduler/scheduler.h"
+
+void hilo__scope_enter(struct scope *scope, bool shields)
+{
+	struct thread *self = thread_self();
+
+	scope->task = self->task;
+	scope->shields = shields;
+	scope->depth = self->task->shield;
+	atomic_setup(&scope->fired, false);
+	scope->outer = self->fiber->scopes;
+	self->fiber->scopes = scope;
+}
+
+unsigned hilo__scope_leave(struct scope *scope)
+{
+	struct thread *self = thread_self();
+
+	if (self->task != scope->task || self->fiber->scopes != scope)
+		HILO__PANIC("a scope is left by another task, or before one that was entered later");
+	self->fiber->scopes = scope->outer;
+	if (!scope->shields && MUTANT(140, scope_has_fired(scope), false))
+		return task_state_uncancel(&scope->task->state);
+	return task_state_cancels(load_relaxed(&scope->task->state)); /* relaxed: a number, at some moment */
+}
+
+void hilo__scope_fire(struct scope *scope, uint8_t reason)
+{
+	/* Pairs with itself: one of several who come at once. For the task: P1. */
+	if (xchg_acq_rel(&scope->fired, true))
+		return;
+	if (scope->shields)
+		hilo__task_nudge(scope->task);
+	else
+		(void)hilo__task_cancel(scope->task, reason);
+}
+
+bool hilo__task_must_stop(struct hilo_task *task)
+{
+	struct fiber *fiber = load_relaxed(&task->fiber); /* relaxed: its own */
+	unsigned depth = task->shield;
+
+	for (struct scope *scope = fiber ? fiber->scopes : NULL; scope; scope = scope->outer) {
+		bool fired = load_acquire(&scope->fired); /* P1 */
+
+		if (scope->depth != depth || (scope->shields && !fired))
+			return false;
+		if (!scope->shields && fired)
+			return true;
+	}
+	return depth == 0;
+}
