@@ -13,6 +13,8 @@
 #include <hilo/runtime/loop.h>
 #include <hilo/runtime/runtime.h>
 #include <hilo/runtime/task.h>
+#include <hilo/runtime/timeout.h>
 #include <hilo/runtime/version.h>
+#include <hilo/runtime/with.h>
 
 #endif /* HILO_HILO_H */
