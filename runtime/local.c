@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * local.c - task-local values as users see them. The chains are in scheduler/locals.h.
+ *
+ * P1  A context is entered by a CAS that acquires, and left by a store that releases.
+ */
+#include <hilo/runtime/error.h>
+#include <hilo/runtime/local.h>
+
+#include <errno.h>
+
+#include "runtime/runtime_impl.h"
+#include "scheduler/base/mem.h"
+#include "scheduler/locals.h"
+
+/* What a hilo_local_token holds. */
+struct token {
+	const hilo_local *local; /* NULL: it was used */
+	struct binding **slot;	 /* of who has set it: to tell, not to look into */
+	struct binding *back;
+	struct local_value *before;
+};
+
+_Static_assert(sizeof(struct token) <= sizeof(hilo_local_token), "the caller's place is large enough");
+
+void *hilo_local_get(const hilo_local *local)
+{
+	struct local_value *value;
+
+	if (!local)
+		return NULL;
+	value = hilo__locals_find(*locals_slot(thread_self()), local);
+	return value ? value->data : local->initial;
+}
+
+/* The slot of whoever runs; of a plain thread, once something is there that will empty it. NULL: no memory. */
+static struct binding **slot_to_fill(void)
+{
+	struct thread *self = thread_self();
+
+	if (!self->loop && !self->closing && !hilo__thread_record(self))
+		return NULL;
+	return locals_slot(self);
+}
+
+int hilo_local_set(const hilo_local *local, void *value, hilo_local_token *place)
+{
+	struct token *token = (struct token *)(void *)place;
+	struct binding **slot;
+	int rc;
+
+	if (!local)
+		return hilo_fail(-EINVAL, "hilo_local_set: local is NULL");
+	slot = slot_to_fill();
+	if (!slot)
+		return -ENOMEM;
+	rc = hilo__locals_set(slot, local, value, local->drop, token ? &token->back : NULL,
+			      token ? &token->before : NULL);
+	if (rc == 0 && token) {
+		token->local = local;
+		token->slot = slot;
+	}
+	return rc;
+}
+
+int hilo_local_reset(hilo_local_token *place)
+{
+	struct token *token = (struct token *)(void *)place;
+	struct binding **slot = locals_slot(thread_self());
+	const hilo_local *local;
+
+	if (!token)
+		return hilo_fail(-EINVAL, "hilo_local_reset: token is NULL");
+	if (!token->local)
+		return HILO_EINVALSTATE;
+	if (token->slot != slot)
+		return hilo_fail(-EINVAL, "hilo_local_reset: %s was set by another task, callback or thread",
+				 token->local->name);
+	local = token->local;
+	token->local = NULL; /* before: a value that is dropped may do anything */
+	hilo__locals_restore(slot, local, token->back, token->before);
+	return 0;
+}
+
+struct hilo_context {
+	atomic(bool) entered;
+	struct binding *chain;
+};
+
+hilo_context *hilo_context_copy(void)
+{
+	hilo_context *context = hilo__malloc(sizeof(*context));
+
+	if (!context)
+		return NULL;
+	atomic_setup(&context->entered, false);
+	context->chain = locals_inherit(thread_self());
+	return context;
+}
+
+/* Exchange what whoever runs has for what @context has. */
+static void context_swap(hilo_context *context, struct binding **slot)
+{
+	struct binding *chain = *slot;
+
+	*slot = context->chain;
+	context->chain = chain;
+}
+
+int hilo_context_run(hilo_context *context, int (*fn)(void *arg), void *arg)
+{
+	struct binding **slot = slot_to_fill();
+	bool no = false;
+	int rc;
+
+	if (!context || !slot)
+		return -ENOMEM;
+	if (!fn)
+		return hilo_fail(-EINVAL, "hilo_context_run: fn is NULL");
+	if (!cas_acquire(&context->entered, &no, true)) /* P1 */
+		return hilo_fail(-EBUSY, "hilo_context_run: somebody runs in this context");
+	context_swap(context, slot);
+	rc = fn(arg);
+	context_swap(context, slot); /* a task's slot stays where it is, whichever thread runs it */
+	store_release(&context->entered, false); /* P1 */
+	return rc;
+}
+
+void hilo_context_free(hilo_context *context)
+{
+	if (!context)
+		return;
+	hilo__locals_drop(&context->chain);
+	hilo__free(context);
+}
