@@ -9,6 +9,7 @@
 #include <hilo/runtime/executor.h>
 #include <hilo/runtime/future.h>
 #include <hilo/runtime/gather.h>
+#include <hilo/runtime/group.h>
 #include <hilo/runtime/local.h>
 #include <hilo/runtime/log.h>
 #include <hilo/runtime/loop.h>
