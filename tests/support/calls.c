@@ -341,6 +341,27 @@ static int wait_for_call(struct scene *scene, hilo_time deadline)
 	return hilo_wait_for(test_entry_wait, scene->future, deadline);
 }
 
+/* The end of a block waits for its group. */
+static int group_call(struct scene *scene, hilo_time deadline)
+{
+	int rc;
+
+	(void)deadline;
+	HILO_GROUP(group, &rc)
+	(void)hilo_group_spawn(group, test_entry_wait, scene->future);
+	return rc;
+}
+
+/* A wait without a deadline, in a block that has one. */
+static int timeout_call(struct scene *scene, hilo_time deadline)
+{
+	int rc;
+
+	HILO_TIMEOUT(limit, deadline, &rc)
+	rc = future_call(scene, HILO_FOREVER);
+	return rc;
+}
+
 const struct call_kind test_call_kinds[] = {
 	{"await", task_make, task_call, future_fire, NULL, task_check, task_end, 0, 0, 0},
 	{"join", task_make, join_call, future_fire, NULL, task_check, task_end, 0, 0, 0},
@@ -359,6 +380,10 @@ const struct call_kind test_call_kinds[] = {
 	{"gather results", tasks_make, gather_results_call, future_fire, NULL, gather_check, tasks_end, 0, 0,
 	 KIND_ONCE},
 	{"wait_for", future_make, wait_for_call, future_fire, NULL, future_check, future_end, 0, 0,
+	 KIND_TASK_ONLY},
+	{"group", future_make, group_call, future_fire, NULL, future_check, future_end, 0, 0,
+	 KIND_NO_DEADLINE | KIND_TASK_ONLY},
+	{"timeout", future_make, timeout_call, future_fire, NULL, future_check, future_end, 0, 0,
 	 KIND_TASK_ONLY},
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests to cancel, and the order of reasons why a wait ends. */
+#include "scheduler/reason.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -383,6 +384,65 @@ TASK_TEST(test_no_cancel_is_lost)
 	return 0;
 }
 
+static int sleeps_for_ever(void *arg)
+{
+	(void)arg;
+	return hilo_sleep_until(HILO_FOREVER - 1);
+}
+
+TASK_TEST(test_first_reason_travels_with_the_cancel)
+{
+	hilo_task *task = hilo_spawn(sleeps_for_ever, NULL);
+
+	TASK_CHECK(hilo_task_cancel_reason(task), ==, NULL);
+	TASK_CHECK(hilo_task_cancel_with(task, "the client has gone"), ==, 0);
+	(void)hilo_task_cancel_with(task, "another one");
+	TASK_CHECK(hilo_await(task, HILO_FOREVER), ==, -ECANCELED);
+	TASK_CHECK_TEXT(hilo_error_message(), "Operation canceled: the client has gone");
+	TASK_CHECK_TEXT(hilo_task_cancel_reason(task), "the client has gone");
+	hilo_task_unref(task);
+	TASK_CHECK(hilo_task_cancel_reason(NULL), ==, NULL);
+	return 0;
+}
+
+TASK_TEST(test_reason_goes_with_the_last_request)
+{
+	hilo_task *self = hilo_task_current();
+
+	TASK_CHECK(hilo_task_cancel_with(self, "one"), ==, 0);
+	TASK_CHECK(hilo_task_cancel_with(self, "two"), ==, 0);
+	TASK_CHECK(hilo_await(self, HILO_FOREVER), ==, -EDEADLK);
+	TASK_CHECK(hilo_task_uncancel(), ==, 1);
+	TASK_CHECK_TEXT(hilo_task_cancel_reason(self), "one");
+	TASK_CHECK(hilo_task_uncancel(), ==, 0);
+	TASK_CHECK(hilo_task_cancel_reason(self), ==, NULL);
+	TASK_CHECK(hilo_task_cancel(self), ==, 0);
+	TASK_CHECK(hilo_task_cancel_reason(self), ==, NULL);
+	TASK_CHECK(hilo_task_uncancel(), ==, 0);
+	return 0;
+}
+
+/* More texts than there are numbers: the cancel counts all the same. */
+static void test_too_many_reasons(void **state)
+{
+	static char texts[300][8];
+	unsigned other = 0;
+
+	(void)state;
+	for (int i = 0; i < 300; i++) {
+		uint8_t number = hilo__reason_number(texts[i]);
+
+		assert_int_not_equal(number, 0);
+		if (number == REASON_OTHER)
+			other++;
+		else
+			assert_ptr_equal(hilo__reason_text(number), texts[i]);
+		assert_int_equal(hilo__reason_number(texts[i]), number);
+	}
+	assert_in_range(other, 300 - (REASONS_MAX - REASON_FIRST_FREE), 299);
+	assert_non_null(hilo__reason_text(REASON_OTHER));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -398,6 +458,9 @@ int main(void)
 		cmocka_unit_test(test_a_cancel_outranks_the_deadline),
 		cmocka_unit_test(test_a_deadline_that_has_passed_tries_once),
 		cmocka_unit_test(test_no_cancel_is_lost),
+		cmocka_unit_test(test_first_reason_travels_with_the_cancel),
+		cmocka_unit_test(test_reason_goes_with_the_last_request),
+		cmocka_unit_test(test_too_many_reasons),
 	};
 
 	test_begin();

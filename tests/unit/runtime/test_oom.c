@@ -222,10 +222,56 @@ static int ask_for_many_tasks(void)
 	return rc;
 }
 
+static const hilo_local some_local = HILO_LOCAL("some", NULL, NULL);
+
+static int return_zero(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static int ask_for_locals(void)
+{
+	hilo_local_token token;
+	hilo_context *context;
+	int rc = hilo_local_set(&some_local, NULL, NULL);
+
+	/* Going back asks for nothing. */
+	if (hilo_local_set(&some_local, &token, &token) == 0) {
+		TASK_CHECK(hilo_local_reset(&token), ==, 0);
+		TASK_CHECK(hilo_local_get(&some_local), ==, NULL);
+	} else {
+		rc = -ENOMEM;
+	}
+	context = hilo_context_copy();
+	if (context)
+		TASK_CHECK(hilo_context_run(context, return_zero, NULL), ==, 0);
+	else
+		rc = -ENOMEM;
+	hilo_context_free(context);
+	return rc;
+}
+
+/* What cannot be spawned has failed, and so has the group. */
+static int ask_for_a_group(void)
+{
+	int rc, spawned = 0;
+
+	HILO_GROUP(group, &rc)
+	for (int i = 0; i < MANY && spawned == 0; i++)
+		spawned = hilo_group_spawn(group, nothing_main, NULL);
+	if (spawned == HILO_ECLOSED)
+		spawned = rc; /* one that had been spawned found no stack */
+	TASK_CHECK(rc, ==, spawned);
+	return rc;
+}
+
 static int ask_for_all(void)
 {
 	int rc = ask_for_tasks();
 
+	rc = worst(rc, ask_for_locals());
+	rc = worst(rc, ask_for_a_group());
 	rc = worst(rc, ask_for_calls());
 	rc = worst(rc, ask_for_executors());
 	rc = worst(rc, ask_for_many_tasks());
