@@ -116,6 +116,19 @@ static int opts_check(const hilo_opts *opts)
 	return 0;
 }
 
+static int hooks_configure(struct task_hooks *hooks, const hilo_task_hooks *given)
+{
+	hilo_task_hooks copy;
+	int rc = SIZED_IN(hilo_task_hooks, &copy, given, arg);
+
+	if (rc < 0)
+		return rc;
+	hooks->spawned = copy.spawned;
+	hooks->ended = copy.ended;
+	hooks->arg = copy.arg;
+	return 0;
+}
+
 /* Options, environment and machine into what is in force. */
 static int runtime_configure(hilo_runtime *runtime, const hilo_opts *opts)
 {
@@ -137,6 +150,8 @@ static int runtime_configure(hilo_runtime *runtime, const hilo_opts *opts)
 		rc = env_number("HILO_SPIN_US", 0, MAX_SPIN_US, &spin_us);
 	if (rc == 0)
 		rc = env_stack(&runtime->stack_class);
+	if (rc == 0 && opts->hooks)
+		rc = hooks_configure(&runtime->hooks, opts->hooks);
 	runtime->shutdown = opts->shutdown ? opts->shutdown : DEFAULT_SHUTDOWN;
 	runtime->spin_cycles = spin_us * hilo__cycles_per_us();
 	/* Not when throttled, and not when the workers have no core each: a spinner takes from the others. */

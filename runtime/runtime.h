@@ -14,12 +14,13 @@ HILO_BEGIN_DECLS
 
 /* Zero means the default in every field. Environment variables override what the options say. */
 typedef struct hilo_opts {
-	size_t size;		     /* sizeof(hilo_opts) */
-	unsigned workers;	     /* HILO_WORKERS; default: CPUs allowed by affinity and cgroups */
-	enum hilo_stack_class stack; /* HILO_STACK=16K|64K|256K|1M|8M; of tasks that ask for none */
-	hilo_time shutdown;	     /* how long leftover tasks get to end once cancelled; default 10 s */
-	unsigned flags;		     /* HILO_PRINT_CONFIG; HILO_CONFIG=1 */
-	unsigned spin_us;	     /* HILO_SPIN_US; the most a worker spins before it sleeps; default 50 */
+	size_t size;		      /* sizeof(hilo_opts) */
+	unsigned workers;	      /* HILO_WORKERS; default: CPUs allowed by affinity and cgroups */
+	enum hilo_stack_class stack;  /* HILO_STACK=16K|64K|256K|1M|8M; of tasks that ask for none */
+	hilo_time shutdown;	      /* how long leftover tasks get to end once cancelled; default 10 s */
+	unsigned flags;		      /* HILO_PRINT_CONFIG; HILO_CONFIG=1 */
+	unsigned spin_us;	      /* HILO_SPIN_US; the most a worker spins before it sleeps; default 50 */
+	const hilo_task_hooks *hooks; /* told of every task; copied; NULL: none */
 } hilo_opts;
 
 #define HILO_PRINT_CONFIG 1u /* log the effective configuration at start, at level INFO, on standard error */

@@ -18,8 +18,9 @@
 #define NO_PADDING(type, last)                                                                               \
 	_Static_assert(sizeof(type) == SIZED_END(type, last), #type " ends with its last member")
 
-NO_PADDING(hilo_opts, spin_us);
+NO_PADDING(hilo_opts, hooks);
 NO_PADDING(hilo_task_opts, destroy);
+NO_PADDING(hilo_task_hooks, arg);
 NO_PADDING(hilo_executor_opts, flags);
 
 static size_t size_of(const void *sized)

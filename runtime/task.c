@@ -88,6 +88,8 @@ static inline int task_spawn(struct task_spec *spec, const hilo_task_opts *opts,
 	if (ret)
 		*ret = task;
 	task->locals = locals_inherit(self);
+	if (HILO__UNLIKELY(loop->runtime->hooks.spawned != NULL))
+		loop->runtime->hooks.spawned(task, loop->runtime->hooks.arg);
 	hilo__task_start(self, task);
 	return 0;
 }
@@ -168,6 +170,8 @@ int hilo__submit(hilo_runtime *runtime, struct task_spec *spec, const hilo_task_
 	if (ret)
 		*ret = task;
 	task->locals = locals_inherit(thread_self());
+	if (runtime->hooks.spawned)
+		runtime->hooks.spawned(task, runtime->hooks.arg);
 	hilo__task_inject(runtime, task);
 	return 0;
 }

@@ -52,6 +52,19 @@ typedef struct hilo_task_opts {
 	void (*destroy)(void *arg); /* called with the argument once the task has ended or could not start */
 } hilo_task_opts;
 
+/*
+ * What is told of every task of a runtime, for those who measure and trace. Neither function may suspend, and both
+ * had better be quick. NULL: not told.
+ */
+typedef struct hilo_task_hooks {
+	size_t size; /* sizeof(hilo_task_hooks) */
+	/* [whoever spawns] @task was made and cannot run yet; borrowed. */
+	void (*spawned)(hilo_task *task, void *arg);
+	/* [task, or its worker] @task ends with @result, and nobody who waits for it knows that yet; borrowed. */
+	void (*ended)(hilo_task *task, int result, void *arg);
+	void *arg;
+} hilo_task_hooks;
+
 #define HILO_TASK_PINNED 1u /* bound to a loop: another thread runs it only while that loop's is held */
 
 /*

@@ -28,6 +28,13 @@ enum phase {
 	PHASE_STOPPED = 2, /* no tasks left; workers leave */
 };
 
+/* Who is told of tasks; see hilo_task_hooks. */
+struct task_hooks {
+	void (*spawned)(struct hilo_task *task, void *arg);
+	void (*ended)(struct hilo_task *task, int result, void *arg);
+	void *arg;
+};
+
 struct hilo_runtime {
 	unsigned workers;
 	unsigned limit;		  /* workers and the most spare ones there may be */
@@ -41,6 +48,7 @@ struct hilo_runtime {
 
 	/* Effective options, fixed at start. */
 	uint8_t stack_class;
+	struct task_hooks hooks;
 	bool spin;
 	hilo_time shutdown;
 	uint64_t spin_cycles; /* the most a worker spins before it sleeps */

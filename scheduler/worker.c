@@ -300,6 +300,8 @@ void hilo__task_finish(struct hilo_task *task, int result)
 	self = thread_self(); /* only here: destroy is the user's, and may have suspended */
 	loop = self->loop;
 	TRACE_EVENT(loop->trace, TRACE_COMPLETE, task->id, result);
+	if (HILO__UNLIKELY(loop->runtime->hooks.ended != NULL))
+		loop->runtime->hooks.ended(task, result, loop->runtime->hooks.arg);
 	task->done.result = result;
 	store_relaxed(&task->fiber, NULL); /* relaxed: as above */
 	if (completion_set(&task->done)) {

@@ -442,6 +442,55 @@ static void test_tasks_of_callbacks_end_before_the_runtime(void **state)
 	}
 }
 
+struct told {
+	atomic(unsigned) spawned, ended;
+	atomic(int) failures;
+};
+
+static void tell_spawned(hilo_task *task, void *arg)
+{
+	TASK_CHECK(hilo_task_get_state(task), ==, HILO_TASK_CREATED);
+	(void)add_relaxed(&((struct told *)arg)->spawned, 1);
+}
+
+static void tell_ended(hilo_task *task, int result, void *arg)
+{
+	struct told *told = arg;
+
+	TASK_CHECK(hilo_task_is_done(task), ==, 0);
+	(void)add_relaxed(&told->ended, 1);
+	if (result < 0)
+		(void)add_relaxed(&told->failures, result);
+}
+
+static int hooked_main(void *arg)
+{
+	hilo_task *tasks[100];
+
+	(void)arg;
+	for (intptr_t i = 0; i < 100; i++)
+		tasks[i] = hilo_spawn(test_entry_return, (void *)(i == 50 ? -EIO : i));
+	TASK_CHECK(hilo_gather(tasks, 100, NULL, HILO_FOREVER), ==, -EIO);
+	return 0;
+}
+
+static void test_hooks_are_told_of_every_task(void **state)
+{
+	struct told told = {.spawned = 0};
+	hilo_task_hooks hooks = {sizeof(hooks), tell_spawned, tell_ended, &told};
+	hilo_opts opts = {.size = sizeof(opts), .workers = 2, .hooks = &hooks};
+
+	(void)state;
+	assert_int_equal(hilo_run(hooked_main, NULL, &opts), 0);
+	assert_int_equal(load_relaxed(&told.spawned), 101);
+	assert_int_equal(load_relaxed(&told.ended), 101);
+	assert_int_equal(load_relaxed(&told.failures), -EIO);
+	hooks.size = 1;
+	assert_int_equal(hilo_run(hooked_main, NULL, &opts), -EINVAL);
+	hooks = (hilo_task_hooks){.size = sizeof(hooks)};
+	assert_int_equal(hilo_run(hooked_main, NULL, &opts), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -459,6 +508,7 @@ int main(void)
 		cmocka_unit_test(test_tasks_of_callbacks_end_before_the_runtime),
 		cmocka_unit_test(test_free_from_inside_is_refused),
 		cmocka_unit_test(test_stats_count),
+		cmocka_unit_test(test_hooks_are_told_of_every_task),
 	};
 
 	test_begin();
