@@ -95,7 +95,8 @@ static int simulated_main(void *arg)
 	return 0;
 }
 
-static hilo_runtime *runtime_make(uint64_t seed)
+/* With @seed NULL there are no choices. */
+static hilo_runtime *runtime_make(const uint64_t *seed)
 {
 	hilo_opts opts = {.size = sizeof(opts), .workers = 1, .flags = HILO_NO_SPIN};
 	hilo_runtime *runtime = NULL;
@@ -103,8 +104,8 @@ static hilo_runtime *runtime_make(uint64_t seed)
 	hilo__scheduler_threadless = true;
 	assert_int_equal(hilo_runtime_new(&opts, &runtime), 0);
 	hilo__scheduler_threadless = false;
-	runtime->loops[0]->chaos = true;
-	random_init(&runtime->loops[0]->random, seed, 0);
+	runtime->loops[0]->chaos = seed != NULL;
+	random_init(&runtime->loops[0]->random, seed ? *seed : 0, 0);
 	/* Loops without a thread look asleep for good: nobody wakes them, nobody waits for them. */
 	for (unsigned i = 1; i < runtime->all; i++)
 		store_relaxed(&runtime->loops[i]->park, PARK_SLEEPING);
@@ -112,7 +113,7 @@ static hilo_runtime *runtime_make(uint64_t seed)
 	return runtime;
 }
 
-int test_simulate(uint64_t seed, hilo_task_fn main, void *arg)
+static int simulate(const uint64_t *seed, hilo_task_fn main, void *arg)
 {
 	pthread_t thread;
 
@@ -135,6 +136,16 @@ int test_simulate(uint64_t seed, hilo_task_fn main, void *arg)
 	hilo__stack_test.trim_period = 0;
 	hilo__sys = machine;
 	return simulation.result;
+}
+
+int test_simulate(uint64_t seed, hilo_task_fn main, void *arg)
+{
+	return simulate(&seed, main, arg);
+}
+
+int test_simulate_natural(hilo_task_fn main, void *arg)
+{
+	return simulate(NULL, main, arg);
 }
 
 uint64_t test_simulate_jumps(void)

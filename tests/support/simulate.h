@@ -25,6 +25,9 @@
 /* [test] Run @main(@arg) with @seed in a simulation, and return what it returned. One at a time. */
 int test_simulate(uint64_t seed, hilo_task_fn main, void *arg);
 
+/* [test] The same without choices: the scheduler decides as it does in a program. */
+int test_simulate_natural(hilo_task_fn main, void *arg);
+
 /* [any, while one runs] How often the worker went to sleep, that is how often time has jumped. */
 uint64_t test_simulate_jumps(void);
 
