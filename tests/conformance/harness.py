@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: MIT
+"""What the scenarios share: conformance.h in Python, on a loop with virtual time.
+
+The clock of the loop stands still while anything is ready, and jumps to the next timer when nothing is. So a
+scenario takes no time, and the moments in its trace are exact.
+"""
+
+import asyncio
+import errno
+import gc
+import selectors
+from asyncio import CancelledError
+
+NATURAL = 1  # of an order that Hilo does not promise; says so to the reader, here
+THREADS = 2  # with threads, on the machine's own time: its lines do not tell when
+
+scenarios = {}  # name: (function, flags)
+_trace = []
+_tells_time = True
+_lost = 0
+
+
+def scenario(flags=0):
+    """Decorates a scenario; its name is that of the C function."""
+
+    def add(function):
+        assert function.__name__ not in scenarios, function.__name__
+        scenarios[function.__name__] = (function, flags)
+        return function
+
+    return add
+
+
+# ---- The loop --------------------------------------------------------------------------------------
+
+
+class _VirtualSelector(selectors.DefaultSelector):
+    now = 0.0
+
+    def select(self, timeout=None):
+        if timeout is None:
+            raise RuntimeError("nothing is ready, and nothing ever will be")
+        ready = super().select(0)
+        if not ready:
+            self.now = round(self.now + max(timeout, 0), 6)
+        return ready
+
+
+class _VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self):
+        self._virtual = _VirtualSelector()
+        super().__init__(self._virtual)
+
+    def time(self):
+        return self._virtual.now
+
+
+def _on_exception(loop, context):
+    """The only thing that scenarios should make asyncio log is a failure that nobody has looked at."""
+    global _lost
+    if "never retrieved" in context["message"]:
+        _lost += 1
+    else:
+        _trace.append(f"log: {context['message']}: {context.get('exception')!r}")
+
+
+def run(name):
+    """The trace of a scenario, as lines."""
+    global _tells_time, _lost
+    function, flags = scenarios[name]
+    _trace.clear()
+    _tells_time = not flags & THREADS
+    _lost = 0
+    loop_factory = _VirtualLoop if _tells_time else asyncio.SelectorEventLoop
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.get_loop().set_exception_handler(_on_exception)
+        runner.run(function())
+        gc.collect()
+    if _lost:
+        _trace.append(f"lost: {_lost}")
+    return list(_trace)
+
+
+# ---- The words of conformance.h --------------------------------------------------------------------
+
+
+def say(text):
+    when = f"{asyncio.get_running_loop().time() * 1000:.0f} " if _tells_time else ""
+    _trace.append(when + text)
+
+
+def _word(outcome):
+    match outcome:
+        case CancelledError():
+            return "cancelled"
+        case TimeoutError():
+            return "timeout"
+        case asyncio.InvalidStateError():
+            return "invalid state"
+        case OSError():
+            return errno.errorcode[outcome.errno]
+        case ValueError():
+            return "EINVAL"
+        case RuntimeError() if "after shutdown" in str(outcome):
+            return "closed"
+        case RuntimeError():
+            return "not here"
+        case _:
+            return str(outcome or 0)
+
+
+def say_end(what, outcome):
+    say(f"{what}: {_word(outcome)}")
+
+
+async def say_task(text):
+    say(text)
+    return 1
+
+
+def finish(code):
+    """Ends a task with a code of C: a number, or a failure."""
+    if code < 0:
+        raise OSError(-code, "")
+    return code
+
+
+async def ended(awaitable):
+    """What a call in C returns: the result, or the failure as a value."""
+    try:
+        return await awaitable
+    except (Exception, CancelledError) as failure:
+        return failure
+
+
+def tried(function, *args):
+    """The same for a call that does not suspend."""
+    try:
+        return function(*args)
+    except (Exception, CancelledError) as failure:
+        return failure
+
+
+def leave_with(outcome):
+    """Ends a task with what a call has come to."""
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def spawn(coroutine, name=None):
+    return asyncio.create_task(coroutine, name=name)
+
+
+def after(ms):
+    """The moment in so many milliseconds, by the loop's clock."""
+    return asyncio.get_running_loop().time() + ms / 1000
+
+
+async def sleep_for(ms):
+    await asyncio.sleep(ms / 1000)
+
+
+def call_soon(function, *args):
+    return asyncio.get_running_loop().call_soon(function, *args)
+
+
+def call_later(ms, function, *args):
+    return asyncio.get_running_loop().call_later(ms / 1000, function, *args)
+
+
+def new_future():
+    return asyncio.get_running_loop().create_future()
+
+
+def ask_to_cancel(name, task):
+    say(f"cancel {name}: {'asked' if task.cancel() else 'it has ended'}")
+
+
+def set_value(future, value):
+    failure = tried(future.set_result, value)
+    say_end("set", failure or value)
+
+
+async def sleeper(name, ms, code=0, cleanup=0, keeps=False):
+    try:
+        await sleep_for(ms)
+        say(f"{name} slept")
+    except CancelledError as cancelled:
+        if cleanup:
+            await sleep_for(cleanup)
+        say_end(name, cancelled)
+        if not keeps:
+            raise
+    return finish(code)
