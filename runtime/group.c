@@ -46,7 +46,6 @@ struct group {
 	uint32_t episode;		   /* ... in this one of its waits */
 	int refused;			   /* why a task could not be spawned, the first time; 0: all could */
 	bool refused_first;		   /* before any task has failed */
-	unsigned before;		   /* requests to the owner when the block began */
 	size_t live;			   /* I1 */
 	struct list running, told, failed; /* I2 */
 };
@@ -172,8 +171,6 @@ int hilo_group_enter(hilo_group *place)
 		return hilo_fail(-EINVAL, "hilo_group_enter: group is NULL");
 	if (!self->loop || !self->task)
 		return hilo_fail(-EDEADLK, "hilo_group_enter: only a task can");
-	/* relaxed: a number */
-	group->before = task_state_cancels(load_relaxed(&self->task->state));
 	spin_init(&group->lock);
 	group->stopped = REASON_NONE;
 	group->waits = false;
@@ -391,7 +388,8 @@ int hilo_group_leave(hilo_group *place, int code)
 		owner->shield--;
 	}
 	inside = scope_has_fired(&group->scope);
-	outside = hilo__scope_leave(&group->scope) > group->before;
+	hilo__scope_leave(&group->scope);
+	outside = task_is_interrupted(owner);
 	if (code == -ECANCELED && inside && !outside)
 		code = 0;
 	else if (code >= 0 && rc < 0 && outside)

@@ -24,7 +24,6 @@ struct timeout {
 	struct timer timer;
 	struct hilo_loop *host; /* whose wheel the timer is on */
 	atomic(hilo_time) when;
-	unsigned before; /* requests that were set when it began */
 };
 
 _Static_assert(sizeof(struct timeout) <= sizeof(hilo_timeout), "the caller's place is large enough");
@@ -49,8 +48,6 @@ static int timeout_enter(const char *call, hilo_timeout *place, hilo_time when, 
 		return hilo_fail(-EINVAL, "%s: there is no place for it", call);
 	if (!self->loop || !self->task)
 		return hilo_fail(-EDEADLK, "%s: only a task can", call);
-	/* relaxed: a number */
-	timeout->before = task_state_cancels(load_relaxed(&self->task->state));
 	timeout->host = self->loop->host;
 	atomic_setup(&timeout->when, when);
 	hilo__scope_enter(&timeout->scope, shields);
@@ -75,14 +72,13 @@ int hilo_grace_enter(hilo_timeout *grace, hilo_time when)
 int hilo_timeout_leave(hilo_timeout *place, int code)
 {
 	struct timeout *timeout = timeout_of(place);
-	unsigned remain;
 
 	if (!place)
 		return hilo_fail(-EINVAL, "hilo_timeout_leave: timeout is NULL");
 	(void)hilo__timer_del(&timeout->host->timers, &timeout->timer);
-	remain = hilo__scope_leave(&timeout->scope);
+	hilo__scope_leave(&timeout->scope);
 	if (code != -ECANCELED || timeout->scope.shields || !scope_has_fired(&timeout->scope) ||
-	    remain > timeout->before)
+	    task_is_interrupted(timeout->scope.task))
 		return code;
 	hilo__error_own(-ETIMEDOUT);
 	return -ETIMEDOUT;

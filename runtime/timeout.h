@@ -18,8 +18,8 @@ HILO_BEGIN_DECLS
  * When the time is over the task is asked to stop, as by hilo_task_cancel: what suspends inside of the block
  * ends with -ECANCELED, and so on until the block is left, which takes the request back. If the block ends
  * with -ECANCELED because of that, its code becomes -ETIMEDOUT; any other code stands, and so does
- * -ECANCELED while another request is set. Timeouts nest; each turns its own requests into -ETIMEDOUT only. A
- * block that never suspends is not stopped.
+ * -ECANCELED while another request is set that no shield keeps off. Timeouts nest; each turns its own requests
+ * into -ETIMEDOUT only. A block that never suspends is not stopped.
  *
  * The code is what &rc points at: 0 when the block begins, and what the block sets.
  */

@@ -17,7 +17,7 @@ void hilo__scope_enter(struct scope *scope, bool shields)
 	self->fiber->scopes = scope;
 }
 
-unsigned hilo__scope_leave(struct scope *scope)
+void hilo__scope_leave(struct scope *scope)
 {
 	struct thread *self = thread_self();
 
@@ -25,8 +25,7 @@ unsigned hilo__scope_leave(struct scope *scope)
 		HILO__PANIC("a scope is left by another task, or before one that was entered later");
 	self->fiber->scopes = scope->outer;
 	if (!scope->shields && MUTANT(140, scope_has_fired(scope), false))
-		return task_state_uncancel(&scope->task->state);
-	return task_state_cancels(load_relaxed(&scope->task->state)); /* relaxed: a number, at some moment */
+		(void)task_state_uncancel(&scope->task->state);
 }
 
 void hilo__scope_fire(struct scope *scope, uint8_t reason)

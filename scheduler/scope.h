@@ -34,11 +34,8 @@ struct scope {
 /* [task] Enter @scope, which stays where it is until hilo__scope_leave. */
 void hilo__scope_enter(struct scope *scope, bool shields);
 
-/*
- * [task] Leave the innermost scope, which nobody can fire any more. Returns how many requests to stop remain,
- * without its own.
- */
-unsigned hilo__scope_leave(struct scope *scope);
+/* [task] Leave the innermost scope, which nobody can fire any more, and take its request back. */
+void hilo__scope_leave(struct scope *scope);
 
 /* [any, while it is entered] Ask its task to stop, for @reason (reason.h), or end the shield. Once. */
 void hilo__scope_fire(struct scope *scope, uint8_t reason);

@@ -265,6 +265,39 @@ TASK_TEST(test_cancel_of_the_owner_cancels_the_tasks)
 	return 0;
 }
 
+TASK_TEST(test_cancel_before_the_block_cancels_the_tasks)
+{
+	hilo_task *task = NULL;
+	int rc;
+
+	TASK_CHECK(hilo_task_cancel(hilo_task_current()), ==, 0);
+	HILO_GROUP(group, &rc)
+	(void)hilo_group_spawn_with(group, test_entry_sleep_forever, NULL, NULL, &task);
+	TASK_CHECK(rc, ==, -ECANCELED);
+	TASK_CHECK(hilo_task_uncancel(), ==, 0);
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, -ECANCELED);
+	return 0;
+}
+
+/* In a cleanup the request does not reach it. */
+TASK_TEST(test_cancel_that_a_shield_keeps_off_does_not_reach_the_group)
+{
+	int rc;
+
+	TASK_CHECK(hilo_shield_enter(), ==, 0);
+	HILO_GROUP(group, &rc)
+	{
+		(void)hilo_group_spawn(group, test_entry_sleep_forever, NULL);
+		TASK_CHECK(hilo_task_cancel(hilo_task_current()), ==, 0);
+		TASK_CHECK(hilo_group_cancel(group), ==, 0);
+		rc = hilo_sleep_until(HILO_FOREVER - 1);
+	}
+	TASK_CHECK(rc, ==, 0);
+	TASK_CHECK(hilo_shield_leave(), ==, 0);
+	TASK_CHECK(hilo_task_uncancel(), ==, 0);
+	return 0;
+}
+
 static int sleeps_in_nested_groups(void *arg)
 {
 	int inner = 0, rc;
@@ -497,6 +530,8 @@ int main(void)
 		cmocka_unit_test(test_task_cancels_its_group),
 		cmocka_unit_test(test_tasks_spawn_into_their_group),
 		cmocka_unit_test(test_cancel_of_the_owner_cancels_the_tasks),
+		cmocka_unit_test(test_cancel_before_the_block_cancels_the_tasks),
+		cmocka_unit_test(test_cancel_that_a_shield_keeps_off_does_not_reach_the_group),
 		cmocka_unit_test(test_failure_in_the_outer_group_reaches_the_inner_one),
 		cmocka_unit_test(test_timeout_around_a_group),
 		cmocka_unit_test(test_every_way_out_waits),

@@ -290,6 +290,42 @@ TIMEOUT_TEST(test_timeout_inside_of_a_shield_counts)
 	return 0;
 }
 
+/* The request is set when the inner block ends, and not when it began, but it does not reach it. */
+TIMEOUT_TEST(test_cancel_that_a_shield_keeps_off_does_not_change_the_code)
+{
+	int inner = 0;
+
+	(void)hilo_shield_enter();
+	HILO_TIMEOUT(cleanup, hilo_after(T(100)), &inner)
+	{
+		TASK_CHECK(hilo_task_cancel(hilo_task_current()), ==, 0);
+		inner = hilo_sleep(T(5000));
+	}
+	TASK_CHECK(inner, ==, -ETIMEDOUT);
+	(void)hilo_shield_leave();
+	TASK_CHECK(hilo_sleep(T(500)), ==, -ECANCELED);
+	TASK_CHECK(hilo_task_uncancel(), ==, 0);
+	return 0;
+}
+
+/* Set before the block began: it ends each wait in there, so that the limit is no reason. */
+TIMEOUT_TEST(test_cancel_before_the_block_stays_ecanceled)
+{
+	int inner = 0;
+
+	TASK_CHECK(hilo_task_cancel(hilo_task_current()), ==, 0);
+	HILO_TIMEOUT(limit, hilo_after(T(100)), &inner)
+	{
+		(void)hilo_shield_enter();
+		TASK_CHECK(hilo_sleep(T(500)), ==, 0);
+		(void)hilo_shield_leave();
+		inner = hilo_sleep(T(500));
+	}
+	TASK_CHECK(inner, ==, -ECANCELED);
+	TASK_CHECK(hilo_task_uncancel(), ==, 0);
+	return 0;
+}
+
 static int cleans_up_with_grace(void *arg)
 {
 	int *cleaned = arg, rc, grace;
@@ -436,6 +472,8 @@ int main(void)
 		cmocka_unit_test(test_time_that_is_over_at_entry_stops_what_waits),
 		cmocka_unit_test(test_every_way_out_leaves_the_block),
 		cmocka_unit_test(test_timeout_inside_of_a_shield_counts),
+		cmocka_unit_test(test_cancel_that_a_shield_keeps_off_does_not_change_the_code),
+		cmocka_unit_test(test_cancel_before_the_block_stays_ecanceled),
 		cmocka_unit_test(test_grace_keeps_a_cancel_off_until_it_is_over),
 		cmocka_unit_test(test_grace_without_a_request_interrupts_nothing),
 		cmocka_unit_test(test_graces_nest),
