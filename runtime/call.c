@@ -11,9 +11,11 @@
  */
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/loop.h>
+#include <hilo/runtime/runtime.h>
 
 #include <errno.h>
 
+#include "runtime/debug_impl.h"
 #include "scheduler/base/pool.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/standin.h"
@@ -31,6 +33,7 @@ struct hilo_handle {
 	struct call call;
 	struct hilo_loop *loop;
 	struct timer timer;
+	struct debug_mark open;
 };
 
 _Static_assert(sizeof(struct hilo_handle) <= POOL_OBJECT_SIZE, "one object of the pool");
@@ -41,6 +44,7 @@ void hilo_handle_unref(hilo_handle *handle)
 
 	if (!handle || sub_acq_rel(&handle->refs, 1) != 1) /* P1 */
 		return;
+	debug_ended(&handle->open);
 	if (heap)
 		pool_free(heap, POOL_OBJECT, handle);
 	else
@@ -81,7 +85,8 @@ static void handle_fire(struct timer *timer)
 	hilo__loop_call(handle->loop, &handle->call);
 }
 
-static hilo_handle *handle_new(struct hilo_loop *loop, hilo_callback_fn fn, void *arg, hilo_handle **ret)
+static hilo_handle *handle_new(struct hilo_loop *loop, hilo_callback_fn fn, void *arg, const void *site,
+			       hilo_handle **ret)
 {
 	struct heap *heap = hilo__thread_heap(thread_self());
 	hilo_handle *handle = heap ? pool_alloc(heap, POOL_OBJECT) : NULL;
@@ -96,35 +101,48 @@ static hilo_handle *handle_new(struct hilo_loop *loop, hilo_callback_fn fn, void
 	handle->call.drop = handle_drop;
 	handle->loop = loop;
 	timer_init(&handle->timer, handle_fire);
+	debug_opened(&handle->open, loop->runtime, DEBUG_CALL, site);
 	if (ret)
 		*ret = handle;
 	return handle;
 }
 
-int hilo_call_soon_threadsafe(hilo_loop *loop, hilo_callback_fn fn, void *arg, hilo_handle **ret)
+static int call_soon(struct hilo_loop *loop, hilo_callback_fn fn, void *arg, const void *site,
+		     hilo_handle **ret)
 {
-	hilo_handle *handle;
+	hilo_handle *handle = handle_new(loop, fn, arg, site, ret);
 
-	if (!loop || !fn)
-		return hilo_fail(-EINVAL, "hilo_call_soon: %s is NULL", loop ? "fn" : "loop");
-	if (load_relaxed(&loop->runtime->phase) ==
-	    PHASE_STOPPED) /* relaxed: a late one is dropped at the end */
-		return HILO_ECLOSED;
-	handle = handle_new(loop, fn, arg, ret);
 	if (!handle)
 		return -ENOMEM;
 	hilo__loop_call(loop, &handle->call);
 	return 0;
 }
 
+int hilo_call_soon_threadsafe(hilo_loop *loop, hilo_callback_fn fn, void *arg, hilo_handle **ret)
+{
+	int rc = HILO_ECLOSED;
+
+	if (!loop || !fn)
+		return hilo_fail(-EINVAL, "hilo_call_soon: %s is NULL", loop ? "fn" : "loop");
+	(void)add_seq_cst(&loop->visitors, 1);			 /* P3 of scheduler.c */
+	if (load_seq_cst(&loop->runtime->phase) < PHASE_STOPPED) /* P3 of scheduler.c */
+		rc = call_soon(loop, fn, arg, __builtin_return_address(0), ret);
+	(void)sub_release(&loop->visitors, 1); /* P3 of scheduler.c */
+	return rc;
+}
+
 int hilo_call_soon(hilo_callback_fn fn, void *arg, hilo_handle **ret)
 {
 	struct hilo_loop *loop = thread_home(thread_self());
 
-	return loop ? hilo_call_soon_threadsafe(loop, fn, arg, ret) : -EDEADLK;
+	if (!loop)
+		return -EDEADLK;
+	if (!fn)
+		return hilo_fail(-EINVAL, "hilo_call_soon: fn is NULL");
+	return call_soon(loop, fn, arg, __builtin_return_address(0), ret);
 }
 
-int hilo_call_at(hilo_time when, hilo_callback_fn fn, void *arg, hilo_handle **ret)
+static int call_at(hilo_time when, hilo_callback_fn fn, void *arg, const void *site, hilo_handle **ret)
 {
 	struct thread *self = thread_self();
 	struct hilo_loop *loop = thread_home(self);
@@ -136,7 +154,7 @@ int hilo_call_at(hilo_time when, hilo_callback_fn fn, void *arg, hilo_handle **r
 		return hilo_fail(-EINVAL, "hilo_call_at: fn is NULL");
 	if (when == HILO_FOREVER)
 		return hilo_fail(-EINVAL, "hilo_call_at: HILO_FOREVER never comes");
-	handle = handle_new(loop, fn, arg, ret);
+	handle = handle_new(loop, fn, arg, site, ret);
 	if (!handle)
 		return -ENOMEM;
 	hilo__timer_add(&loop->timers, &handle->timer, when);
@@ -145,11 +163,16 @@ int hilo_call_at(hilo_time when, hilo_callback_fn fn, void *arg, hilo_handle **r
 	return 0;
 }
 
+int hilo_call_at(hilo_time when, hilo_callback_fn fn, void *arg, hilo_handle **ret)
+{
+	return call_at(when, fn, arg, __builtin_return_address(0), ret);
+}
+
 int hilo_call_later(hilo_time delay, hilo_callback_fn fn, void *arg, hilo_handle **ret)
 {
 	hilo_time when = hilo_after(delay);
 
-	return hilo_call_at(when == HILO_FOREVER ? when - 1 : when, fn, arg, ret);
+	return call_at(when == HILO_FOREVER ? when - 1 : when, fn, arg, __builtin_return_address(0), ret);
 }
 
 int hilo_handle_cancel(hilo_handle *handle)
@@ -176,7 +199,9 @@ unsigned hilo_runtime_workers(const hilo_runtime *runtime)
 
 hilo_loop *hilo_runtime_loop(hilo_runtime *runtime, unsigned index)
 {
-	return runtime && index < runtime_loops(runtime) ? runtime->loops[index] : NULL;
+	if (!runtime || hilo_runtime_is_closed(runtime))
+		return NULL;
+	return index < runtime_loops(runtime) ? runtime->loops[index] : NULL;
 }
 
 unsigned hilo_runtime_loops(const hilo_runtime *runtime)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dump.c - what the tasks of a runtime are doing, in words: the dump, and the report of those that did
- * not end at shutdown.
+ * dump.c - what the tasks of a runtime are doing, in words: the dump, and the report of those that are left
+ * when it ends.
  */
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/log.h>
@@ -13,6 +13,7 @@
 
 #include "runtime/log_impl.h"
 #include "runtime/runtime_impl.h"
+#include "runtime/site_impl.h"
 #include "scheduler/base/sys.h"
 
 /* By enum wait_kind: for the dump, and for a sentence. */
@@ -29,6 +30,7 @@ static const struct {
 	[WAIT_OTHER] = {"other", "something"},
 	[WAIT_TASKS] = {"tasks", "several tasks"},
 	[WAIT_GROUP] = {"group", "the tasks of its group"},
+	[WAIT_RUNTIME] = {"runtime", "the end of another runtime"},
 };
 
 /*
@@ -57,12 +59,11 @@ static void object_describe(const struct wait_seen *seen, char *buf, size_t size
 		hilo__task_free(task);
 }
 
-static void report_left(struct hilo_task *task, void *ctx)
+static void report_task(struct hilo_task *task, void *ctx)
 {
 	struct wait_seen seen;
-	char what[128] = "running", object[64], label[TASK_LABEL_SIZE];
+	char what[128] = "running", object[64], label[TASK_LABEL_SIZE], site[SITE_SIZE];
 
-	(void)ctx;
 	if (hilo__wait_look(task, &seen)) {
 		object_describe(&seen, object, sizeof(object));
 		(void)snprintf(what, sizeof(what), "suspended, has waited %.3f s for %s%s%s%s",
@@ -71,13 +72,15 @@ static void report_left(struct hilo_task *task, void *ctx)
 	} else if (hilo_task_get_state(task) == HILO_TASK_CREATED) {
 		(void)snprintf(what, sizeof(what), "not started");
 	}
-	hilo__log(HILO_LOG_WARNING, "task %s did not end at shutdown: %s (spawned at %p)",
-		  hilo__task_label(task, label, sizeof(label)), what, task->spawn_site);
+	hilo__site_describe(load_relaxed(&task->spawn_site), site,
+			    sizeof(site)); /* relaxed: its word published it */
+	hilo__log(HILO_LOG_WARNING, "task %s %s: %s (spawned at %s)",
+		  hilo__task_label(task, label, sizeof(label)), (const char *)ctx, what, site);
 }
 
-void hilo__report_left(struct hilo_runtime *runtime)
+void hilo__report_tasks(struct hilo_runtime *runtime, const char *what)
 {
-	hilo__scheduler_foreach(runtime, report_left, NULL);
+	hilo__scheduler_foreach(runtime, report_task, (void *)(uintptr_t)what);
 }
 
 struct dump {

@@ -71,10 +71,15 @@ int hilo_executor_new(const hilo_executor_opts *opts, hilo_executor **ret)
 {
 	struct hilo_loop *loop = thread_self()->loop;
 	unsigned cpus = loop ? loop->runtime->cpus : (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+	int rc;
 
 	if (!ret)
 		return hilo_fail(-EINVAL, "hilo_executor_new: ret is NULL");
-	return executor_new(opts, cpus, loop ? loop->runtime->spin : false, ret);
+	rc = executor_new(opts, cpus, loop ? loop->runtime->spin : false, ret);
+	if (rc == 0)
+		debug_opened(&(*ret)->open, loop ? loop->runtime : NULL, DEBUG_EXECUTOR,
+			     __builtin_return_address(0));
+	return rc;
 }
 
 static struct hilo_runtime *runtime_of_caller(void)
@@ -187,6 +192,7 @@ static void executor_free(hilo_executor *executor)
 {
 	if (executor->has_exited)
 		(void)pthread_join(executor->exited, NULL);
+	debug_ended(&executor->open);
 	hilo__free(executor);
 }
 
@@ -216,7 +222,8 @@ int hilo__runtime_close_executor(hilo_runtime *runtime, hilo_time deadline)
 
 void hilo__runtime_free_executor(hilo_runtime *runtime)
 {
-	uintptr_t executor = load_relaxed(&runtime->executor); /* relaxed: nobody else is left */
+	uintptr_t executor =
+		xchg_relaxed(&runtime->executor, EXECUTOR_REFUSED); /* relaxed: nobody else is left */
 
 	if (executor > EXECUTOR_REFUSED)
 		executor_free((hilo_executor *)executor);

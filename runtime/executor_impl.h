@@ -49,6 +49,7 @@
  */
 #include <hilo/runtime/executor.h>
 
+#include "runtime/debug_impl.h"
 #include "runtime/runtime_impl.h"
 #include "scheduler/base/list.h"
 #include "scheduler/base/lock.h"
@@ -127,6 +128,7 @@ struct hilo_executor {
 	enum hilo_overflow overflow;
 	hilo_time idle_time;
 	char name[16];
+	struct debug_mark open;
 	struct completion
 		gone; /* the last thread, visitor and caller on its way out have left, after close */
 	HILO__ISOLATED atomic(uint32_t) queued; /* P2; written under the lock */

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 
+#include "runtime/debug_impl.h"
 #include "scheduler/base/clock.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
@@ -123,6 +124,7 @@ struct hilo_watch {
 	int result; /* of the completion whose call is queued */
 	atomic(uint32_t) refs;
 	atomic(uint32_t) ended;
+	struct debug_mark open;
 };
 
 static void watch_unref(struct hilo_watch *watch)
@@ -183,8 +185,10 @@ int hilo_fd_watch(int fd, unsigned events, hilo_fd_fn fn, void *arg, hilo_watch 
 	atomic_setup(&watch->refs, 1);
 	poll_op_init(&watch->op, POLL_OP_WATCH, fd, events, watch_complete);
 	*ret = watch; /* before: its first call may come on another thread, at once */
+	debug_opened(&watch->open, loop->runtime, DEBUG_WATCH, __builtin_return_address(0));
 	rc = hilo__poller_submit(&loop->poller, &watch->op);
 	if (rc < 0) {
+		debug_ended(&watch->open);
 		*ret = NULL;
 		hilo__free(watch);
 	}
@@ -197,5 +201,6 @@ void hilo_fd_unwatch(hilo_watch *watch)
 		return;
 	store_release(&watch->ended, 1); /* P3 */
 	(void)hilo__poller_cancel(&watch->loop->poller, &watch->op);
+	debug_ended(&watch->open);
 	watch_unref(watch);
 }

@@ -11,8 +11,9 @@
 #include <errno.h>
 #include <sched.h>
 
+#include "runtime/debug_impl.h"
 #include "runtime/error_impl.h"
-#include "runtime/log_impl.h"
+#include "runtime/exception_impl.h"
 #include "runtime/runtime_impl.h"
 #include "scheduler/base/pool.h"
 
@@ -28,13 +29,15 @@ struct hilo_future {
 	void *value;
 	void (*drop)(void *value);
 	const void *failed_at; /* return address of the call that completed it with a failure */
+	struct debug_mark open;
 };
 
 _Static_assert(sizeof(struct hilo_future) <= POOL_OBJECT_SIZE, "one object of the pool");
 
 hilo_future *hilo_future_new(void)
 {
-	struct heap *heap = hilo__thread_heap(thread_self());
+	struct thread *self = thread_self();
+	struct heap *heap = hilo__thread_heap(self);
 	hilo_future *future = heap ? pool_alloc(heap, POOL_OBJECT) : NULL;
 
 	if (!future)
@@ -46,13 +49,9 @@ hilo_future *hilo_future_new(void)
 	future->drop = NULL;
 	future->done.result = 0;
 	completion_init(&future->done, 1);
+	debug_opened(&future->open, self->loop ? self->loop->runtime : NULL, DEBUG_FUTURE,
+		     __builtin_return_address(0));
 	return future;
-}
-
-static HILO__COLD void future_lost_failure(const hilo_future *future)
-{
-	hilo__log(HILO_LOG_ERROR, "a future failed and nobody looked: %s (set at %p)",
-		  hilo_errname(future->done.result), future->failed_at);
 }
 
 static void future_free(hilo_future *future)
@@ -62,10 +61,11 @@ static void future_free(hilo_future *future)
 	/* relaxed: nobody else is left */
 	if (HILO__UNLIKELY(future->done.result < 0) && future->done.result != -ECANCELED &&
 	    MUTANT(67, !load_relaxed(&future->looked), true))
-		future_lost_failure(future);
+		hilo__exception_future(future->done.result, future->failed_at);
 	/* relaxed: nobody else is left */
 	if (future->drop && MUTANT(64, !load_relaxed(&future->taken), true))
 		future->drop(future->value);
+	debug_ended(&future->open);
 	heap = thread_self()->heap; /* only here: drop is the user's, and may have suspended */
 	if (heap)
 		pool_free(heap, POOL_OBJECT, future);

@@ -6,6 +6,7 @@
 #include <hilo/runtime/types.h>
 
 #include <hilo/runtime/error.h>
+#include <hilo/runtime/exception.h>
 #include <hilo/runtime/executor.h>
 #include <hilo/runtime/future.h>
 #include <hilo/runtime/gather.h>

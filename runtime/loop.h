@@ -32,7 +32,10 @@ HILO_API unsigned hilo_runtime_workers(const hilo_runtime *runtime);
  */
 HILO_API unsigned hilo_runtime_loops(const hilo_runtime *runtime);
 
-/* [any] The loop of @runtime that has the number @index; NULL: there is none yet, or there will be none. */
+/*
+ * [any] The loop of @runtime that has the number @index; NULL: there is none yet, or there will be none, or the
+ * runtime is closed. Its memory is there until hilo_runtime_free.
+ */
 HILO_API hilo_loop *hilo_runtime_loop(hilo_runtime *runtime, unsigned index);
 
 /* [any] The number of @loop, from 0. */

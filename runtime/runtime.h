@@ -10,6 +10,24 @@ HILO_BEGIN_DECLS
 /*
  * runtime.h - everything that one hilo_run starts: workers, loops, pools, tasks. Several runtimes
  * may live in one process, one after the other or side by side; there is no default one.
+ *
+ * hilo_run is a runtime for one task. As an object, which outlives what is run in it, a runtime is made with
+ * hilo_runtime_new, used with hilo_submit, hilo_runtime_run_until_complete and hilo_runtime_run_forever,
+ * ended with hilo_runtime_close, and given back with hilo_runtime_free. From hilo_runtime_new on its
+ * workers run whatever there is to run, whether a thread waits in one of these calls or not.
+ *
+ * After hilo_runtime_close every call that takes a runtime is still defined: what would run something
+ * answers HILO_ECLOSED, figures and configuration stay what they were, there are no tasks and no loops.
+ *
+ * Environment, read when a runtime starts, and stronger than what its options say:
+ *
+ *	HILO_WORKERS=N			 workers, from 1 on
+ *	HILO_STACK=16K|64K|256K|1M|8M	 stacks of tasks that ask for none
+ *	HILO_SPIN_US=N			 the most a worker spins before it sleeps; 0: not at all
+ *	HILO_CONFIG=1			 print the effective configuration, as HILO_PRINT_CONFIG; 0: do not
+ *	HILO_DEBUG=1			 debug mode, as HILO_DEBUG_MODE; 0: not
+ *
+ * and, for the whole process, HILO_LOG (log.h). Another value than these is -EINVAL, with a message.
  */
 
 /* Zero means the default in every field. Environment variables override what the options say. */
@@ -27,14 +45,31 @@ typedef struct hilo_opts {
 #define HILO_NO_SPIN 2u	     /* never spin before sleeping */
 
 /*
+ * Debug mode. When the runtime ends the log tells, at level WARNING, what is still open, and where in the
+ * program it was opened: tasks that are left over, and what they wait for; of what tasks and callbacks have
+ * made executors that were not closed, watches that were not ended, futures that were not released;
+ * callbacks that have not run, and handles of callbacks and of ended tasks that were not ended. While it runs
+ * the log tells of tasks and callbacks that have held their loop for more than 100 ms, while they still do.
+ */
+#define HILO_DEBUG_MODE 4u
+#define HILO_KEEP_SIGINT 8u /* hilo_run leaves SIGINT alone */
+
+/*
  * Start a runtime, run @main(@arg) as its first task, wait for it, and end all it started: tasks
  * that are left over are cancelled and get `shutdown` to end. Returns what @main returned.
  * @opts is borrowed and may be NULL.
  *
  * In a plain thread: a new runtime; the thread blocks. In a task: runs @main as a child task of the
- * same runtime and waits for it (-EBUSY if @opts is not NULL). In a callback: -EDEADLK.
+ * same runtime and waits for it (-EBUSY if @opts is not NULL); so in a thread of the default executor.
+ * In a callback: -EDEADLK.
  * -EINVAL (the value is in hilo_error_message), -E2BIG (an option that this version does not know is
  * set), -ENOMEM, -EAGAIN (no thread).
+ *
+ * Ctrl-C   In the main thread of the process, and unless the application has set SIGINT's disposition, or
+ *          blocked the signal, or set HILO_KEEP_SIGINT: the first SIGINT cancels @main's task, and if that
+ *          ends with -ECANCELED the result is -EINTR. The second one, also while the runtime ends, writes all
+ *          tasks to standard error, as hilo_runtime_dump, and ends the process by the signal's default
+ *          action. One that came when @main had ended takes effect when hilo_run is about to return.
  */
 HILO_API int hilo_run(hilo_task_fn main, void *arg, const hilo_opts *opts);
 
@@ -45,12 +80,56 @@ HILO_API int hilo_run(hilo_task_fn main, void *arg, const hilo_opts *opts);
 HILO_API HILO_MUST_CHECK int hilo_runtime_new(const hilo_opts *opts, hilo_runtime **ret);
 
 /*
- * [plain thread] Take no more tasks, cancel those that are left, wait for them up to the shutdown
- * option, stop the workers and free all. 0, or -ETIMEDOUT: tasks did not end and are named in the
- * log, with what they wait for and since when; the runtime is then left running on purpose and @runtime
- * stays valid. NULL: 0. -EDEADLK from inside the runtime itself.
+ * [any, suspends] Run @main(@arg) as a task of @runtime, wait until it has ended, and return what it returned,
+ * with its message. Suspends a task, blocks a plain thread. A caller that is cancelled cancels it, and gets
+ * -ECANCELED when it has really ended. Any number of callers at a time.
+ * -EDEADLK from a callback, HILO_ECLOSED when the runtime is ended, -ENOMEM, -EINVAL for NULL.
+ */
+HILO_API int hilo_runtime_run_until_complete(hilo_runtime *runtime, hilo_task_fn main, void *arg);
+
+/*
+ * [plain thread] Wait until hilo_runtime_stop; 0. By one thread at a time: -EBUSY. -EDEADLK in a task, in a
+ * callback, and on a thread of the runtime's executor; HILO_ECLOSED when the runtime is ended; -EINVAL for NULL.
+ *
+ * Unlike that of asyncio the calling thread does not run the tasks, the workers do. So they run before this is
+ * called, and go on after it has returned, until the runtime is closed.
+ */
+HILO_API int hilo_runtime_run_forever(hilo_runtime *runtime);
+
+/*
+ * [any, async-signal-safe] Have hilo_runtime_run_forever return; if nobody is in it, the next one, at once. No
+ * task is told. 0, HILO_ECLOSED, -EINVAL for NULL, without a message.
+ */
+HILO_API int hilo_runtime_stop(hilo_runtime *runtime);
+
+/*
+ * [any, suspends] End @runtime: take no more tasks, cancel those that are left, wait for them, and for calls
+ * in its default executor, up to @deadline; then stop the workers and end all that is left, which takes as
+ * long as callbacks that have begun. The object stays, to be given back with hilo_runtime_free.
+ * Suspends a task of another runtime, blocks a plain thread. 0, also when it was closed before, and for NULL.
+ *
+ * -ETIMEDOUT: what did not end is named in the log, with what it waits for and since when. That and -ECANCELED
+ * leave the runtime running on purpose, without new tasks; the call can be repeated.
+ * -EBUSY: another caller is in hilo_runtime_run_until_complete or hilo_runtime_run_forever, from outside, or in
+ * this call; or the runtime is that of hilo_run. -EDEADLK from inside the runtime, and from a callback. -ENOMEM,
+ * nothing has happened: a plain thread, other than the one that has made it, waits for the first time.
+ */
+HILO_API int hilo_runtime_close(hilo_runtime *runtime, hilo_time deadline);
+
+/*
+ * [any, suspends] Close @runtime, with the shutdown option as the limit, unless it is closed, and give its memory
+ * back: loops and figures, too. 0; otherwise, errors as hilo_runtime_close, @runtime stays valid. NULL: 0.
  */
 HILO_API int hilo_runtime_free(hilo_runtime *runtime);
+
+/* [any] Some thread runs it: is in hilo_run, hilo_runtime_run_until_complete or hilo_runtime_run_forever of it. */
+HILO_API int hilo_runtime_is_running(const hilo_runtime *runtime);
+
+/* [any] True once hilo_runtime_close has ended it. */
+HILO_API int hilo_runtime_is_closed(const hilo_runtime *runtime);
+
+/* [any] True in debug mode: HILO_DEBUG_MODE, HILO_DEBUG=1. */
+HILO_API int hilo_runtime_get_debug(const hilo_runtime *runtime);
 
 /* [any] The runtime of the calling task or callback; NULL in a plain thread. */
 HILO_API hilo_runtime *hilo_runtime_current(void);

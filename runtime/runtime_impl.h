@@ -34,8 +34,8 @@ static inline void hilo__task_looked(hilo_task *task)
 /* [any] As hilo_task_name, but a text that has yet to be made is put into @buf: asks for no memory. */
 const char *hilo__task_label(const hilo_task *task, char *buf, size_t size);
 
-/* [closing thread] Tell the log which tasks of @runtime have not ended, and what they wait for. */
-void hilo__report_left(struct hilo_runtime *runtime);
+/* [any] Tell the log of each task of @runtime, with @what as the verb, and what it waits for. */
+void hilo__report_tasks(struct hilo_runtime *runtime, const char *what);
 
 /* [closing thread] End the default executor of @runtime; if it was never used, it never will be. */
 int hilo__runtime_close_executor(hilo_runtime *runtime, hilo_time deadline);

@@ -3,6 +3,7 @@
 #include "runtime/sized_impl.h"
 
 #include <hilo/runtime/error.h>
+#include <hilo/runtime/exception.h>
 #include <hilo/runtime/executor.h>
 #include <hilo/runtime/runtime.h>
 #include <hilo/runtime/task.h>
@@ -18,6 +19,7 @@
 #define NO_PADDING(type, last)                                                                               \
 	_Static_assert(sizeof(type) == SIZED_END(type, last), #type " ends with its last member")
 
+NO_PADDING(hilo_exception, runtime);
 NO_PADDING(hilo_opts, hooks);
 NO_PADDING(hilo_task_opts, destroy);
 NO_PADDING(hilo_task_hooks, arg);

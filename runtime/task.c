@@ -101,12 +101,12 @@ static inline int task_spawn(struct task_spec *spec, const hilo_task_opts *opts,
 static HILO__COLD int callback_spawn(struct hilo_runtime *runtime, struct task_spec *spec,
 				     const hilo_task_opts *opts, hilo_task **ret)
 {
-	int rc = HILO_ECLOSED;
+	int rc;
 
-	(void)add_seq_cst(&runtime->submitted, 1);	 /* P1 of scheduler.c */
-	if (load_seq_cst(&runtime->phase) == PHASE_OPEN) /* P1 of scheduler.c */
-		rc = task_spawn(spec, opts, ret);
-	(void)sub_seq_cst(&runtime->submitted, 1); /* P1 of scheduler.c */
+	if (!runtime_hold(runtime))
+		return HILO_ECLOSED;
+	rc = task_spawn(spec, opts, ret);
+	hilo__runtime_release(runtime);
 	return rc;
 }
 
@@ -158,11 +158,7 @@ int hilo__submit(hilo_runtime *runtime, struct task_spec *spec, const hilo_task_
 		hilo__free((void *)(uintptr_t)spec->name);
 		return -ENOMEM;
 	}
-	(void)add_seq_cst(&runtime->submitted, 1);	   /* P1 of scheduler.c */
-	if (load_seq_cst(&runtime->phase) != PHASE_OPEN) { /* P1 of scheduler.c */
-		hilo__scheduler_quiet(runtime);
-		(void)sub_seq_cst(&runtime->submitted,
-				  1); /* P1 of scheduler.c: our last touch of the runtime */
+	if (!runtime_hold(runtime)) {
 		task->done.result = 0;
 		hilo__task_free(task);
 		return HILO_ECLOSED;

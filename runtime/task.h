@@ -171,6 +171,13 @@ HILO_API const char *hilo_task_name(const hilo_task *task);
 /* [any] The number of the task, unique in its process. */
 HILO_API uint64_t hilo_task_id(const hilo_task *task);
 
+/*
+ * [any] Call @fn(task, @arg) for every task of @runtime that has not ended, also for those that end meanwhile;
+ * one that begins meanwhile may be missing. The task is borrowed for the call, hilo_task_ref makes a handle of
+ * it. @fn runs in the caller's context and may do what he may. 0, -EINVAL for NULL.
+ */
+HILO_API int hilo_task_foreach(hilo_runtime *runtime, void (*fn)(hilo_task *task, void *arg), void *arg);
+
 /* [any] What the task is doing, at some moment during the call. */
 HILO_API enum hilo_task_state hilo_task_get_state(const hilo_task *task);
 

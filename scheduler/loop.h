@@ -61,6 +61,7 @@ struct sighting {
 	int64_t cpu;	/* CPU time that its thread had used about then; SIGHTING_NO_CPU: not looked at */
 	bool is_held;	/* found so by a spare worker, and no turn since */
 	uint64_t suspect; /* a spare worker's: it may be held since then, and `cpu` is of now; 0: no */
+	uint64_t told;	  /* the turn that was told to be slow */
 };
 
 /* Only the owner writes; others read them one by one, racily on purpose. */
@@ -73,7 +74,7 @@ struct hilo_loop {
 	/* Owner only. */
 	struct hilo_runtime *runtime;
 	struct heap *heap;
-	struct hilo_task *current; /* read by dumps */
+	atomic(struct hilo_task *) current; /* the task that runs; read by who looks in */
 	unsigned index;
 	unsigned countdown;   /* tasks until the next turn */
 	unsigned budget;      /* tasks of one turn */

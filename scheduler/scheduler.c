@@ -3,14 +3,21 @@
  * scheduler.c - starting the workers of a runtime and ending them, and the records of plain threads.
  *
  * The end, in phases: CLOSING refuses new tasks and cancels those that are left; when the last one
- * has ended (or the deadline is over) STOPPED lets the workers leave; then the threads are joined,
- * and what they used goes back.
+ * has ended STOPPED lets the workers leave; then the threads are joined, callbacks that are left end, and
+ * what the loops used goes back. CLOSED is the object alone, with the memory of its loops: who comes too
+ * late with a pointer to them finds the phase.
  *
  * P1  A submitter counts itself in `submitted`, then reads the phase; closing sets the phase, then
  *     reads the count; all seq_cst. So either the submitter sees that it came too late, or closing
- *     sees its task.
- * P2  A completion counts itself, then bumps `quiet` (release) and wakes; closing reads `quiet`
- *     (acquire), then the counts, then sleeps on what it read.
+ *     sees its task. A hold is a submission without a task.
+ * P2  A completion counts itself, then bumps `quiet`, then reads `closer` and wakes it. Closing begins a
+ *     wait, stores its task and episode in `closer`, then reads `quiet`, then the counts; `quiet` and
+ *     `closer` seq_cst. So either the completion finds the closer, or the closer reads what it has
+ *     bumped, and with it the count. A closer that is found in a later wait, or has left, is woken in
+ *     vain, which is harmless.
+ * P3  Who calls a loop from outside counts himself among its visitors, then reads the phase; ending sets
+ *     STOPPED, then waits until there are none; all seq_cst. So either he sees that he came too late, or
+ *     his call is there when those that are left are dropped.
  */
 #include "scheduler/scheduler.h"
 
@@ -29,6 +36,7 @@
 #include "scheduler/locals.h"
 #include "scheduler/reason.h"
 #include "scheduler/spare.h"
+#include "scheduler/wait.h"
 
 _Thread_local struct thread hilo__thread;
 
@@ -133,8 +141,21 @@ uint64_t hilo__scheduler_fibers(const struct hilo_runtime *runtime)
 
 void hilo__scheduler_quiet(struct hilo_runtime *runtime)
 {
-	(void)add_release(&runtime->quiet, 1); /* P2 */
-	(void)hilo__futex_wake(&runtime->quiet, 1);
+	struct hilo_task *closer;
+
+	(void)add_seq_cst(&runtime->quiet, 1);	 /* P2 */
+	closer = load_seq_cst(&runtime->closer); /* P2 */
+	if (closer)
+		hilo__task_wake(closer,
+				load_relaxed(&runtime->closer_episode)); /* relaxed: closer published it */
+}
+
+void hilo__runtime_release(struct hilo_runtime *runtime)
+{
+	/* Before: whoever closes may free it at once. He looks again by himself. relaxed: as in task_finish */
+	if (HILO__UNLIKELY(load_relaxed(&runtime->phase) != PHASE_OPEN))
+		hilo__scheduler_quiet(runtime);
+	(void)sub_seq_cst(&runtime->submitted, 1); /* P1 */
 }
 
 struct foreach {
@@ -192,28 +213,40 @@ static void runtimes_remove(struct hilo_runtime *runtime)
 	spin_unlock(&runtimes_lock);
 }
 
-static void loop_free(struct hilo_loop *loop)
+void hilo__scheduler_end(struct hilo_runtime *runtime)
 {
-	hilo__loop_fini(loop);
-	hilo__free(loop);
-}
-
-static void scheduler_free(struct hilo_runtime *runtime)
-{
-	struct hilo_runtime *closing = thread_self()->closing;
+	struct thread *self = thread_self();
+	struct hilo_runtime *closing = self->closing;
+	struct hilo_loop *loop = self->loop;
 	unsigned all = runtime_loops(runtime);
 	bool again;
 
-	/* Done callbacks run even now, and may cause others on any loop: none goes before all are quiet. */
-	thread_self()->closing = runtime;
+	for (unsigned i = 0; i < all; i++)
+		while (load_seq_cst(&runtime->loops[i]->visitors)) /* P3 */
+			(void)sched_yield();
+	/*
+	 * Done callbacks run even now, and may cause others on any loop: none goes before all are quiet. They
+	 * belong to no loop any more, neither to that of a task which ends another runtime.
+	 */
+	self->loop = NULL;
+	self->closing = runtime;
 	do {
 		again = false;
 		for (unsigned i = 0; i < all; i++)
 			again |= hilo__loop_drop(runtime->loops[i]);
 	} while (again);
-	thread_self()->closing = closing; /* one of another runtime's callbacks may have ended this one */
+	self->closing = closing; /* of one whose callback has made this one, in vain */
+	self->loop = loop;
 	for (unsigned i = 0; i < all; i++)
-		loop_free(runtime->loops[i]);
+		hilo__loop_fini(runtime->loops[i]);
+}
+
+void hilo__scheduler_free(struct hilo_runtime *runtime)
+{
+	unsigned all = runtime_loops(runtime);
+
+	for (unsigned i = 0; i < all; i++)
+		hilo__free(runtime->loops[i]);
 	hilo__free(runtime->spare_seen);
 	hilo__free(runtime->loops);
 	hilo__free(runtime->threads);
@@ -254,14 +287,16 @@ static int scheduler_make_loops(struct hilo_runtime *runtime)
 		if (rc == 0)
 			store_relaxed(&runtime->all, i + 1); /* relaxed: nobody else is there yet */
 	}
-	if (rc < 0)
-		scheduler_free(runtime);
+	if (rc < 0) {
+		hilo__scheduler_end(runtime);
+		hilo__scheduler_free(runtime);
+	}
 	return rc;
 }
 
 static void scheduler_join(struct hilo_runtime *runtime)
 {
-	store_seq_cst(&runtime->phase, PHASE_STOPPED); /* P1 of idle.h: before the park words are read */
+	store_seq_cst(&runtime->phase, PHASE_STOPPED); /* P3; P1 of idle.h: before the park words are read */
 	while (load_seq_cst(&runtime->spare_starting)) /* P2 of spare.h */
 		(void)sched_yield();
 	for (unsigned i = 0; i < runtime_loops(runtime); i++)
@@ -329,7 +364,8 @@ int hilo__scheduler_start(struct hilo_runtime *runtime)
 		return 0;
 	}
 	scheduler_join(runtime);
-	scheduler_free(runtime);
+	hilo__scheduler_end(runtime);
+	hilo__scheduler_free(runtime);
 	return rc;
 }
 
@@ -362,8 +398,10 @@ static int spare_make(struct hilo_runtime *runtime)
 		return rc;
 	runtime->loops[index] = loop;
 	rc = hilo__sys_pthread_create(&thread, NULL, spare_main, loop);
-	if (rc < 0)
-		loop_free(loop);
+	if (rc < 0) {
+		hilo__loop_fini(loop);
+		hilo__free(loop);
+	}
 	return rc;
 }
 
@@ -405,31 +443,45 @@ static void task_cancel_left(struct hilo_task *task, void *ctx)
 /* Spawns that were under way when the phase changed are found by a later round. */
 #define CANCEL_AGAIN (20 * HILO_MILLISECOND)
 
+/* One round: look, cancel what is left, and wait. 0: nothing is left; -EAGAIN: look again. */
+static int close_round(struct hilo_runtime *runtime, hilo_time deadline)
+{
+	uint32_t open = PHASE_OPEN;
+	struct wait wait;
+	int rc = hilo__wait_begin(&wait, WAIT_RUNTIME, runtime, deadline);
+
+	if (rc < 0)
+		return rc;
+	(void)cas_seq_cst(&runtime->phase, &open, PHASE_CLOSING); /* P1 */
+	store_relaxed(&runtime->closer_episode, wait.episode);	  /* relaxed: published by the next line */
+	store_seq_cst(&runtime->closer, wait.task);		  /* P2 */
+	(void)load_seq_cst(&runtime->quiet);			  /* P2 */
+	if (hilo__scheduler_live(runtime) > 0) {
+		hilo__scheduler_foreach(runtime, task_cancel_left, NULL);
+		rc = hilo__wait_park(&wait);
+		if (hilo__scheduler_live(runtime) == 0)
+			rc = 0;
+		else if (rc == 0)
+			rc = -EAGAIN;
+	}
+	hilo__wait_end(&wait);
+	return rc;
+}
+
 int hilo__scheduler_close(struct hilo_runtime *runtime, hilo_time deadline)
 {
-	uint32_t open = PHASE_OPEN, seen;
+	hilo_time again;
+	int rc;
 
-	(void)cas_seq_cst(&runtime->phase, &open, PHASE_CLOSING); /* P1 */
-	for (;;) {
-		hilo_time now = hilo__clock_now();
-
-		seen = load_acquire(&runtime->quiet); /* P2 */
-		if (hilo__scheduler_live(runtime) == 0)
-			return 0;
-		if (now >= deadline)
-			return -ETIMEDOUT;
-		hilo__scheduler_foreach(runtime, task_cancel_left, NULL);
-		if (now + CANCEL_AGAIN < deadline)
-			now += CANCEL_AGAIN;
-		else
-			now = deadline;
-		(void)hilo__futex_wait(&runtime->quiet, seen, now);
-	}
+	do {
+		again = hilo__clock_now() + CANCEL_AGAIN;
+		rc = close_round(runtime, again < deadline ? again : deadline);
+	} while (rc == -EAGAIN || (rc == -ETIMEDOUT && again < deadline));
+	return rc;
 }
 
 void hilo__scheduler_stop(struct hilo_runtime *runtime)
 {
 	runtimes_remove(runtime);
 	scheduler_join(runtime);
-	scheduler_free(runtime);
 }

@@ -26,6 +26,7 @@ enum phase {
 	PHASE_OPEN = 0,
 	PHASE_CLOSING = 1, /* no new tasks; those that are left were cancelled */
 	PHASE_STOPPED = 2, /* no tasks left; workers leave */
+	PHASE_CLOSED = 3,  /* all has ended, and only the memory is left */
 };
 
 /* Who is told of tasks; see hilo_task_hooks. */
@@ -55,13 +56,19 @@ struct hilo_runtime {
 	unsigned cpus;	      /* what the machine allows */
 	unsigned affinity;
 	double quota; /* CPUs the tightest cgroup allows; 0: no limit */
+	bool keep_sigint;
+	uint32_t debug; /* the number of this runtime in debug mode, unique in the process; 0: not in it */
 
 	struct idle idle;
 	HILO__ISOLATED atomic(uint32_t) all; /* loops that exist; only rises, P1 of spare.h */
 	atomic(uint32_t) spare_starting;     /* somebody makes one more: P2 of spare.h */
 	HILO__ISOLATED atomic(uint32_t) phase;
-	atomic(uint32_t) quiet;			   /* futex: bumped by completions while closing */
-	HILO__ISOLATED atomic(uint64_t) submitted; /* tasks made from outside */
+	atomic(uint32_t) quiet;		   /* bumped by completions while closing: P2 of scheduler.c */
+	atomic(struct hilo_task *) closer; /* who waits for that, or did ... */
+	atomic(uint32_t) closer_episode;   /* ... in this wait */
+	atomic(uint32_t) users;		   /* who runs it from outside: run.c */
+	atomic(uint32_t) stop;		   /* futex: run_forever is to return */
+	HILO__ISOLATED atomic(uint64_t) submitted; /* tasks made from outside, and holds: P1 of scheduler.c */
 	HILO__ISOLATED atomic(uintptr_t) executor; /* the default one, made at first use */
 	atomic(uint32_t) calls_out; /* calls that tasks wait for in executors: their results will come soon */
 	struct hilo_runtime *next;  /* in hilo__runtimes */
@@ -89,6 +96,13 @@ static inline struct hilo_loop *thread_home(const struct thread *self)
 
 /* [any] An event of the calling thread. */
 #define TRACE_HERE(self, event, a, b) TRACE_EVENT((self)->loop ? (self)->loop->trace : NULL, event, a, b)
+
+/* [any] The calling thread runs a task, a callback or an executor's call of @runtime, or ends it. */
+static inline bool thread_is_inside(const struct thread *self, const struct hilo_runtime *runtime)
+{
+	return (self->loop && self->loop->runtime == runtime) || self->pool_runtime == runtime ||
+	       self->closing == runtime;
+}
 
 /* [any] The task that runs on the calling thread, as events name it. */
 static inline uint64_t trace_id(const struct thread *self)
@@ -128,7 +142,7 @@ void hilo__task_ready(struct hilo_task *task);
 /* [any, async-signal-safe] See hilo_task_cancel_with; the reason by its number. */
 int hilo__task_cancel(struct hilo_task *task, uint8_t reason);
 
-/* [any] Have @task look again at what it waits for. */
+/* [any, async-signal-safe] Have @task, or a plain thread, by its record, look again at what it waits for. */
 void hilo__task_nudge(struct hilo_task *task);
 
 /* [any] A reference on the live task in record @task of @runtime; false if there is none. */
@@ -191,14 +205,36 @@ int hilo__scheduler_start(struct hilo_runtime *runtime);
 /* [spare] One more spare worker, unless the runtime stops, somebody is at it, or there are SPARES_MAX. */
 void hilo__scheduler_add_spare(struct hilo_runtime *runtime);
 
-/* [plain thread] Cancel what is left, wait until @deadline for it to end. 0 or -ETIMEDOUT. */
+/*
+ * [outside, suspends; one at a time] Take no more tasks, cancel those that are left, wait for them to end. 0;
+ * -ETIMEDOUT, -ECANCELED: can be repeated; -EDEADLK, -ENOMEM as hilo__wait_begin.
+ */
 int hilo__scheduler_close(struct hilo_runtime *runtime, hilo_time deadline);
 
-/* [plain thread, after close] Stop and join the threads, free the loops. */
+/* [closing thread, after close] Stop the threads and join them. */
 void hilo__scheduler_stop(struct hilo_runtime *runtime);
 
-/* [any] Tasks that have not ended; exact only while nothing changes. */
+/* [closing thread, after stop] End what is left of callbacks; give back all that the loops use but their memory. */
+void hilo__scheduler_end(struct hilo_runtime *runtime);
+
+/* [sole owner, after end] Free the loops. */
+void hilo__scheduler_free(struct hilo_runtime *runtime);
+
+/* [any] Tasks that have not ended, and holds; exact only while nothing changes. */
 uint64_t hilo__scheduler_live(const struct hilo_runtime *runtime);
+
+/* [holder] End a hold: the last touch of @runtime. */
+void hilo__runtime_release(struct hilo_runtime *runtime);
+
+/* [any] Keep @runtime from ending until the hold is released. False: it ends already, and is not held. */
+static inline bool runtime_hold(struct hilo_runtime *runtime)
+{
+	(void)add_seq_cst(&runtime->submitted, 1);		       /* P1 of scheduler.c */
+	if (HILO__LIKELY(load_seq_cst(&runtime->phase) == PHASE_OPEN)) /* P1 of scheduler.c */
+		return true;
+	hilo__runtime_release(runtime);
+	return false;
+}
 
 /* [any] A task has ended while the runtime closes: whoever waits for that looks again. */
 void hilo__scheduler_quiet(struct hilo_runtime *runtime);
@@ -218,6 +254,9 @@ struct heap *hilo__thread_heap(struct thread *self);
 
 /* Called when a failed task goes without anybody having read its result; set by the upper layer. */
 extern void (*hilo__on_lost_failure)(struct hilo_task *task);
+
+/* In debug mode: the thread of @loop has been held for so many cycles by now; set by the upper layer. */
+extern void (*hilo__on_slow)(struct hilo_loop *loop, uint64_t cycles);
 
 /* Frees what hilo_fail attached; set by the upper layer. */
 extern void (*hilo__on_error_free)(struct error *error);

@@ -12,7 +12,11 @@
 #include "scheduler/base/clock.h"
 #include "scheduler/standin.h"
 
+void (*hilo__on_slow)(struct hilo_loop *loop, uint64_t cycles);
+
 #define SPARE_HELD_US 4500
+/* Held for so long it is told of in debug mode: the slow_callback_duration of asyncio. */
+#define SLOW_US 100000
 /* CPU time without a turn that makes a hog; less is what others have left to the thread. */
 #define SPARE_BURNT (2 * HILO_MILLISECOND)
 /* What a thread may use between two looks and still be asleep at both: one that polls, with short sleeps. */
@@ -93,6 +97,31 @@ static void spare_find_held(struct hilo_loop *loop, unsigned all)
 	spin_unlock(&runtime->spare_lock);
 }
 
+/* [spare] Whether @victim is to be told slow now: once for each turn of it. For how long it is held so far. */
+static bool spare_finds_slow(struct hilo_runtime *runtime, unsigned victim, uint64_t *ret_cycles)
+{
+	struct sighting *seen = &runtime->spare_seen[victim];
+	bool slow;
+
+	spin_lock(&runtime->spare_lock);
+	*ret_cycles = cycles_now() - seen->held;
+	slow = seen->is_held && seen->turn != seen->told && *ret_cycles >= SLOW_US * hilo__cycles_per_us();
+	if (slow)
+		seen->told = seen->turn;
+	spin_unlock(&runtime->spare_lock);
+	return slow;
+}
+
+/* [spare, debug mode] */
+static HILO__COLD void spare_tell_slow(struct hilo_runtime *runtime, unsigned all)
+{
+	uint64_t cycles;
+
+	for (unsigned i = 0; i < all; i++)
+		if (spare_finds_slow(runtime, i, &cycles))
+			hilo__on_slow(runtime->loops[i], cycles);
+}
+
 /* [spare_lock] Nobody stands in for @victim but us, or somebody who is held himself. */
 static bool spare_is_needed(struct hilo_loop *loop, struct hilo_loop *victim)
 {
@@ -125,6 +154,8 @@ struct hilo_task *hilo__spare_search(struct hilo_loop *loop)
 
 	loop->helping = false;
 	spare_find_held(loop, all);
+	if (HILO__UNLIKELY(loop->runtime->debug))
+		spare_tell_slow(loop->runtime, all);
 	/* Until there is news: what we have now may keep us from looking further. */
 	for (unsigned i = 0; i < all && !task && !loop->held && !hilo__loop_has_news(loop); i++) {
 		struct hilo_loop *victim = loop->runtime->loops[(first + i) % all];

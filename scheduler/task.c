@@ -57,7 +57,7 @@ struct hilo_task *hilo__task_new(struct heap *heap, struct hilo_runtime *runtime
 	task->id = task_id(thread_self()->loop);
 	store_relaxed(&task->name, spec->name); /* relaxed: as above */
 	task->destroy = spec->destroy;
-	task->spawn_site = spec->site;
+	store_relaxed(&task->spawn_site, spec->site); /* relaxed: as above */
 	task->error = NULL;
 	task->stack_class = (uint8_t)spec->stack_class;
 	task->flags = (uint8_t)spec->flags;

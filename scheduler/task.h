@@ -37,8 +37,8 @@ struct hilo_task {
 	uint64_t id;
 	atomic(const char *) name; /* owned; NULL: not asked for yet, "task-<id>" */
 	void (*destroy)(void *arg);
-	const void *spawn_site; /* return address of the call that made it */
-	struct error *error;	/* owned; what hilo_fail attached */
+	atomic(const void *) spawn_site; /* return address of the call that made it; of a dead record, too */
+	struct error *error;		 /* owned; what hilo_fail attached */
 	uint8_t stack_class;
 	uint8_t flags;		/* TASK_* below; only the creator and the task itself write */
 	atomic(uint8_t) looked; /* somebody has read the result */

@@ -122,7 +122,7 @@ static inline bool task_state_cancel(task_state *word, uint8_t reason)
 }
 
 /*
- * [any] Have the task look again at whatever it waits for now, or next. True: the caller must queue it. A wake
+ * [any, async-signal-safe] Have the task look again at whatever it waits for now, or next. True: the caller must queue it. A wake
  * of the episode that was just read would not do: the task may be in the next one by then, and parked.
  */
 static inline bool task_state_nudge(task_state *word)

@@ -41,7 +41,8 @@ struct thread {
 	struct hilo_runtime *closing;	   /* whose loops it ends: it acts for each of them */
 	bool is_pool;			   /* a thread of an executor */
 	struct hilo_runtime *pool_runtime; /* whose calls it runs, if it is */
-	struct fiber root;		   /* of a worker: the loop itself runs here */
+	void (*on_park)(void); /* of a plain thread: called before it sleeps, also after a rouse; or NULL */
+	struct fiber root;     /* of a worker: the loop itself runs here */
 };
 
 #ifdef __cplusplus

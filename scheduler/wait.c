@@ -68,8 +68,11 @@ int hilo__wait_begin(struct wait *wait, enum wait_kind kind, const void *object,
 static void thread_park(struct wait *wait)
 {
 	struct hilo_task *record = wait->task;
-	uint32_t seen = load_acquire(&record->futex); /* P1 */
+	uint32_t seen;
 
+	if (HILO__UNLIKELY(thread_self()->on_park != NULL))
+		thread_self()->on_park();
+	seen = load_acquire(&record->futex); /* P1 */
 	if (!MUTANT(70, task_state_commit(&record->state), (task_state_commit(&record->state), true)))
 		return;
 	while (load_acquire(&record->futex) == seen) /* P1 */

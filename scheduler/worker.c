@@ -227,7 +227,7 @@ static inline struct fiber *thread_enter(struct thread *self, struct hilo_task *
 		TRACE_EVENT(loop->trace, TRACE_RUN, task->id, 0);
 	self->task = task;
 	self->fiber = to;
-	loop->current = task;
+	store_relaxed(&loop->current, task); /* relaxed: a hint for who looks in */
 	return to;
 }
 
@@ -349,7 +349,7 @@ static void fiber_main(struct fiber *fiber)
 		next->loop = self->loop;
 		fiber->task = next;
 		self->task = next;
-		self->loop->current = next;
+		store_relaxed(&self->loop->current, next); /* relaxed: as in thread_enter */
 		TRACE_EVENT(self->loop->trace, TRACE_RUN, next->id, 0);
 	}
 	fiber->task = NULL;

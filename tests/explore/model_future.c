@@ -14,8 +14,9 @@
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/future.h>
 
+#include "runtime/debug_impl.h"
 #include "runtime/error_impl.h"
-#include "runtime/log_impl.h"
+#include "runtime/exception_impl.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/pool.h"
 #include "scheduler/worker.h"
@@ -59,17 +60,23 @@ void hilo__error_own(int code)
 }
 
 /* A lost failure. */
-void hilo__log(enum hilo_log_level level, const char *format, ...)
+void hilo__exception_future(int code, const void *site)
 {
-	(void)format;
-	EXPLORE_CHECK(level == HILO_LOG_ERROR);
+	(void)site;
+	EXPLORE_CHECK(code == -EIO);
 	(void)add_relaxed(&told, 1); /* relaxed: a count */
 }
 
-const char *hilo_errname(int code)
+/* Nothing is in debug mode. */
+void hilo__debug_opened(struct debug_mark *mark, uint32_t runtime, enum debug_kind kind, const void *site)
 {
-	EXPLORE_CHECK(code == -EIO);
-	return "EIO";
+	(void)mark, (void)kind, (void)site;
+	explore_fail("a mark for runtime %u", runtime);
+}
+
+void hilo__debug_ended(struct debug_mark *mark)
+{
+	explore_fail("the mark %u", mark->place);
 }
 
 int hilo_fail(int code, const char *format, ...)

@@ -347,8 +347,8 @@ static int group_call(struct scene *scene, hilo_time deadline)
 	int rc;
 
 	(void)deadline;
-	HILO_GROUP(group, &rc)
-	(void)hilo_group_spawn(group, test_entry_wait, scene->future);
+	HILO_GROUP (group, &rc)
+		(void)hilo_group_spawn(group, test_entry_wait, scene->future);
 	return rc;
 }
 
@@ -357,9 +357,66 @@ static int timeout_call(struct scene *scene, hilo_time deadline)
 {
 	int rc;
 
-	HILO_TIMEOUT(limit, deadline, &rc)
-	rc = future_call(scene, HILO_FOREVER);
+	HILO_TIMEOUT (limit, deadline, &rc)
+		rc = future_call(scene, HILO_FOREVER);
 	return rc;
+}
+
+/* Run a task in another runtime, and close one in which a task takes its time. */
+static void runtime_make(struct scene *scene)
+{
+	hilo_opts opts = {.size = sizeof(opts), .workers = 1};
+
+	future_make(scene);
+	TASK_CHECK(hilo_runtime_new(&opts, &scene->runtime), ==, 0);
+}
+
+static int until_complete_call(struct scene *scene, hilo_time deadline)
+{
+	(void)deadline;
+	return hilo_runtime_run_until_complete(scene->runtime, test_entry_wait, scene->future);
+}
+
+static void runtime_end(struct scene *scene)
+{
+	TASK_CHECK(hilo_runtime_free(scene->runtime), ==, 0);
+	future_end(scene);
+}
+
+static int wait_shielded(void *arg)
+{
+	int rc;
+
+	TASK_CHECK(hilo_shield_enter(), ==, 0);
+	rc = test_entry_wait(arg);
+	TASK_CHECK(hilo_shield_leave(), ==, 0);
+	return rc;
+}
+
+static void closing_make(struct scene *scene)
+{
+	runtime_make(scene);
+	TASK_CHECK(hilo_submit(scene->runtime, wait_shielded, scene->future, NULL, &scene->other), ==, 0);
+	TEST_UNTIL(hilo_task_get_state(scene->other) == HILO_TASK_SUSPENDED);
+}
+
+static int closing_call(struct scene *scene, hilo_time deadline)
+{
+	return hilo_runtime_close(scene->runtime, deadline);
+}
+
+static void closing_check(struct scene *scene, int result)
+{
+	TASK_CHECK(hilo_runtime_is_closed(scene->runtime), ==, result == 0);
+	TASK_CHECK(hilo_task_is_done(scene->other) || result < 0, ==, 1);
+	task_check(scene, result);
+}
+
+static void closing_end(struct scene *scene)
+{
+	TASK_CHECK(hilo_runtime_close(scene->runtime, HILO_FOREVER), ==, 0);
+	hilo_task_unref(scene->other);
+	runtime_end(scene);
 }
 
 const struct call_kind test_call_kinds[] = {
@@ -367,6 +424,9 @@ const struct call_kind test_call_kinds[] = {
 	{"join", task_make, join_call, future_fire, NULL, task_check, task_end, 0, 0, 0},
 	{"future", future_make, future_call, future_fire, NULL, future_check, future_end, 0, 0, 0},
 	{"run", future_make, run_call, future_fire, NULL, future_check, future_end, 0, 0, KIND_NO_DEADLINE},
+	{"run until complete", runtime_make, until_complete_call, future_fire, NULL, future_check,
+	 runtime_end, 0, 0, KIND_NO_DEADLINE},
+	{"runtime close", closing_make, closing_call, future_fire, NULL, closing_check, closing_end, 0, 0, 0},
 	{"executor", executor_make, executor_call, executor_fire, executor_shut, executor_check, executor_end,
 	 77, HILO_ECLOSED, 0},
 	{"room", room_make, executor_call, executor_fire, executor_shut, executor_check, room_end, 77,

@@ -13,6 +13,7 @@
 struct scene {
 	hilo_executor *executor;
 	hilo_future *future;
+	hilo_runtime *runtime;
 	hilo_task *other;
 	hilo_task *blocker;
 	test_flag release, blocked;

@@ -84,6 +84,7 @@ void test_begin(void)
 	(void)unsetenv("HILO_WORKERS");
 	(void)unsetenv("HILO_STACK");
 	(void)unsetenv("HILO_CONFIG");
+	(void)unsetenv("HILO_DEBUG");
 }
 
 int test_run(unsigned workers, hilo_task_fn body, void *arg)

@@ -35,8 +35,7 @@ TASK_TEST(test_block_waits_for_its_tasks)
 	atomic(unsigned) ran = 0;
 	int rc;
 
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		for (int i = 0; i < 100; i++)
 			TASK_CHECK(hilo_group_spawn(group, i % 2 ? add_one : sleep_then_add, &ran), ==, 0);
 	}
@@ -49,11 +48,11 @@ TASK_TEST(test_block_without_tasks)
 {
 	int rc;
 
-	HILO_GROUP(group, &rc)
-	rc = 42;
+	HILO_GROUP (group, &rc)
+		rc = 42;
 	TASK_CHECK(rc, ==, 42);
-	HILO_GROUP(group, &rc)
-	rc = -EIO;
+	HILO_GROUP (group, &rc)
+		rc = -EIO;
 	TASK_CHECK(rc, ==, -EIO);
 	return 0;
 }
@@ -62,8 +61,7 @@ TASK_TEST(test_first_failure_cancels_the_others)
 {
 	int rc;
 
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		for (int i = 0; i < 20; i++)
 			(void)hilo_group_spawn(group, test_entry_sleep_forever, NULL);
 		(void)hilo_group_spawn(group, fail_with, (void *)EPROTO);
@@ -80,8 +78,7 @@ TASK_TEST(test_failure_interrupts_the_block)
 {
 	int rc, inside = 0;
 
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		(void)hilo_group_spawn(group, fail_with, (void *)EPROTO);
 		inside = hilo_sleep_until(HILO_FOREVER - 1);
 		TASK_CHECK_CONTAINS(hilo_task_cancel_reason(hilo_task_current()), "failed");
@@ -97,8 +94,7 @@ TASK_TEST(test_failure_of_the_block_cancels_its_tasks)
 {
 	int rc;
 
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		(void)hilo_group_spawn(group, test_entry_sleep_forever, NULL);
 		rc = hilo_fail(-EIO, "the block");
 	}
@@ -111,8 +107,7 @@ TASK_TEST(test_all_failures_are_kept)
 {
 	int rc, codes = 0;
 
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		(void)hilo_group_spawn(group, fail_when_cancelled, (void *)1);
 		(void)hilo_group_spawn(group, fail_when_cancelled, (void *)2);
 		(void)hilo_group_spawn(group, fail_when_cancelled, (void *)4);
@@ -141,8 +136,7 @@ static int fails_beside_others(void *arg)
 	int rc;
 
 	(void)arg;
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		(void)hilo_group_spawn(group, fail_with, (void *)1);
 		rc = hilo_fail(-EIO, "inner");
 	}
@@ -168,8 +162,7 @@ TASK_TEST(test_cancel_of_the_group_is_no_failure)
 {
 	int rc, inside = 0;
 
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		(void)hilo_group_spawn(group, test_entry_sleep_forever, NULL);
 		TASK_CHECK(hilo_group_cancel(group), ==, 0);
 		TASK_CHECK(hilo_group_cancel(group), ==, 0);
@@ -192,8 +185,7 @@ TASK_TEST(test_task_cancels_its_group)
 {
 	int rc;
 
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		for (int i = 0; i < 40; i++)
 			(void)hilo_group_spawn(group, test_entry_sleep_forever, NULL);
 		(void)hilo_group_spawn(group, cancel_group, group);
@@ -223,8 +215,7 @@ TASK_TEST(test_tasks_spawn_into_their_group)
 	struct tree tree = {.ran = 0};
 	int rc;
 
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		tree.group = group;
 		(void)hilo_group_spawn(group, spawn_two, &tree);
 	}
@@ -243,8 +234,7 @@ static int waits_in_a_group(void *arg)
 	struct waits *waits = arg;
 	int rc;
 
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		(void)hilo_group_spawn(group, test_entry_sleep_forever, NULL);
 		store_release(&waits->ready, 1);
 	}
@@ -271,8 +261,8 @@ TASK_TEST(test_cancel_before_the_block_cancels_the_tasks)
 	int rc;
 
 	TASK_CHECK(hilo_task_cancel(hilo_task_current()), ==, 0);
-	HILO_GROUP(group, &rc)
-	(void)hilo_group_spawn_with(group, test_entry_sleep_forever, NULL, NULL, &task);
+	HILO_GROUP (group, &rc)
+		(void)hilo_group_spawn_with(group, test_entry_sleep_forever, NULL, NULL, &task);
 	TASK_CHECK(rc, ==, -ECANCELED);
 	TASK_CHECK(hilo_task_uncancel(), ==, 0);
 	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, -ECANCELED);
@@ -285,8 +275,7 @@ TASK_TEST(test_cancel_that_a_shield_keeps_off_does_not_reach_the_group)
 	int rc;
 
 	TASK_CHECK(hilo_shield_enter(), ==, 0);
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		(void)hilo_group_spawn(group, test_entry_sleep_forever, NULL);
 		TASK_CHECK(hilo_task_cancel(hilo_task_current()), ==, 0);
 		TASK_CHECK(hilo_group_cancel(group), ==, 0);
@@ -303,10 +292,8 @@ static int sleeps_in_nested_groups(void *arg)
 	int inner = 0, rc;
 
 	(void)arg;
-	HILO_GROUP(outside, &rc)
-	{
-		HILO_GROUP(inside, &inner)
-		{
+	HILO_GROUP (outside, &rc) {
+		HILO_GROUP (inside, &inner) {
 			(void)hilo_group_spawn(inside, test_entry_sleep_forever, NULL);
 			(void)hilo_group_spawn(outside, fail_with, (void *)EPROTO);
 		}
@@ -326,10 +313,9 @@ TASK_TEST(test_timeout_around_a_group)
 {
 	int rc, limit = 0;
 
-	HILO_TIMEOUT(timeout, hilo_after(2 * HILO_MILLISECOND), &limit)
-	{
-		HILO_GROUP(group, &rc)
-		(void)hilo_group_spawn(group, test_entry_sleep_forever, NULL);
+	HILO_TIMEOUT (timeout, hilo_after(2 * HILO_MILLISECOND), &limit) {
+		HILO_GROUP (group, &rc)
+			(void)hilo_group_spawn(group, test_entry_sleep_forever, NULL);
 		TASK_CHECK(rc, ==, -ECANCELED);
 		limit = rc;
 	}
@@ -341,8 +327,7 @@ static int leaves_by_return(atomic(unsigned) * ran)
 {
 	int rc;
 
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		(void)hilo_group_spawn(group, sleep_then_add, ran);
 		return 7;
 	}
@@ -356,14 +341,12 @@ TASK_TEST(test_every_way_out_waits)
 
 	TASK_CHECK(leaves_by_return(&ran), ==, 7);
 	TASK_CHECK(load_relaxed(&ran), ==, 1);
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		(void)hilo_group_spawn(group, sleep_then_add, &ran);
 		break;
 	}
 	TASK_CHECK(load_relaxed(&ran), ==, 2);
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		(void)hilo_group_spawn(group, sleep_then_add, &ran);
 		goto out;
 	}
@@ -384,8 +367,7 @@ TASK_TEST(test_spawn_with_options_and_handle)
 	hilo_task *task = NULL;
 	int rc;
 
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		TASK_CHECK(hilo_group_spawn_with(group, add_one, &count, &opts, &task), ==, 0);
 		TASK_CHECK_TEXT(hilo_task_name(task), "child");
 		TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0);
@@ -393,8 +375,8 @@ TASK_TEST(test_spawn_with_options_and_handle)
 	TASK_CHECK(rc, ==, 0);
 	TASK_CHECK(load_relaxed(&count), ==, 2);
 	opts.flags = 1u << 30;
-	HILO_GROUP(group, &rc)
-	TASK_CHECK(hilo_group_spawn_with(group, add_one, &count, &opts, NULL), ==, -EINVAL);
+	HILO_GROUP (group, &rc)
+		TASK_CHECK(hilo_group_spawn_with(group, add_one, &count, &opts, NULL), ==, -EINVAL);
 	TASK_CHECK(rc, ==, -EINVAL); /* it has failed like any other */
 	return 0;
 }
@@ -404,8 +386,7 @@ TASK_TEST(test_task_that_cannot_be_spawned_has_failed)
 	atomic(unsigned) ran = 0;
 	int rc;
 
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		(void)hilo_group_spawn(group, test_entry_sleep_forever, NULL);
 		hilo__mem_fail_at(1, true);
 		while (hilo_group_spawn(group, sleep_then_add, &ran) == 0)
@@ -429,8 +410,7 @@ TASK_TEST(test_callback_spawns_into_a_group)
 	struct tree tree = {.ran = 0};
 	int rc;
 
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		store_release(&tree.group, group);
 		TASK_CHECK(hilo_call_soon(spawn_late, &tree, NULL), ==, 0);
 		TEST_UNTIL(!load_acquire(&tree.group));
@@ -449,8 +429,8 @@ TASK_TEST(test_wrong_calls_are_refused)
 	TASK_CHECK(hilo_group_cancel(NULL), ==, -EINVAL);
 	TASK_CHECK(hilo_group_size(NULL), ==, 0);
 	TASK_CHECK(hilo_group_spawn(NULL, add_one, NULL), ==, -EINVAL);
-	HILO_GROUP(group, &rc)
-	TASK_CHECK(hilo_group_spawn(group, NULL, NULL), ==, -EINVAL);
+	HILO_GROUP (group, &rc)
+		TASK_CHECK(hilo_group_spawn(group, NULL, NULL), ==, -EINVAL);
 	TASK_CHECK(rc, ==, 0);
 	return 0;
 }
@@ -460,8 +440,8 @@ static void test_only_a_task_can(void **state)
 	int rc = 0;
 
 	(void)state;
-	HILO_GROUP(group, &rc)
-	rc = 1;
+	HILO_GROUP (group, &rc)
+		rc = 1;
 	assert_int_equal(rc, -EDEADLK);
 }
 
@@ -485,8 +465,7 @@ static int runs_a_group(void *arg)
 	int rc;
 
 	(void)arg;
-	HILO_GROUP(group, &rc)
-	{
+	HILO_GROUP (group, &rc) {
 		for (int i = 0; i < 10; i++)
 			(void)hilo_group_spawn(group, in_disorder, group);
 		if (hilo_task_id(hilo_task_current()) % 2)

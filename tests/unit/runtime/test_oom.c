@@ -257,9 +257,9 @@ static int ask_for_a_group(void)
 {
 	int rc, spawned = 0;
 
-	HILO_GROUP(group, &rc)
-	for (int i = 0; i < MANY && spawned == 0; i++)
-		spawned = hilo_group_spawn(group, nothing_main, NULL);
+	HILO_GROUP (group, &rc)
+		for (int i = 0; i < MANY && spawned == 0; i++)
+			spawned = hilo_group_spawn(group, nothing_main, NULL);
 	if (spawned == HILO_ECLOSED)
 		spawned = rc; /* one that had been spawned found no stack */
 	TASK_CHECK(rc, ==, spawned);

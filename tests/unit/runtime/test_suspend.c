@@ -10,6 +10,8 @@
  *	future			x	x	x	x	a	x
  *	wait, gather, wait_for	x	x	x	x	a	x
  *	run			x	x	b	x	a	x
+ *	run_until_complete	x	x	b	x	g	x
+ *	runtime close		x	x	x	x	a	x
  *	executor, room		x	x	x	x	x	x
  *	executor close		x	x	x	x	a	x
  *	readable, writable	x	x	x	x	c	x
@@ -20,6 +22,8 @@
  *	await, join, future	t	t	t	e	a	t, with the deadline
  *	wait, gather		t	t	t	e	a	t, with the deadline
  *	run			t	t	b	e	a	b
+ *	run_until_complete	t	t	b	e	g	b
+ *	runtime close		t	t	t	e	a	t, with the deadline
  *	executor, room		t	t	t	e	t	t, with the deadline
  *	executor close		t	t	t	e	a	t, with the deadline
  *	readable, writable	t	t	t	e	c	t, with the deadline
@@ -27,13 +31,14 @@
  *	yield, checkpoint	t	f	b	e	a	e
  *
  * x  here		s  test_suspend_yield.c		t  test_suspend_thread.c
- * a  nothing that could be closed: a task or a future ends, which is the result; closing an executor is
- *    done by one caller at a time; to sleep takes no object
+ * a  nothing that could be closed: a task or a future ends, which is the result; closing an executor or a
+ *    runtime is done by one caller at a time; to sleep takes no object
  * b  takes no deadline
  * c  the descriptor must stay open meanwhile; what happens if it does not is in test_loop.c
  * d  the deadline is the result
  * e  a plain thread has no handle by which it could be cancelled
  * f  never waits: yields to the kernel, or does nothing
+ * g  a runtime is not closed while somebody is in it: test_runtime_object.c
  */
 #include "tests/support/calls.h"
 

@@ -24,8 +24,7 @@ TIMEOUT_TEST(test_block_that_takes_too_long_ends_with_etimedout)
 	hilo_time start = hilo_now();
 	int rc, inside = 0;
 
-	HILO_TIMEOUT(limit, hilo_after(T(100)), &rc)
-	{
+	HILO_TIMEOUT (limit, hilo_after(T(100)), &rc) {
 		inside = hilo_sleep(T(1000));
 		rc = inside;
 	}
@@ -44,14 +43,14 @@ TIMEOUT_TEST(test_block_that_ends_in_time_keeps_its_code)
 {
 	int rc;
 
-	HILO_TIMEOUT(limit, hilo_after(T(1000)), &rc)
-	rc = hilo_sleep(T(100));
+	HILO_TIMEOUT (limit, hilo_after(T(1000)), &rc)
+		rc = hilo_sleep(T(100));
 	TASK_CHECK(rc, ==, 0);
-	HILO_TIMEOUT(limit, hilo_after(T(1000)), &rc)
-	rc = -EIO;
+	HILO_TIMEOUT (limit, hilo_after(T(1000)), &rc)
+		rc = -EIO;
 	TASK_CHECK(rc, ==, -EIO);
-	HILO_TIMEOUT(limit, HILO_FOREVER, &rc)
-	rc = hilo_sleep(T(100)) < 0 ? -1 : 42;
+	HILO_TIMEOUT (limit, HILO_FOREVER, &rc)
+		rc = hilo_sleep(T(100)) < 0 ? -1 : 42;
 	TASK_CHECK(rc, ==, 42);
 	TASK_CHECK(hilo_sleep(T(10000)), ==, 0);
 	return 0;
@@ -61,14 +60,13 @@ TIMEOUT_TEST(test_code_other_than_ecanceled_stands_although_time_is_over)
 {
 	int rc;
 
-	HILO_TIMEOUT(limit, hilo_after(T(100)), &rc)
-	{
+	HILO_TIMEOUT (limit, hilo_after(T(100)), &rc) {
 		rc = hilo_sleep(T(1000)) == -ECANCELED ? -EIO : 0;
 		TASK_CHECK(hilo_timeout_expired(limit), ==, 1);
 	}
 	TASK_CHECK(rc, ==, -EIO);
-	HILO_TIMEOUT(limit, hilo_after(T(100)), &rc)
-	(void)hilo_sleep(T(1000)); /* the block takes no notice */
+	HILO_TIMEOUT (limit, hilo_after(T(100)), &rc)
+		(void)hilo_sleep(T(1000)); /* the block takes no notice */
 	TASK_CHECK(rc, ==, 0);
 	TASK_CHECK(hilo_task_cancelling(hilo_task_current()), ==, 0);
 	return 0;
@@ -78,10 +76,9 @@ TIMEOUT_TEST(test_inner_timeout_ends_the_inner_block_only)
 {
 	int outer, inner = 0;
 
-	HILO_TIMEOUT(far, hilo_after(T(10000)), &outer)
-	{
-		HILO_TIMEOUT(near, hilo_after(T(100)), &inner)
-		inner = hilo_sleep(T(5000));
+	HILO_TIMEOUT (far, hilo_after(T(10000)), &outer) {
+		HILO_TIMEOUT (near, hilo_after(T(100)), &inner)
+			inner = hilo_sleep(T(5000));
 		TASK_CHECK(hilo_timeout_expired(far), ==, 0);
 		outer = hilo_sleep(T(100));
 	}
@@ -94,10 +91,9 @@ TIMEOUT_TEST(test_outer_timeout_is_ecanceled_inside)
 {
 	int outer, inner = 0;
 
-	HILO_TIMEOUT(near, hilo_after(T(100)), &outer)
-	{
-		HILO_TIMEOUT(far, hilo_after(T(10000)), &inner)
-		inner = hilo_sleep(T(50000));
+	HILO_TIMEOUT (near, hilo_after(T(100)), &outer) {
+		HILO_TIMEOUT (far, hilo_after(T(10000)), &inner)
+			inner = hilo_sleep(T(50000));
 		TASK_CHECK(inner, ==, -ECANCELED);
 		TASK_CHECK(hilo_sleep(T(1)), ==, -ECANCELED); /* until its own block ends */
 		outer = inner;
@@ -111,10 +107,8 @@ TIMEOUT_TEST(test_both_timeouts_over_the_outer_one_counts)
 {
 	int outer, inner = 0;
 
-	HILO_TIMEOUT(near, hilo_after(T(100)), &outer)
-	{
-		HILO_TIMEOUT(far, hilo_after(T(200)), &inner)
-		{
+	HILO_TIMEOUT (near, hilo_after(T(100)), &outer) {
+		HILO_TIMEOUT (far, hilo_after(T(200)), &inner) {
 			(void)hilo_shield_enter();
 			(void)hilo_sleep(T(1000));
 			(void)hilo_shield_leave();
@@ -131,8 +125,7 @@ static int sleeper_with_limit(void *arg)
 {
 	int rc, *seen = arg;
 
-	HILO_TIMEOUT(limit, hilo_after(T(1000)), &rc)
-	{
+	HILO_TIMEOUT (limit, hilo_after(T(1000)), &rc) {
 		rc = hilo_sleep(T(100000));
 		*seen = hilo_timeout_expired(limit);
 	}
@@ -156,8 +149,7 @@ TIMEOUT_TEST(test_reschedule_moves_the_limit)
 	hilo_time when = hilo_after(T(100));
 	int rc;
 
-	HILO_TIMEOUT(limit, when, &rc)
-	{
+	HILO_TIMEOUT (limit, when, &rc) {
 		TASK_CHECK(hilo_timeout_when(limit), ==, when);
 		TASK_CHECK(hilo_timeout_reschedule(limit, when + T(1000)), ==, 0);
 		TASK_CHECK(hilo_timeout_when(limit), ==, when + T(1000));
@@ -166,15 +158,13 @@ TIMEOUT_TEST(test_reschedule_moves_the_limit)
 		rc = hilo_sleep(T(5000));
 	}
 	TASK_CHECK(rc, ==, -ETIMEDOUT);
-	HILO_TIMEOUT(limit, HILO_FOREVER, &rc)
-	{
+	HILO_TIMEOUT (limit, HILO_FOREVER, &rc) {
 		TASK_CHECK(hilo_timeout_reschedule(limit, hilo_after(T(100))), ==, 0);
 		rc = hilo_sleep(T(5000));
 		TASK_CHECK(hilo_timeout_reschedule(limit, HILO_FOREVER), ==, HILO_EINVALSTATE);
 	}
 	TASK_CHECK(rc, ==, -ETIMEDOUT);
-	HILO_TIMEOUT(limit, hilo_after(T(100)), &rc)
-	{
+	HILO_TIMEOUT (limit, hilo_after(T(100)), &rc) {
 		TASK_CHECK(hilo_timeout_reschedule(limit, HILO_FOREVER), ==, 0);
 		rc = hilo_sleep(T(5000));
 	}
@@ -199,8 +189,7 @@ TIMEOUT_TEST(test_another_task_moves_the_limit)
 	hilo_task *task = NULL;
 	int rc;
 
-	HILO_TIMEOUT(limit, hilo_after(T(100)), &rc)
-	{
+	HILO_TIMEOUT (limit, hilo_after(T(100)), &rc) {
 		task = hilo_spawn(prolonger, limit);
 		rc = hilo_sleep(T(100000));
 		TASK_CHECK(hilo_join(task, HILO_NO_WAIT), ==, -ECANCELED);
@@ -217,8 +206,7 @@ TIMEOUT_TEST(test_time_that_is_over_at_entry_stops_what_waits)
 	int rc;
 
 	TASK_CHECK(hilo_future_set(future, NULL, NULL), ==, 0);
-	HILO_TIMEOUT(limit, HILO_NO_WAIT, &rc)
-	{
+	HILO_TIMEOUT (limit, HILO_NO_WAIT, &rc) {
 		TASK_CHECK(hilo_future_await(future, NULL, HILO_FOREVER), ==, 0);
 		rc = hilo_sleep(T(1000));
 	}
@@ -231,8 +219,7 @@ static int leaves_by_return(void)
 {
 	int rc;
 
-	HILO_TIMEOUT(limit, hilo_after(T(100)), &rc)
-	{
+	HILO_TIMEOUT (limit, hilo_after(T(100)), &rc) {
 		(void)hilo_sleep(T(1000));
 		return 7;
 	}
@@ -244,22 +231,19 @@ TIMEOUT_TEST(test_every_way_out_leaves_the_block)
 	int rc, rounds = 0;
 
 	TASK_CHECK(leaves_by_return(), ==, 7);
-	HILO_TIMEOUT(limit, hilo_after(T(100)), &rc)
-	{
+	HILO_TIMEOUT (limit, hilo_after(T(100)), &rc) {
 		rc = hilo_sleep(T(1000));
 		break;
 	}
 	TASK_CHECK(rc, ==, -ETIMEDOUT);
-	HILO_TIMEOUT(limit, hilo_after(T(100)), &rc)
-	{
+	HILO_TIMEOUT (limit, hilo_after(T(100)), &rc) {
 		rc = hilo_sleep(T(1000));
 		rounds++;
 		continue;
 	}
 	TASK_CHECK(rc, ==, -ETIMEDOUT);
 	TASK_CHECK(rounds, ==, 1);
-	HILO_TIMEOUT(limit, hilo_after(T(100)), &rc)
-	{
+	HILO_TIMEOUT (limit, hilo_after(T(100)), &rc) {
 		rc = hilo_sleep(T(1000));
 		goto out;
 	}
@@ -274,13 +258,12 @@ TIMEOUT_TEST(test_timeout_inside_of_a_shield_counts)
 {
 	int rc, inner = 0;
 
-	HILO_TIMEOUT(limit, hilo_after(T(100)), &rc)
-	{
+	HILO_TIMEOUT (limit, hilo_after(T(100)), &rc) {
 		rc = hilo_sleep(T(1000));
 		(void)hilo_shield_enter();
 		TASK_CHECK(hilo_sleep(T(500)), ==, 0);
-		HILO_TIMEOUT(cleanup, hilo_after(T(100)), &inner)
-		inner = hilo_sleep(T(5000));
+		HILO_TIMEOUT (cleanup, hilo_after(T(100)), &inner)
+			inner = hilo_sleep(T(5000));
 		TASK_CHECK(inner, ==, -ETIMEDOUT);
 		TASK_CHECK(hilo_sleep(T(500)), ==, 0);
 		(void)hilo_shield_leave();
@@ -296,8 +279,7 @@ TIMEOUT_TEST(test_cancel_that_a_shield_keeps_off_does_not_change_the_code)
 	int inner = 0;
 
 	(void)hilo_shield_enter();
-	HILO_TIMEOUT(cleanup, hilo_after(T(100)), &inner)
-	{
+	HILO_TIMEOUT (cleanup, hilo_after(T(100)), &inner) {
 		TASK_CHECK(hilo_task_cancel(hilo_task_current()), ==, 0);
 		inner = hilo_sleep(T(5000));
 	}
@@ -314,8 +296,7 @@ TIMEOUT_TEST(test_cancel_before_the_block_stays_ecanceled)
 	int inner = 0;
 
 	TASK_CHECK(hilo_task_cancel(hilo_task_current()), ==, 0);
-	HILO_TIMEOUT(limit, hilo_after(T(100)), &inner)
-	{
+	HILO_TIMEOUT (limit, hilo_after(T(100)), &inner) {
 		(void)hilo_shield_enter();
 		TASK_CHECK(hilo_sleep(T(500)), ==, 0);
 		(void)hilo_shield_leave();
@@ -331,8 +312,7 @@ static int cleans_up_with_grace(void *arg)
 	int *cleaned = arg, rc, grace;
 
 	rc = hilo_sleep(T(100000));
-	HILO_GRACE(shield, hilo_after(T(1000)), &grace)
-	{
+	HILO_GRACE (shield, hilo_after(T(1000)), &grace) {
 		TASK_CHECK(hilo_sleep(T(500)), ==, 0);
 		*cleaned = 1;
 		grace = hilo_sleep(T(100000));
@@ -361,8 +341,8 @@ static int sleeps_in_grace(void *arg)
 {
 	int rc;
 
-	HILO_GRACE(shield, hilo_after(T(1000)), &rc)
-	rc = hilo_sleep((intptr_t)arg);
+	HILO_GRACE (shield, hilo_after(T(1000)), &rc)
+		rc = hilo_sleep((intptr_t)arg);
 	return rc == 0 ? hilo_sleep(T(1)) : rc;
 }
 
@@ -388,12 +368,10 @@ TIMEOUT_TEST(test_graces_nest)
 {
 	int outer, inner = 0;
 
-	HILO_TIMEOUT(limit, hilo_after(T(50)), &outer)
-	{
-		HILO_GRACE(lasting, hilo_after(T(1000)), &outer)
-		{
-			HILO_GRACE(first, hilo_after(T(100)), &inner)
-			inner = hilo_sleep(T(500)); /* the outer one keeps it off still */
+	HILO_TIMEOUT (limit, hilo_after(T(50)), &outer) {
+		HILO_GRACE (lasting, hilo_after(T(1000)), &outer) {
+			HILO_GRACE (first, hilo_after(T(100)), &inner)
+				inner = hilo_sleep(T(500)); /* the outer one keeps it off still */
 			TASK_CHECK(inner, ==, 0);
 			outer = hilo_sleep(T(5000));
 		}
@@ -425,8 +403,8 @@ static void test_only_a_task_can(void **state)
 	(void)state;
 	assert_int_equal(hilo_timeout_enter(&limit, HILO_FOREVER), -EDEADLK);
 	assert_int_equal(hilo_grace_enter(&limit, HILO_FOREVER), -EDEADLK);
-	HILO_TIMEOUT(block, HILO_FOREVER, &rc)
-	entered = 1;
+	HILO_TIMEOUT (block, HILO_FOREVER, &rc)
+		entered = 1;
 	assert_int_equal(rc, -EDEADLK);
 	assert_int_equal(entered, 0);
 }
@@ -439,8 +417,8 @@ static int races_with_its_limit(void *arg)
 	for (unsigned i = 0; i < test_rounds(200); i++) {
 		int rc;
 
-		HILO_TIMEOUT(block, hilo_after(limit), &rc)
-		rc = hilo_sleep(limit + (hilo_time)i % 7 * HILO_MICROSECOND);
+		HILO_TIMEOUT (block, hilo_after(limit), &rc)
+			rc = hilo_sleep(limit + (hilo_time)i % 7 * HILO_MICROSECOND);
 		if (rc != 0)
 			TASK_CHECK(rc, ==, -ETIMEDOUT);
 		TASK_CHECK(hilo_task_cancelling(hilo_task_current()), ==, 0);

@@ -49,8 +49,7 @@ TASK_TEST(test_block_is_entered_and_left)
 	struct trace trace = {.exit = 1};
 	int rc;
 
-	HILO_WITH(&traced, &trace, &rc)
-	{
+	HILO_WITH (&traced, &trace, &rc) {
 		TASK_CHECK(rc, ==, 0);
 		note(&trace, "x");
 		rc = 42;
@@ -66,8 +65,8 @@ TASK_TEST(test_what_cannot_be_entered_is_passed_over)
 	struct trace trace = {.enter = -EBUSY, .exit = 1};
 	int rc = 0;
 
-	HILO_WITH(&traced, &trace, &rc)
-	note(&trace, "x");
+	HILO_WITH (&traced, &trace, &rc)
+		note(&trace, "x");
 	TASK_CHECK_TEXT(trace.text, "(");
 	TASK_CHECK(rc, ==, -EBUSY);
 	return 0;
@@ -78,12 +77,12 @@ TASK_TEST(test_exit_may_deal_with_a_failure_or_change_it)
 	struct trace trace = {.exit = 0}, other = {.exit = -EPIPE};
 	int rc;
 
-	HILO_WITH(&traced, &trace, &rc)
-	rc = -EIO;
+	HILO_WITH (&traced, &trace, &rc)
+		rc = -EIO;
 	TASK_CHECK(rc, ==, 0);
 	TASK_CHECK(trace.seen, ==, -EIO);
-	HILO_WITH(&traced, &other, &rc)
-	rc = -EIO;
+	HILO_WITH (&traced, &other, &rc)
+		rc = -EIO;
 	TASK_CHECK(rc, ==, -EPIPE);
 	return 0;
 }
@@ -93,8 +92,8 @@ TASK_TEST(test_either_function_may_be_missing)
 	static const hilo_manager nothing = {NULL, NULL};
 	int rc;
 
-	HILO_WITH(&nothing, NULL, &rc)
-	rc = -EIO;
+	HILO_WITH (&nothing, NULL, &rc)
+		rc = -EIO;
 	TASK_CHECK(rc, ==, -EIO);
 	return 0;
 }
@@ -103,8 +102,7 @@ static int leaves_by_return(struct trace *trace)
 {
 	int rc;
 
-	HILO_WITH(&traced, trace, &rc)
-	{
+	HILO_WITH (&traced, trace, &rc) {
 		note(trace, "r");
 		return 7;
 	}
@@ -117,18 +115,15 @@ TASK_TEST(test_every_way_out_leaves_the_block)
 	int rc;
 
 	TASK_CHECK(leaves_by_return(&trace), ==, 7);
-	HILO_WITH(&traced, &trace, &rc)
-	{
+	HILO_WITH (&traced, &trace, &rc) {
 		note(&trace, "b");
 		break;
 	}
-	HILO_WITH(&traced, &trace, &rc)
-	{
+	HILO_WITH (&traced, &trace, &rc) {
 		note(&trace, "c");
 		continue;
 	}
-	HILO_WITH(&traced, &trace, &rc)
-	{
+	HILO_WITH (&traced, &trace, &rc) {
 		note(&trace, "g");
 		goto out;
 	}
@@ -142,11 +137,10 @@ TASK_TEST(test_blocks_nest_and_are_left_in_reverse_order)
 	struct trace trace = {.exit = 1};
 	int rc, inner = 0;
 
-	HILO_WITH(&traced, &trace, &rc)
-	{
+	HILO_WITH (&traced, &trace, &rc) {
 		note(&trace, "1");
-		HILO_WITH(&traced, &trace, &inner)
-		note(&trace, "2");
+		HILO_WITH (&traced, &trace, &inner)
+			note(&trace, "2");
 		note(&trace, "3");
 	}
 	TASK_CHECK_TEXT(trace.text, "(1(2)3)");
@@ -158,8 +152,7 @@ static int waits_inside(void *arg)
 	struct trace *trace = arg;
 	int rc;
 
-	HILO_WITH(&traced, trace, &rc)
-	{
+	HILO_WITH (&traced, trace, &rc) {
 		store_release(&trace->inside, 1);
 		rc = hilo_sleep_until(HILO_FOREVER - 1);
 	}
@@ -185,8 +178,8 @@ static int exit_in_time(void *self, int code)
 	struct trace *trace = self;
 	int rc;
 
-	HILO_TIMEOUT(limit, hilo_after(1000), &rc)
-	rc = hilo_sleep_until(HILO_FOREVER - 1);
+	HILO_TIMEOUT (limit, hilo_after(1000), &rc)
+		rc = hilo_sleep_until(HILO_FOREVER - 1);
 	trace->seen = rc;
 	note(trace, ")");
 	return code;
@@ -198,8 +191,8 @@ TASK_TEST(test_exit_can_limit_itself)
 	struct trace trace = {.enter = 0};
 	int rc;
 
-	HILO_WITH(&manager, &trace, &rc)
-	(void)hilo_task_cancel(hilo_task_current());
+	HILO_WITH (&manager, &trace, &rc)
+		(void)hilo_task_cancel(hilo_task_current());
 	TASK_CHECK(trace.seen, ==, -ETIMEDOUT);
 	TASK_CHECK(hilo_task_uncancel(), ==, 0);
 	return 0;
@@ -252,8 +245,8 @@ static void test_plain_thread(void **state)
 	(void)state;
 	{
 		HILO_DEFER(deferred, &trace);
-		HILO_WITH(&traced, &trace, &rc)
-		rc = -EIO;
+		HILO_WITH (&traced, &trace, &rc)
+			rc = -EIO;
 	}
 	assert_string_equal(trace.text, "()d");
 	assert_int_equal(rc, -EIO);

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * interrupt.c - Ctrl-C while the main thread is in hilo_run.
+ *
+ *	first SIGINT	cancels the main task; hilo_run returns -EINTR if it ends with -ECANCELED
+ *	second		dumps all tasks to standard error, and ends the process by the signal's default action
+ *	third		ends it at once, should the main thread not come to that
+ *
+ * The handler does next to nothing: it counts, and rouses the main thread, which waits for the main task or
+ * for the end of the runtime. Whatever there is to do is done there, in ordinary context: each time before it
+ * sleeps the main thread calls `on_park` (wait.c), which compares the count with what it has dealt with.
+ *
+ * The handler may run on any thread that does not block the signal: the workers and the pools' threads do. It
+ * needs nothing that could be gone: the waiter is the record of the main thread, whose memory is never anything
+ * but a task's or a thread's, and to be roused in vain harms neither. So it may even run when hilo_run has
+ * returned.
+ *
+ * P1  The handler adds to the count, then changes the state word of the waiter (release); the main thread changes
+ *     that word in the same way when it consumes a notification, commits a wait, or ends one (acquire), and calls
+ *     on_park before the next commit. In the order of that word the handler's change is either before one of
+ *     these, and then the count is seen by the on_park that follows, or it comes after the commit, and wakes. So
+ *     no count is slept over.
+ * P2  The waiter is published with release, before the handler is installed.
+ *
+ * The rules for when are asyncio's: in the main thread only, and only if the application has left SIGINT
+ * alone. One that has blocked the signal, to read it from a descriptor, has not. A child that was forked
+ * meanwhile and runs on has no main task; there the signal does what it does by default.
+ *
+ * Rejected: a thread or a descriptor that the signal is read from. Whoever has blocked the signal everywhere
+ * takes it away from the application's own threads, and from children, which inherit the mask.
+ */
+#include <hilo/runtime/error.h>
+#include <hilo/runtime/log.h>
+#include <hilo/runtime/runtime.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "runtime/interrupt_impl.h"
+#include "runtime/log_impl.h"
+#include "runtime/runtime_impl.h"
+#include "scheduler/base/sys.h"
+#include "scheduler/reason.h"
+
+static struct {
+	atomic(struct hilo_task *) waiter; /* P2; the record of the main thread; NULL: nobody waits */
+	atomic(unsigned) count;		   /* signals since the begin */
+
+	/* Main thread only; process is constant while the handler is installed. */
+	pid_t process;
+	unsigned seen; /* signals that were dealt with */
+	hilo_runtime *runtime;
+	hilo_task *main; /* NULL: it is not there yet, or has ended */
+} interrupt;
+
+/* [any, async-signal-safe] */
+static void sigint_default(void)
+{
+	struct sigaction action = {.sa_handler = SIG_DFL};
+
+	(void)sigaction(SIGINT, &action, NULL);
+}
+
+static void interrupt_handler(int signo)
+{
+	struct hilo_task *waiter = load_acquire(&interrupt.waiter); /* P2 */
+
+	if (!waiter)
+		return;
+	if (getpid() != interrupt.process) {
+		sigint_default();
+		(void)raise(signo); /* is delivered when we have returned */
+		return;
+	}
+	if (add_release(&interrupt.count, 1) > 0) /* P1 */
+		sigint_default();
+	hilo__task_nudge(waiter);
+}
+
+/* [main thread] What the second signal is for. */
+static HILO__NORETURN void interrupt_die(void)
+{
+	hilo__log(HILO_LOG_WARNING,
+		  "interrupted twice: the process ends, and these are the tasks that are left");
+	(void)hilo_runtime_dump(interrupt.runtime, STDERR_FILENO);
+	sigint_default();
+	(void)raise(SIGINT);
+	_exit(128 + SIGINT); /* somebody has blocked it meanwhile */
+}
+
+/* [main thread, about to sleep] */
+static void interrupt_look(void)
+{
+	unsigned count = load_acquire(&interrupt.count); /* P1 */
+
+	if (count > 1)
+		interrupt_die();
+	if (count == interrupt.seen || !interrupt.main)
+		return;
+	interrupt.seen = count;
+	(void)hilo__task_cancel(interrupt.main, REASON_INTERRUPT);
+}
+
+/* [main thread] The application has left SIGINT alone. */
+static bool sigint_is_ours(void)
+{
+	struct sigaction action;
+	sigset_t blocked;
+
+	return pthread_sigmask(SIG_SETMASK, NULL, &blocked) == 0 && !sigismember(&blocked, SIGINT) &&
+	       sigaction(SIGINT, NULL, &action) == 0 && !(action.sa_flags & SA_SIGINFO) &&
+	       action.sa_handler == SIG_DFL;
+}
+
+void hilo__interrupt_begin(hilo_runtime *runtime)
+{
+	struct sigaction action = {.sa_handler = interrupt_handler, .sa_flags = SA_RESTART | SA_ONSTACK};
+	struct thread *self = thread_self();
+
+	if (runtime->keep_sigint || getpid() != (pid_t)syscall(SYS_gettid) || !sigint_is_ours())
+		return;
+	interrupt.process = getpid();
+	interrupt.runtime = runtime;
+	interrupt.main = NULL;
+	interrupt.seen = 0;
+	store_relaxed(&interrupt.count, 0);	      /* relaxed: published by the next line */
+	store_release(&interrupt.waiter, self->task); /* P2 */
+	self->on_park = interrupt_look;
+	(void)sigaction(SIGINT, &action, NULL);
+}
+
+/* [any] This thread has begun, and not ended. */
+static bool interrupt_is_on(void)
+{
+	return thread_self()->on_park == interrupt_look;
+}
+
+void hilo__interrupt_main(hilo_task *main)
+{
+	if (interrupt_is_on())
+		interrupt.main = main;
+}
+
+int hilo__interrupt_result(int rc)
+{
+	if (!interrupt_is_on())
+		return rc;
+	interrupt.main = NULL;
+	if (!interrupt.seen || rc != -ECANCELED)
+		return rc;
+	return hilo_fail(-EINTR, "interrupted by SIGINT");
+}
+
+void hilo__interrupt_end(void)
+{
+	struct sigaction action;
+
+	if (!interrupt_is_on())
+		return;
+	thread_self()->on_park = NULL;
+	if (sigaction(SIGINT, NULL, &action) == 0 && action.sa_handler == interrupt_handler)
+		sigint_default();
+	store_release(&interrupt.waiter, NULL);		      /* P2 */
+	if (load_acquire(&interrupt.count) != interrupt.seen) /* P1 */
+		(void)raise(SIGINT);
+}

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ctrl-C while the main thread is in hilo_run. Each case is a process of its own, which says when it is ready and
+ * is sent the signal then.
+ */
+#include "tests/support/test.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A child: what it writes to standard error, how it says something and is told something. */
+static struct child {
+	pid_t pid;
+	int says[2], told[2], errors[2];
+	char text[1 << 15];
+} child;
+
+static void child_says(char what)
+{
+	TASK_CHECK(write(child.says[1], &what, 1), ==, 1);
+}
+
+/* [task of the child] Wait for the parent's word. */
+static void child_is_told(void)
+{
+	char what;
+
+	TASK_CHECK(read(child.told[0], &what, 1), ==, 1);
+}
+
+static void child_start(int (*body)(void))
+{
+	assert_int_equal(pipe(child.says) | pipe(child.told) | pipe(child.errors), 0);
+	child.pid = fork();
+	assert_true(child.pid >= 0);
+	if (child.pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)dup2(child.errors[1], STDERR_FILENO);
+		(void)close(child.errors[1]);
+		_exit(body());
+	}
+	(void)close(child.errors[1]);
+	(void)close(child.says[1]);
+}
+
+static void expect(char what)
+{
+	char said = '-';
+
+	assert_int_equal(read(child.says[0], &said, 1), 1);
+	assert_int_equal(said, what);
+}
+
+static void interrupt(void)
+{
+	assert_int_equal(kill(child.pid, SIGINT), 0);
+}
+
+static void tell(void)
+{
+	assert_int_equal(write(child.told[1], "!", 1), 1);
+}
+
+/* How it ended: its status, or minus the signal. What it has written is in child.text. */
+static int child_end(void)
+{
+	size_t used = 0;
+	ssize_t n;
+	int status;
+
+	while ((n = read(child.errors[0], child.text + used, sizeof(child.text) - 1 - used)) > 0)
+		used += (size_t)n;
+	child.text[used] = '\0';
+	assert_int_equal(waitpid(child.pid, &status, 0), child.pid);
+	(void)close(child.errors[0]);
+	(void)close(child.says[0]);
+	(void)close(child.told[0]);
+	(void)close(child.told[1]);
+	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static bool sigint_is_default(void)
+{
+	struct sigaction action;
+
+	TASK_CHECK(sigaction(SIGINT, NULL, &action), ==, 0);
+	return action.sa_handler == SIG_DFL;
+}
+
+static const hilo_opts two_workers = {.size = sizeof(two_workers), .workers = 2};
+
+/* ---- the first ---- */
+
+static int sleep_main(void *arg)
+{
+	(void)arg;
+	TASK_CHECK(sigint_is_default(), ==, false);
+	child_says('r');
+	return hilo_sleep_until(HILO_FOREVER);
+}
+
+static int first_body(void)
+{
+	for (int i = 0; i < 3; i++) {
+		TASK_CHECK(hilo_run(sleep_main, NULL, &two_workers), ==, -EINTR);
+		TASK_CHECK(hilo_error_code(), ==, -EINTR);
+		TASK_CHECK_TEXT(hilo_error_message(), "interrupted by SIGINT");
+		TASK_CHECK(sigint_is_default(), ==, true);
+	}
+	return 3;
+}
+
+static void test_the_first_cancels_main(void **state)
+{
+	(void)state;
+	child_start(first_body);
+	for (int i = 0; i < 3; i++) {
+		expect('r');
+		interrupt();
+	}
+	assert_int_equal(child_end(), 3);
+	assert_string_equal(child.text, "");
+}
+
+static int clean_up_main(void *arg)
+{
+	TASK_CHECK(sleep_main(arg), ==, -ECANCELED);
+	TASK_CHECK(hilo_task_uncancel(), ==, 0);
+	TASK_CHECK(hilo_sleep(HILO_MILLISECOND), ==, 0);
+	return 44;
+}
+
+static int clean_up_body(void)
+{
+	return hilo_run(clean_up_main, NULL, &two_workers);
+}
+
+static void test_main_may_end_in_its_own_way(void **state)
+{
+	(void)state;
+	child_start(clean_up_body);
+	expect('r');
+	interrupt();
+	assert_int_equal(child_end(), 44);
+}
+
+static int cancelled_main(void *arg)
+{
+	(void)arg;
+	return -ECANCELED;
+}
+
+static void test_main_may_be_cancelled_by_others(void **state)
+{
+	(void)state;
+	assert_int_equal(hilo_run(cancelled_main, NULL, NULL), -ECANCELED);
+}
+
+/* ---- the second ---- */
+
+static int stubborn_main(void *arg)
+{
+	hilo_task *self = hilo_task_current();
+
+	(void)arg;
+	TASK_CHECK(hilo_shield_enter(), ==, 0);
+	child_says('r');
+	TEST_UNTIL(hilo_task_cancelling(self) > 0);
+	child_says('c');
+	return hilo_sleep_until(HILO_FOREVER);
+}
+
+static int stubborn_body(void)
+{
+	return hilo_run(stubborn_main, NULL, &two_workers);
+}
+
+static void test_the_second_dumps_all_and_ends_the_process(void **state)
+{
+	(void)state;
+	child_start(stubborn_body);
+	expect('r');
+	interrupt();
+	expect('c');
+	interrupt();
+	assert_int_equal(child_end(), -SIGINT);
+	assert_non_null(strstr(child.text, "interrupted twice"));
+	assert_non_null(strstr(child.text, " entry=0x"));
+}
+
+/* ---- while the runtime ends ---- */
+
+/* Main has returned; a task that is left over takes its time. */
+static test_flag started;
+
+static int slow_end(void *arg)
+{
+	hilo_task *self = hilo_task_current();
+
+	(void)arg;
+	TASK_CHECK(hilo_shield_enter(), ==, 0);
+	store_release(&started, 1);
+	TEST_UNTIL(hilo_task_cancelling(self) > 0);
+	child_says('c');
+	child_is_told();
+	return hilo_shield_leave();
+}
+
+static void leave_one(void)
+{
+	hilo_task_detach(hilo_spawn(slow_end, NULL));
+	TEST_UNTIL(load_acquire(&started));
+}
+
+static int leave_main(void *arg)
+{
+	(void)arg;
+	leave_one();
+	return 9;
+}
+
+static int leave_body(void)
+{
+	hilo_opts opts = two_workers;
+
+	opts.shutdown = HILO_FOREVER;
+	return hilo_run(leave_main, NULL, &opts);
+}
+
+static void test_one_that_is_late_takes_effect_at_the_end(void **state)
+{
+	(void)state;
+	child_start(leave_body);
+	expect('c');
+	interrupt();
+	tell();
+	assert_int_equal(child_end(), -SIGINT);
+	assert_null(strstr(child.text, "interrupted twice"));
+	child_start(leave_body);
+	expect('c');
+	tell();
+	assert_int_equal(child_end(), 9);
+}
+
+static int both_main(void *arg)
+{
+	leave_one();
+	return sleep_main(arg);
+}
+
+static int both_body(void)
+{
+	hilo_opts opts = two_workers;
+
+	opts.shutdown = HILO_FOREVER;
+	return hilo_run(both_main, NULL, &opts);
+}
+
+static void test_the_second_while_the_runtime_ends(void **state)
+{
+	(void)state;
+	child_start(both_body);
+	expect('r');
+	interrupt();
+	expect('c');
+	interrupt();
+	assert_int_equal(child_end(), -SIGINT);
+	assert_non_null(strstr(child.text, "interrupted twice"));
+	assert_non_null(strstr(child.text, " entry=0x"));
+}
+
+/* ---- whose SIGINT it is ---- */
+
+static int is_default_main(void *arg)
+{
+	(void)arg;
+	return sigint_is_default();
+}
+
+static void on_signal(int signo)
+{
+	(void)signo;
+}
+
+static void test_what_the_application_has_set_stays(void **state)
+{
+	struct sigaction own = {.sa_handler = on_signal}, before, now;
+
+	(void)state;
+	assert_int_equal(sigaction(SIGINT, &own, &before), 0);
+	assert_int_equal(hilo_run(is_default_main, NULL, NULL), 0);
+	assert_int_equal(sigaction(SIGINT, NULL, &now), 0);
+	assert_ptr_equal((void *)(uintptr_t)now.sa_handler, (void *)(uintptr_t)on_signal);
+	own.sa_handler = SIG_IGN;
+	assert_int_equal(sigaction(SIGINT, &own, NULL), 0);
+	assert_int_equal(hilo_run(is_default_main, NULL, NULL), 0);
+	assert_int_equal(sigaction(SIGINT, NULL, &now), 0);
+	assert_ptr_equal((void *)(uintptr_t)now.sa_handler, (void *)(uintptr_t)SIG_IGN);
+	assert_int_equal(sigaction(SIGINT, &before, NULL), 0);
+}
+
+static void test_a_blocked_signal_is_the_applications(void **state)
+{
+	sigset_t set, before;
+
+	(void)state;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGINT);
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, &set, &before), 0);
+	assert_int_equal(hilo_run(is_default_main, NULL, NULL), 1);
+	assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+	assert_int_equal(hilo_run(is_default_main, NULL, NULL), 0);
+	assert_true(sigint_is_default());
+}
+
+static void test_an_option_leaves_it_alone(void **state)
+{
+	hilo_opts opts = {.size = sizeof(opts), .flags = HILO_KEEP_SIGINT};
+
+	(void)state;
+	assert_int_equal(hilo_run(is_default_main, NULL, &opts), 1);
+}
+
+static void *run_in_a_thread(void *arg)
+{
+	TASK_CHECK(hilo_run(is_default_main, NULL, NULL), ==, 1);
+	return arg;
+}
+
+static void test_other_threads_and_other_calls_leave_it_alone(void **state)
+{
+	hilo_runtime *runtime;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, run_in_a_thread, NULL), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(hilo_runtime_new(NULL, &runtime), 0);
+	assert_int_equal(hilo_runtime_run_until_complete(runtime, is_default_main, NULL), 1);
+	assert_int_equal(hilo_runtime_free(runtime), 0);
+}
+
+/* A handler of the application's own, set while it runs, stays. */
+static int set_own_main(void *arg)
+{
+	struct sigaction own = {.sa_handler = on_signal};
+
+	(void)arg;
+	return sigaction(SIGINT, &own, NULL);
+}
+
+static void test_what_was_set_meanwhile_stays(void **state)
+{
+	struct sigaction now, none = {.sa_handler = SIG_DFL};
+
+	(void)state;
+	assert_int_equal(hilo_run(set_own_main, NULL, NULL), 0);
+	assert_int_equal(sigaction(SIGINT, NULL, &now), 0);
+	assert_ptr_equal((void *)(uintptr_t)now.sa_handler, (void *)(uintptr_t)on_signal);
+	assert_int_equal(sigaction(SIGINT, &none, NULL), 0);
+}
+
+/* ---- a child that is forked meanwhile ---- */
+
+static void *fork_in_a_thread(void *arg)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		(void)raise(SIGINT);
+		_exit(1);
+	}
+	TASK_CHECK(waitpid(pid, &status, 0), ==, pid);
+	TASK_CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT, ==, 1);
+	store_release((test_flag *)arg, 1);
+	return NULL;
+}
+
+static test_flag may_fork, forked;
+
+static void *fork_when_told(void *arg)
+{
+	TEST_UNTIL(load_acquire(&may_fork));
+	return fork_in_a_thread(arg);
+}
+
+static int fork_main(void *arg)
+{
+	(void)arg;
+	store_release(&may_fork, 1);
+	TEST_UNTIL(load_acquire(&forked));
+	return 5;
+}
+
+static void test_a_forked_child_is_not_ours(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	/* Not of a worker, which blocks the signal. */
+	assert_int_equal(pthread_create(&thread, NULL, fork_when_told, &forked), 0);
+	assert_int_equal(hilo_run(fork_main, NULL, NULL), 5);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_first_cancels_main),
+		cmocka_unit_test(test_main_may_end_in_its_own_way),
+		cmocka_unit_test(test_main_may_be_cancelled_by_others),
+		cmocka_unit_test(test_the_second_dumps_all_and_ends_the_process),
+		cmocka_unit_test(test_one_that_is_late_takes_effect_at_the_end),
+		cmocka_unit_test(test_the_second_while_the_runtime_ends),
+		cmocka_unit_test(test_what_the_application_has_set_stays),
+		cmocka_unit_test(test_a_blocked_signal_is_the_applications),
+		cmocka_unit_test(test_an_option_leaves_it_alone),
+		cmocka_unit_test(test_other_threads_and_other_calls_leave_it_alone),
+		cmocka_unit_test(test_what_was_set_meanwhile_stays),
+		cmocka_unit_test(test_a_forked_child_is_not_ours),
+	};
+
+	test_begin();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
