@@ -11,8 +11,8 @@ struct hilo_task;
 /* [any] The caller has received @code as the result of @task: remember its message and its name. */
 void hilo__error_receive(struct hilo_task *task, int code);
 
-/* [any] The caller's own call ended with @code: there is no task behind it. */
-void hilo__error_own(int code);
+/* [any] The caller's own call ended with @code, which is returned: there is no task behind it. */
+int hilo__error_own(int code);
 
 /*
  * [any] The caller's own call ends with @code, for which it may have a message already (hilo_fail); one of

@@ -192,12 +192,13 @@ static struct error *error_of_caller(int code)
 	return error;
 }
 
-void hilo__error_own(int code)
+int hilo__error_own(int code)
 {
 	struct error **slot = error_slot();
 
 	hilo__error_free(*slot);
 	*slot = error_of_caller(code);
+	return code;
 }
 
 void hilo__error_keep(int code)
@@ -205,7 +206,7 @@ void hilo__error_keep(int code)
 	struct error *error = *error_slot();
 
 	if (!error || error->code != code)
-		hilo__error_own(code);
+		(void)hilo__error_own(code);
 }
 
 /* A node of one's own with what @from says and its causes, but not its others. NULL: no memory. */

@@ -146,8 +146,7 @@ static int future_read(hilo_future *future, void **ret)
 {
 	if (future->done.result < 0) {
 		store_relaxed(&future->looked, true); /* relaxed: read by whoever drops the last reference */
-		hilo__error_own(future->done.result);
-		return future->done.result;
+		return hilo__error_own(future->done.result);
 	}
 	if (ret)
 		*ret = future->value;
@@ -161,11 +160,7 @@ int hilo_future_await(hilo_future *future, void **ret, hilo_time deadline)
 	if (!future)
 		return -ENOMEM;
 	rc = hilo__await_completion(&future->done, WAIT_FUTURE, future, deadline);
-	if (rc < 0) {
-		hilo__error_own(rc);
-		return rc;
-	}
-	return future_read(future, ret);
+	return rc < 0 ? hilo__error_own(rc) : future_read(future, ret);
 }
 
 int hilo_future_result(hilo_future *future, void **ret)

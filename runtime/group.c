@@ -345,8 +345,7 @@ static int group_collect(struct group *group, int code)
 	if (told)
 		hilo__error_keep(code);
 	if (group->refused && !told && (group->refused_first || list_empty(&group->failed))) {
-		code = group->refused;
-		hilo__error_own(code);
+		code = hilo__error_own(group->refused);
 		told = true;
 	} else if (group->refused) {
 		hilo__error_list_add(&others, NULL, group->refused);

@@ -236,9 +236,7 @@ static int task_wait(hilo_task *task, hilo_time deadline)
 	if (self->task == task)
 		return hilo_fail(-EDEADLK, "task %s awaits itself", hilo_task_name(task));
 	rc = hilo__await_completion(&task->done, WAIT_TASK, task, deadline);
-	if (rc < 0)
-		hilo__error_own(rc);
-	return rc;
+	return rc < 0 ? hilo__error_own(rc) : 0;
 }
 
 int hilo_await(hilo_task *task, hilo_time deadline)

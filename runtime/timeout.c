@@ -80,8 +80,7 @@ int hilo_timeout_leave(hilo_timeout *place, int code)
 	if (code != -ECANCELED || timeout->scope.shields || !scope_has_fired(&timeout->scope) ||
 	    task_is_interrupted(timeout->scope.task))
 		return code;
-	hilo__error_own(-ETIMEDOUT);
-	return -ETIMEDOUT;
+	return hilo__error_own(-ETIMEDOUT);
 }
 
 int hilo_timeout_reschedule(hilo_timeout *place, hilo_time when)

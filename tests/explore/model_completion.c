@@ -28,9 +28,9 @@ void hilo__task_wake(struct hilo_task *task, uint32_t episode)
 		waiting_ready(task);
 }
 
-void hilo__error_own(int code)
+int hilo__error_own(int code)
 {
-	(void)code;
+	return code;
 }
 
 static void setup_with(uint32_t references)

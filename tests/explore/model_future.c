@@ -54,9 +54,9 @@ void hilo__loop_post(struct hilo_loop *loop, struct inbox *inbox, struct link *l
 	(void)hilo__inbox_push(inbox, link);
 }
 
-void hilo__error_own(int code)
+int hilo__error_own(int code)
 {
-	(void)code;
+	return code;
 }
 
 /* A lost failure. */

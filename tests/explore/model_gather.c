@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * model_gather.c - the shipped gather.c: one waits for two tasks, with a node in the list of each.
+ * model_gather.c - the shipped gather.c and several.c: one waits for two tasks, with a node in the list of each.
  *
  * Checked: it wakes when there is a reason; whoever completes a task does not touch the nodes, or what
  * the waiter has on its stack, once the wait is over. Waiting twice reuses these places.
@@ -26,9 +26,9 @@ void hilo__task_wake(struct hilo_task *task, uint32_t episode)
 		waiting_ready(task);
 }
 
-void hilo__error_own(int code)
+int hilo__error_own(int code)
 {
-	(void)code;
+	return code;
 }
 
 int hilo_fail(int code, const char *format, ...)
