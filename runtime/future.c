@@ -9,16 +9,13 @@
 #include <hilo/runtime/future.h>
 
 #include <errno.h>
-#include <sched.h>
 
 #include "runtime/debug_impl.h"
+#include "runtime/done_impl.h"
 #include "runtime/error_impl.h"
 #include "runtime/exception_impl.h"
 #include "runtime/runtime_impl.h"
 #include "scheduler/base/pool.h"
-
-/* Looks at the queue before the CPU is offered to others: more than the completer needs. */
-#define SPIN_ROUNDS 100
 
 struct hilo_future {
 	uint64_t unused;	  /* the pool's word */
@@ -195,122 +192,20 @@ int hilo_future_is_done(const hilo_future *future)
 	return future && completion_is_done(&future->done);
 }
 
-/*
- * What a hilo_done_node holds. It is tied to its loop from the registration until the callback is
- * called or was removed, and is a reference on its future as long. So a loop that ends finds all that
- * could still call it: D1 and D2 below.
- *
- * D3  The callback may run on a thread that stands in for the loop's, while a task of the loop removes
- *     it. Who runs it releases `ran` as his last touch of the node, who removes it acquires.
- */
-struct done_node {
-	struct waiter waiter;
-	struct call call;
-	struct tie tie;
-	struct hilo_loop *loop;
-	hilo_future *future;
-	atomic(bool) ran; /* the callback was called, or is about to be */
-};
-
-/* [the completer] The future is complete: queue the callback on the loop that asked. */
-static void done_queue(struct waiter *waiter)
+/* What a done callback holds. */
+static void future_release(struct completion *done)
 {
-	struct done_node *node = container_of(waiter, struct done_node, waiter);
-
-	hilo__loop_call(node->loop, &node->call);
+	hilo_future_unref(container_of(done, hilo_future, done));
 }
 
-/* [loop, closing thread] Its time has come. The node is the user's again as soon as fn is called. */
-static void done_run(struct call *call)
+int hilo_future_on_done(hilo_future *future, hilo_done_node *node, hilo_callback_fn fn, void *arg)
 {
-	struct done_node *node = container_of(call, struct done_node, call);
-	hilo_callback_fn fn = call->fn;
-	void *arg = call->arg;
-	hilo_future *future = node->future;
-
-	hilo__loop_untie(node->loop, &node->tie);
-	store_release(&node->ran, true); /* D3 pairs with the acquires below: our last touch */
-	hilo_future_unref(future);	 /* before: the callback may be the sole owner, and take the value */
-	fn(arg);
-}
-
-/*
- * [loop, closing thread] Take the node out of its future, or its call out of the queue. False: it has
- * run. When the future is complete, its completer has put the call there, or is just about to.
- */
-static bool done_take_back(struct done_node *node)
-{
-	if (hilo__completion_remove(&node->future->done, &node->waiter))
-		return true;
-	for (unsigned round = 0; !load_acquire(&node->ran); round++) { /* pairs with done_run, D3 */
-		if (MUTANT(65, hilo__loop_uncall(node->loop, &node->call), true))
-			return true;
-		if (round < SPIN_ROUNDS)
-			cpu_relax();
-		else
-			(void)sched_yield();
-	}
-	return false;
-}
-
-/*
- * [closing thread] The loop ends first. D1: a future that is not complete forgets the node. D2: one
- * that is, but whose completer has not come to the loop yet, is waited for; afterwards it is among
- * the visitors of the loop, for whom hilo__loop_fini waits. Either way the callback is called now.
- */
-static void done_cut(struct tie *tie)
-{
-	struct done_node *node = container_of(tie, struct done_node, tie);
-
-	if (done_take_back(node))
-		done_run(&node->call);
-}
-
-int hilo_future_on_done(hilo_future *future, hilo_done_node *place, hilo_callback_fn fn, void *arg)
-{
-	struct done_node *node = (struct done_node *)(void *)place;
-	struct hilo_loop *loop = thread_home(thread_self());
-
-	_Static_assert(sizeof(struct done_node) <= sizeof(hilo_done_node),
-		       "the caller's place is large enough");
 	if (!future)
 		return -ENOMEM;
-	if (!place || !fn)
-		return hilo_fail(-EINVAL, "hilo_future_on_done: %s is NULL", place ? "fn" : "node");
-	if (!loop)
-		return -EDEADLK;
-	node->waiter.task = NULL;
-	node->waiter.call = done_queue;
-	node->waiter.episode = 0;
-	node->call.fn = fn;
-	node->call.arg = arg;
-	node->call.run = done_run;
-	node->call.drop = done_run; /* a closed loop's are run all the same */
-	node->tie.cut = done_cut;
-	node->loop = loop;
-	node->future = hilo_future_ref(future);
-	atomic_setup(&node->ran, false);
-	hilo__loop_tie(loop, &node->tie);
-	if (!hilo__completion_add(&future->done, &node->waiter) && MUTANT(66, true, false))
-		hilo__loop_call(loop, &node->call);
-	return 0;
+	return hilo__done_add("hilo_future_on_done", &future->done, future_release, node, fn, arg);
 }
 
-int hilo_future_remove_on_done(hilo_future *future, hilo_done_node *place)
+int hilo_future_remove_on_done(hilo_future *future, hilo_done_node *node)
 {
-	struct done_node *node = (struct done_node *)(void *)place;
-	struct thread *self = thread_self();
-
-	if (!future || !place)
-		return -EINVAL;
-	if (load_acquire(&node->ran)) /* pairs with done_run, D3; its loop may be gone */
-		return -EALREADY;
-	if (thread_home(self) != node->loop && (!self->closing || self->closing != node->loop->runtime))
-		return -EDEADLK;
-	if (!done_take_back(node))
-		return -EALREADY;
-	hilo__loop_untie(node->loop, &node->tie);
-	store_relaxed(&node->ran, true); /* relaxed: the caller's own again; not to be removed twice */
-	hilo_future_unref(future);
-	return 0;
+	return future ? hilo__done_remove(node) : -EINVAL;
 }

@@ -60,11 +60,6 @@ HILO_API HILO_MUST_CHECK int hilo_future_take(hilo_future *future, void **ret);
 /* [any] True once complete. */
 HILO_API int hilo_future_is_done(const hilo_future *future);
 
-/* A place for one done callback, supplied by the caller so that nothing is allocated. Opaque. */
-typedef struct hilo_done_node {
-	void *hilo_private[16];
-} hilo_done_node;
-
 /*
  * [any task, callback] Call @fn(@arg) once @future is complete: on the calling loop, never inside the
  * call that completes it, in the order of registration, soon if it is complete already. Keeps @node

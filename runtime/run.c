@@ -110,7 +110,7 @@ static int child_run(hilo_runtime *runtime, hilo_task_fn main, void *arg, const 
 		(void)hilo_shield_enter();
 		(void)hilo_await(child, HILO_FOREVER);
 		(void)hilo_shield_leave();
-		hilo__error_own(rc);
+		(void)hilo__error_own(rc);
 	}
 	hilo_task_unref(child);
 	return rc;

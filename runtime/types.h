@@ -82,6 +82,11 @@ typedef int (*hilo_task_fn)(void *arg);
 /* A callback: must not suspend; a call that would answers -EDEADLK. */
 typedef void (*hilo_callback_fn)(void *arg);
 
+/* A place for one done callback, supplied by the caller so that nothing is allocated. Opaque. */
+typedef struct hilo_done_node {
+	void *hilo_private[17];
+} hilo_done_node;
+
 typedef struct hilo_runtime hilo_runtime;
 typedef struct hilo_loop hilo_loop;
 typedef struct hilo_task hilo_task;

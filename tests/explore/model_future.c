@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * model_future.c - futures as users have them: the shipped future.c over completion.c, wait.c, pool.c,
- * and the queue of callbacks of loop.c.
+ * model_future.c - futures as users have them: the shipped future.c and done.c over completion.c, wait.c,
+ * pool.c, and the queue of callbacks of loop.c.
  *
  * Checked: one of several completers wins; who awaits it gets the winner's value or code, tasks and plain
  * threads; a value that nobody took is dropped once, at the end; a failure that nobody has read is told
