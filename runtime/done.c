@@ -18,6 +18,7 @@
 #include "runtime/done_impl.h"
 
 #include <hilo/runtime/error.h>
+#include <hilo/runtime/task.h>
 
 #include <errno.h>
 #include <sched.h>
@@ -137,4 +138,22 @@ int hilo__done_remove(hilo_done_node *place)
 	store_relaxed(&node->ran, true); /* relaxed: the caller's own again; not to be removed twice */
 	node->unref(node->done);
 	return 0;
+}
+
+/* What a done callback of a task holds is a handle like others. */
+static void task_release(struct completion *done)
+{
+	hilo_task_unref(container_of(done, hilo_task, done));
+}
+
+int hilo_task_on_done(hilo_task *task, hilo_done_node *node, hilo_callback_fn fn, void *arg)
+{
+	if (!task)
+		return -ENOMEM;
+	return hilo__done_add("hilo_task_on_done", &task->done, task_release, node, fn, arg);
+}
+
+int hilo_task_remove_on_done(hilo_task *task, hilo_done_node *node)
+{
+	return task ? hilo__done_remove(node) : -EINVAL;
 }

@@ -192,7 +192,7 @@ int hilo_future_is_done(const hilo_future *future)
 	return future && completion_is_done(&future->done);
 }
 
-/* What a done callback holds. */
+/* What a done callback of a future holds is a reference like others. */
 static void future_release(struct completion *done)
 {
 	hilo_future_unref(container_of(done, hilo_future, done));

@@ -184,6 +184,18 @@ HILO_API enum hilo_task_state hilo_task_get_state(const hilo_task *task);
 /* [any] True once the task has ended and its result can be read; of NULL, too: it could not be made. */
 HILO_API int hilo_task_is_done(const hilo_task *task);
 
+/*
+ * [any task, callback] Call @fn(@arg) once @task has ended: on the calling loop, in the order of registration,
+ * as hilo_future_on_done says in full. Holds a handle of its own until then; who looks at @task in @fn needs
+ * another one. To be called back is not to have looked at a failure.
+ * -ENOMEM for NULL, -EINVAL, -EDEADLK outside of a loop.
+ */
+HILO_API HILO_MUST_CHECK int hilo_task_on_done(hilo_task *task, hilo_done_node *node, hilo_callback_fn fn,
+					       void *arg);
+
+/* [loop that asked, which needs a handle of its own] As hilo_future_remove_on_done. */
+HILO_API int hilo_task_remove_on_done(hilo_task *task, hilo_done_node *node);
+
 HILO_END_DECLS
 
 #endif /* HILO_RUNTIME_TASK_H */

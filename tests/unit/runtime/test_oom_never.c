@@ -91,6 +91,9 @@ static int removes_a_callback(void *arg)
 
 	TASK_CHECK(hilo_future_on_done(arg, &node, call_nothing, NULL), ==, 0);
 	ASKS_FOR_NOTHING(TASK_CHECK(hilo_future_remove_on_done(arg, &node), ==, 0));
+	ASKS_FOR_NOTHING(
+		TASK_CHECK(hilo_task_on_done(hilo_task_current(), &node, call_nothing, NULL), ==, 0));
+	ASKS_FOR_NOTHING(TASK_CHECK(hilo_task_remove_on_done(hilo_task_current(), &node), ==, 0));
 	return 0;
 }
 
