@@ -31,6 +31,7 @@ static const struct {
 	[WAIT_TASKS] = {"tasks", "several tasks"},
 	[WAIT_GROUP] = {"group", "the tasks of its group"},
 	[WAIT_RUNTIME] = {"runtime", "the end of another runtime"},
+	[WAIT_SELECT] = {"select", "the first of several"},
 };
 
 /*

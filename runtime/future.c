@@ -139,6 +139,11 @@ int hilo_future_cancel(hilo_future *future)
 	return hilo_future_set_error(future, -ECANCELED);
 }
 
+struct completion *hilo__future_done(hilo_future *future)
+{
+	return &future->done;
+}
+
 static int future_read(hilo_future *future, void **ret)
 {
 	if (future->done.result < 0) {

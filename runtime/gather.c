@@ -35,7 +35,7 @@ static struct completion *task_at(const void *array, size_t i)
 
 static struct several_of several_tasks(hilo_task *const *tasks, size_t n)
 {
-	return (struct several_of){task_at, tasks, n};
+	return (struct several_of){task_at, tasks, n, WAIT_TASKS};
 }
 
 /* What the caller has done wrong: -EINVAL, -EDEADLK; else 0. */

@@ -19,6 +19,9 @@ int hilo__spawn(struct task_spec *spec, const hilo_task_opts *opts, hilo_task **
 int hilo__await_completion(struct completion *done, enum wait_kind kind, const void *object,
 			   hilo_time deadline);
 
+/* [holder of a reference] What completes @future. */
+struct completion *hilo__future_done(hilo_future *future);
+
 /* [holder of a reference] @task has ended, and its result was looked at: its message is the caller's now. */
 static inline void hilo__task_looked(hilo_task *task)
 {

@@ -134,7 +134,7 @@ static int wait_with(const struct several_of *of, struct several_node *nodes, en
 	struct several_wait several;
 	bool parked = false;
 	size_t added;
-	int rc = hilo__wait_begin(&several.wait, WAIT_TASKS, of->array, deadline);
+	int rc = hilo__wait_begin(&several.wait, of->kind, of->array, deadline);
 
 	if (rc < 0)
 		return rc;

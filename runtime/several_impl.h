@@ -21,6 +21,7 @@
 
 #include "scheduler/base/compiler.h"
 #include "scheduler/completion.h"
+#include "scheduler/wait.h"
 
 struct several;
 
@@ -61,6 +62,7 @@ struct several_of {
 	struct completion *(*at)(const void *array, size_t i);
 	const void *array;
 	size_t n;
+	enum wait_kind kind; /* for dumps */
 };
 
 /* What ends a wait before all are done. */

@@ -39,6 +39,7 @@ enum wait_kind {
 	WAIT_TASKS,   /* the object is where their handles are */
 	WAIT_GROUP,
 	WAIT_RUNTIME, /* the end of another one */
+	WAIT_SELECT,  /* where the cases are */
 };
 
 struct wait {

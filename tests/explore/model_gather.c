@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * model_gather.c - the shipped gather.c and several.c: one waits for two tasks, with a node in the list of each.
+ * model_gather.c - the shipped gather.c, select.c and several.c: one waits for two things, with a node in the
+ * list of each.
  *
  * Checked: it wakes when there is a reason; whoever completes a task does not touch the nodes, or what
  * the waiter has on its stack, once the wait is over. Waiting twice reuses these places.
  */
 #include <hilo/runtime/gather.h>
+#include <hilo/runtime/select.h>
 #include <hilo/runtime/task.h>
 
 #include <errno.h>
 
-#include "runtime/error_impl.h"
+#include "runtime/runtime_impl.h"
 #include "scheduler/base/mem.h"
 #include "tests/explore/waiting.h"
 
@@ -35,6 +37,12 @@ int hilo_fail(int code, const char *format, ...)
 {
 	(void)format;
 	return code;
+}
+
+/* A future here is a task that nobody runs, either. */
+struct completion *hilo__future_done(hilo_future *future)
+{
+	return &((hilo_task *)(void *)future)->done;
 }
 
 const char *hilo_task_name(const hilo_task *task)
@@ -187,6 +195,43 @@ static void finish_late(void)
 	EXPLORE_CHECK(code == 1 || (code == -ECANCELED && !ended_first));
 }
 
+/* Selecting: the first of a task, a future, and a timer. */
+static hilo_select_case cases[] = {
+	HILO_SELECT_TASK(&work[0]),
+	HILO_SELECT_FUTURE((void *)&work[1]),
+	HILO_SELECT_TIMER(DEADLINE),
+};
+
+static void select_then_all(void)
+{
+	int ready = hilo_select(cases, 2, HILO_FOREVER);
+
+	EXPLORE_CHECK(ready == 0 || ready == 1);
+	EXPLORE_CHECK(completion_is_done(&work[ready].done));
+	EXPLORE_CHECK(plain_load(&work[ready].done.result) == (ready ? -EIO : 0));
+	all();
+}
+
+static void select_timer(void)
+{
+	int ready = hilo_select(&cases[1], 2, HILO_FOREVER);
+
+	EXPLORE_CHECK(ready == 0 || ready == 1);
+	EXPLORE_CHECK(ready == 1 || completion_is_done(&work[1].done));
+	EXPLORE_CHECK(ready == 0 || load_acquire(&explore_clock) == DEADLINE);
+}
+
+static void selects(void)
+{
+	code = hilo_select(cases, 2, HILO_FOREVER);
+}
+
+static void finish_select(void)
+{
+	finish();
+	EXPLORE_CHECK(code == 0 || (code == -ECANCELED && !ended_first));
+}
+
 static void timer_of_T0(void)
 {
 	store_release(&explore_clock, DEADLINE); /* as the clock: who is woken sees that it has gone on */
@@ -214,6 +259,12 @@ static const struct explore_model models[] = {
 			    setup, finish, cancelled, complete_both, canceller_of_T0),
 	EXPLORE_MODEL("gather_late_cancel", "T0 waits for one of two; T1 completes one; T2 looks, cancels T0",
 		      setup_late, finish_late, waits, complete_first, canceller_that_looks),
+	EXPLORE_MODEL("select_first", "T0 selects one of two, then waits for both; T1 completes both", setup,
+		      finish, select_then_all, complete_both),
+	EXPLORE_MODEL("select_timer", "T0 selects one or its timer; T1 completes it; T2 is the timer", setup,
+		      finish, select_timer, complete_second, timer_of_T0),
+	EXPLORE_MODEL("select_late_cancel", "T0 selects one of two; T1 completes one; T2 looks, cancels T0",
+		      setup_late, finish_select, selects, complete_first, canceller_that_looks),
 };
 
 int main(int argc, char **argv)

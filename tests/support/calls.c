@@ -335,6 +335,26 @@ static void gather_check(struct scene *scene, int result)
 	}
 }
 
+/* Select one of a task, a future and a timer: of the two that are let go, whichever comes first. */
+static int select_call(struct scene *scene, hilo_time deadline)
+{
+	const hilo_select_case cases[] = {
+		HILO_SELECT_TASK(scene->other),
+		HILO_SELECT_FUTURE(scene->future),
+		HILO_SELECT_TIMER(HILO_FOREVER),
+	};
+	int ready = hilo_select(cases, 3, deadline);
+
+	return ready > 0 ? 0 : ready;
+}
+
+static void select_check(struct scene *scene, int result)
+{
+	if (result == 0)
+		TASK_CHECK(hilo_future_is_done(scene->future), ==, 1);
+	task_check(scene, -EAGAIN); /* nothing was consumed, nothing completed */
+}
+
 /* Wait for a function that is run as a task. */
 static int wait_for_call(struct scene *scene, hilo_time deadline)
 {
@@ -439,6 +459,7 @@ const struct call_kind test_call_kinds[] = {
 	{"gather", tasks_make, gather_call, future_fire, NULL, gather_check, tasks_end, 0, 0, KIND_ONCE},
 	{"gather results", tasks_make, gather_results_call, future_fire, NULL, gather_check, tasks_end, 0, 0,
 	 KIND_ONCE},
+	{"select", task_make, select_call, future_fire, NULL, select_check, task_end, 0, 0, 0},
 	{"wait_for", future_make, wait_for_call, future_fire, NULL, future_check, future_end, 0, 0,
 	 KIND_TASK_ONLY},
 	{"group", future_make, group_call, future_fire, NULL, future_check, future_end, 0, 0,
