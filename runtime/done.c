@@ -21,12 +21,9 @@
 #include <hilo/runtime/task.h>
 
 #include <errno.h>
-#include <sched.h>
 
+#include "scheduler/base/lock.h"
 #include "scheduler/scheduler.h"
-
-/* Looks at the queue before the CPU is offered to others: more than the completer needs. */
-#define SPIN_ROUNDS 100
 
 /* What a hilo_done_node holds. */
 struct done_node {
@@ -73,10 +70,7 @@ static bool done_take_back(struct done_node *node)
 	for (unsigned round = 0; !load_acquire(&node->ran); round++) { /* P1 */
 		if (MUTANT(65, hilo__loop_uncall(node->loop, &node->call), true))
 			return true;
-		if (round < SPIN_ROUNDS)
-			cpu_relax();
-		else
-			(void)sched_yield();
+		spin_pause(round);
 	}
 	return false;
 }

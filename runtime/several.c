@@ -15,15 +15,13 @@
 #include <hilo/runtime/task.h>
 
 #include <errno.h>
-#include <sched.h>
 
 #include "runtime/runtime_impl.h"
+#include "scheduler/base/lock.h"
 #include "scheduler/base/mem.h"
 
 /* So many nodes lie on the stack. */
 #define NODES_AT_HAND 8
-/* Looks at a call that is under way before the CPU is offered to who makes it. */
-#define SPIN_ROUNDS 100
 
 bool hilo__several_add(struct several *several, struct several_node *node, struct completion *of,
 		       void (*call)(struct waiter *))
@@ -55,12 +53,8 @@ void hilo__several_remove(struct several *several, struct several_node *nodes, s
 	for (size_t i = 0; i < n; i++)
 		if (waiter_is_linked(&nodes[i].waiter))
 			removed += hilo__completion_remove(nodes[i].of, &nodes[i].waiter);
-	for (unsigned round = 0; MUTANT(112, calls_are_under_way(several, removed), false); round++) {
-		if (round < SPIN_ROUNDS)
-			cpu_relax();
-		else
-			(void)sched_yield();
-	}
+	for (unsigned round = 0; MUTANT(112, calls_are_under_way(several, removed), false); round++)
+		spin_pause(round);
 }
 
 /* One wait. */

@@ -4,11 +4,9 @@
  */
 #include "scheduler/completion.h"
 
-#include <sched.h>
 #include <stddef.h>
 
-/* Looks at a lock that is held before the CPU is offered to others, who may hold it. */
-#define SPIN_ROUNDS 100
+#include "scheduler/base/lock.h"
 
 /* Take L. Returns the word as it was, without L. Spins: the lock is held for a few list steps. */
 static uint32_t completion_lock(struct completion *c)
@@ -17,10 +15,7 @@ static uint32_t completion_lock(struct completion *c)
 
 	for (unsigned round = 0;; round++) {
 		if (word & COMPLETION_LOCK) {
-			if (round < SPIN_ROUNDS)
-				cpu_relax();
-			else
-				(void)sched_yield();
+			spin_pause(round);
 			word = load_relaxed(&c->word); /* relaxed: only an expected value */
 		} else if (cas_acquire(&c->word, &word, word | COMPLETION_LOCK)) { /* P2 */
 			return word;

@@ -5,25 +5,14 @@
 #include "scheduler/base/lock.h"
 
 #include <linux/futex.h>
-#include <sched.h>
 
 #include "scheduler/base/sys.h"
-
-/*
- * Rounds of cpu_relax before the CPU is offered to others: some microseconds, more than any section
- * lasts, so that who gets there knows that the holder does not run.
- */
-#define SPIN_ROUNDS 100
 
 void hilo__spin_wait(struct spinlock *lock)
 {
 	/* relaxed: only a hint, the exchange that follows acquires */
-	for (int round = 0; load_relaxed(&lock->held); round++) {
-		if (round < SPIN_ROUNDS)
-			cpu_relax();
-		else
-			sched_yield();
-	}
+	for (unsigned round = 0; load_relaxed(&lock->held); round++)
+		spin_pause(round);
 }
 
 #ifdef HILO_TESTING

@@ -14,6 +14,7 @@
  * Progress: not fair, and no thread waits longer than the section lasts plus the time the holder is
  * preempted: after some rounds the waiter offers its CPU to whoever is runnable.
  */
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -29,6 +30,21 @@ struct spinlock {
 	{                                                                                                    \
 		0                                                                                            \
 	}
+
+/*
+ * Rounds of cpu_relax before the CPU is offered to others: some microseconds, more than any section
+ * lasts, so that who gets there knows that the other thread does not run.
+ */
+#define SPIN_ROUNDS 100
+
+/* [any] Once in a loop that waits for another thread, which is about to do what it waits for. */
+static inline void spin_pause(unsigned round)
+{
+	if (round < SPIN_ROUNDS)
+		cpu_relax();
+	else
+		(void)sched_yield();
+}
 
 /* [any] Wait until @lock looks free. */
 void hilo__spin_wait(struct spinlock *lock);
