@@ -6,7 +6,7 @@
 
 HILO_BEGIN_DECLS
 
-/* gather.h - waiting for several tasks at once, and for one within a limit. */
+/* gather.h - waiting for several tasks at once, or one after the other; and for one within a limit. */
 
 /*
  * [any, suspends] Wait until all @n @tasks have ended. The handles are the call's, one for each place, and
@@ -43,6 +43,31 @@ enum hilo_wait_until {
  * -ENOMEM before anything has happened.
  */
 HILO_API int hilo_wait(hilo_task *const *tasks, size_t n, enum hilo_wait_until until, hilo_time deadline);
+
+/* Tasks that are to be had in the order in which they end. */
+typedef struct hilo_as_completed hilo_as_completed;
+
+/*
+ * [any] Make a set of @n @tasks in *@ret, to be ended with hilo_as_completed_free. All handles stay the
+ * caller's; each must stay owned by somebody until its task was yielded, or the set was freed. A NULL among
+ * them has ended, and comes first. -EINVAL (@tasks or @ret is NULL), -EDEADLK (the caller is among them),
+ * -ENOMEM. It is the only call for a set that asks for memory.
+ */
+HILO_API HILO_MUST_CHECK int hilo_as_completed_new(hilo_task *const *tasks, size_t n,
+						   hilo_as_completed **ret);
+
+/*
+ * [any, suspends] Wait for the next of them that ends: 1, and *@ret; 0 when all were yielded. They come in the
+ * order in which they end; two that end at the same moment, on two workers, in either order, even if one has
+ * awaited the other. To be yielded is not to be looked at: hilo_join it, or hilo_task_unref.
+ * Any number may call it at the same time: each task is yielded once.
+ * -ETIMEDOUT or -ECANCELED when the wait ended early, and nothing is lost; -EDEADLK from a callback; -EINVAL
+ * (@ret is NULL); -ENOMEM, before anything has happened, for NULL and for a plain thread's first wait.
+ */
+HILO_API int hilo_as_completed_next(hilo_as_completed *set, hilo_task **ret, hilo_time deadline);
+
+/* [any] End it, when nobody waits in it any more. Nothing is cancelled. NULL: no-op. */
+HILO_API void hilo_as_completed_free(hilo_as_completed *set);
 
 /*
  * [task, suspends] Run @entry(@arg) as a task and wait until it has ended; its code, with its message. At the

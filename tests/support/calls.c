@@ -355,6 +355,21 @@ static void select_check(struct scene *scene, int result)
 	task_check(scene, -EAGAIN); /* nothing was consumed, nothing completed */
 }
 
+/* The next task that ends, of one that is let go and one that sleeps. */
+static int as_completed_call(struct scene *scene, hilo_time deadline)
+{
+	hilo_task *const tasks[] = {scene->blocker, scene->other};
+	hilo_as_completed *set;
+	hilo_task *task = NULL;
+	int rc;
+
+	TASK_CHECK(hilo_as_completed_new(tasks, 2, &set), ==, 0);
+	rc = hilo_as_completed_next(set, &task, deadline);
+	TASK_CHECK(task, ==, rc == 1 ? scene->other : NULL);
+	hilo_as_completed_free(set);
+	return rc;
+}
+
 /* Wait for a function that is run as a task. */
 static int wait_for_call(struct scene *scene, hilo_time deadline)
 {
@@ -460,6 +475,7 @@ const struct call_kind test_call_kinds[] = {
 	{"gather results", tasks_make, gather_results_call, future_fire, NULL, gather_check, tasks_end, 0, 0,
 	 KIND_ONCE},
 	{"select", task_make, select_call, future_fire, NULL, select_check, task_end, 0, 0, 0},
+	{"as completed", first_make, as_completed_call, future_fire, NULL, first_check, tasks_end, 1, 0, 0},
 	{"wait_for", future_make, wait_for_call, future_fire, NULL, future_check, future_end, 0, 0,
 	 KIND_TASK_ONLY},
 	{"group", future_make, group_call, future_fire, NULL, future_check, future_end, 0, 0,

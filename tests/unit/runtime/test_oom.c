@@ -164,6 +164,31 @@ static int ask_for_calls(void)
 	return rc;
 }
 
+/* More than have room on a stack, with one of them ready; and one after the other. */
+static int ask_for_several(void)
+{
+	hilo_select_case cases[20];
+	hilo_task *sleeper = hilo_spawn(test_entry_sleep_forever, NULL), *task;
+	hilo_as_completed *set;
+	int rc = sleeper ? 0 : -ENOMEM, selected;
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < array_size(cases); i++)
+		cases[i] = (hilo_select_case)HILO_SELECT_TASK(sleeper);
+	selected = hilo_select(cases, array_size(cases), hilo_after(HILO_MICROSECOND));
+	if (selected != -ETIMEDOUT)
+		rc = selected;
+	TASK_CHECK(hilo_task_cancel(sleeper), ==, 0);
+	selected = hilo_as_completed_new(&sleeper, 1, &set);
+	if (selected == 0) {
+		TASK_CHECK(hilo_as_completed_next(set, &task, HILO_FOREVER), ==, 1);
+		hilo_as_completed_free(set);
+	}
+	(void)hilo_join(sleeper, HILO_FOREVER);
+	return worst(rc, selected);
+}
+
 static int ask_for_executors(void)
 {
 	hilo_executor *executor;
@@ -273,6 +298,7 @@ static int ask_for_all(void)
 	rc = worst(rc, ask_for_locals());
 	rc = worst(rc, ask_for_a_group());
 	rc = worst(rc, ask_for_calls());
+	rc = worst(rc, ask_for_several());
 	rc = worst(rc, ask_for_executors());
 	rc = worst(rc, ask_for_many_tasks());
 	return worst(rc, ask_for_futures());
