@@ -53,14 +53,14 @@ HILO_API const char *hilo_error_message(void);
 HILO_API int hilo_error_code(void);
 
 /*
- * [any] The name of the task that failed, or NULL when the failure is the caller's own: an await
- * that ended early by its deadline or by a cancel, or a hilo_fail not yet returned. This tells the
- * -ETIMEDOUT of an await from the -ETIMEDOUT that the awaited task returned.
+ * [any] The name of the task that failed, or NULL when the failure is a future's that no task has caused, or
+ * the caller's own: an await that ended early by its deadline or by a cancel, or a hilo_fail not yet returned.
+ * This tells the -ETIMEDOUT of an await from the -ETIMEDOUT that the awaited task returned.
  */
 HILO_API const char *hilo_error_task(void);
 
 /*
- * [any] Causes: hilo_fail keeps the failure received just before it as its cause. Returns the
+ * [any] Causes: hilo_fail keeps the failure received just before it, from a task or a future, as its cause. Returns the
  * message of the @depth-th cause (1 is the nearest), or NULL when there is none. At most 8 are kept.
  */
 HILO_API const char *hilo_error_cause(unsigned depth, int *ret_code, const char **ret_task);

@@ -11,6 +11,18 @@ struct hilo_task;
 /* [any] The caller has received @code as the result of @task: remember its message and its name. */
 void hilo__error_receive(struct hilo_task *task, int code);
 
+/* [any] The caller has received @code from somewhere else, with what @from, or NULL, says of it. Returns @code. */
+int hilo__error_receive_shared(const struct error *from, int code);
+
+/* [any] A reference on what the caller has said of its last failure, if that is @code, else NULL. Never allocates. */
+struct error *hilo__error_share(int code);
+
+/* [holder of a reference] One more. Returns @error. NULL: NULL. */
+struct error *hilo__error_ref(struct error *error);
+
+/* [holder of a reference] The message; NULL: there is none. */
+const char *hilo__error_text(const struct error *error);
+
 /* [any] The caller's own call ended with @code, which is returned: there is no task behind it. */
 int hilo__error_own(int code);
 

@@ -66,13 +66,13 @@ void hilo__exception_tell(const hilo_exception *exception)
 		self->task = task;
 }
 
-void hilo__exception_future(int code, const void *site)
+void hilo__exception_future(int code, const char *message, const void *site)
 {
 	hilo__exception_tell(&(hilo_exception){
 		.size = sizeof(hilo_exception),
 		.kind = HILO_EXCEPTION_FUTURE,
 		.code = code,
-		.message = hilo_strerror(code),
+		.message = message ? message : hilo_strerror(code),
 		.site = site,
 		.runtime = hilo_runtime_current(),
 	});

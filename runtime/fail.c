@@ -2,9 +2,10 @@
 /*
  * fail.c - messages of failures: attached by hilo_fail, kept with the task, read by whoever awaits.
  *
- * Each task, and each plain thread, has a place for its last failure. What it made itself has no
- * task name; what it received carries the name of the task that made it, and becomes the cause of
- * the next one it makes. Nodes are never changed once a second holder exists.
+ * Each task, and each plain thread, has a place for its last failure. What it received, from a task, whose
+ * name it carries then, or from a future, becomes the cause of the next one it makes; what it made itself
+ * does not. Nodes are never changed once a second holder exists: a future that is set to a failure shares the
+ * node of who sets it, and who receives it makes one of his own.
  *
  * What a plain thread holds is freed at its end together with its record; what callbacks have said,
  * with the worker's thread.
@@ -33,7 +34,8 @@ struct error {
 	unsigned depth; /* causes behind it */
 	struct error *cause;
 	struct error *others;	   /* what has failed besides: a list through this member */
-	char task[TASK_NAME_SIZE]; /* "": made by the holder itself */
+	bool received;		   /* not made by the holder itself */
+	char task[TASK_NAME_SIZE]; /* which has failed; "": none is known */
 	char message[HILO_ERROR_MESSAGE_SIZE];
 };
 
@@ -49,16 +51,21 @@ void hilo__error_init(void)
 	(void)pthread_once(&error_once, error_hook_set);
 }
 
+static struct error **thread_slot(struct thread *self)
+{
+	return self->loop && self->task ? &self->task->error : &self->error;
+}
+
 static struct error **error_slot(void)
 {
 	struct thread *self = thread_self();
 
-	if (self->loop)
-		return self->task ? &self->task->error : &self->error;
-	hilo__error_init();
-	(void)hilo__thread_record(
-		self); /* its end frees ours; without memory for it there is none for a message */
-	return &self->error;
+	if (!self->loop) {
+		hilo__error_init();
+		/* Its end frees ours; without memory for it there is none for a message. */
+		(void)hilo__thread_record(self);
+	}
+	return thread_slot(self);
 }
 
 void hilo__error_free(struct error *error)
@@ -70,6 +77,18 @@ void hilo__error_free(struct error *error)
 		hilo__free(error);
 		error = others; /* there may be any number */
 	}
+}
+
+struct error *hilo__error_ref(struct error *error)
+{
+	if (error)
+		(void)add_relaxed(&error->refs, 1); /* relaxed: the caller holds it meanwhile */
+	return error;
+}
+
+const char *hilo__error_text(const struct error *error)
+{
+	return error ? error->message : NULL;
 }
 
 /* A node with @cause, whose reference is taken over. NULL: no memory; @cause is dropped. */
@@ -86,6 +105,7 @@ static struct error *error_new(int code, struct error *cause)
 	error->cause = cause;
 	error->others = NULL;
 	error->depth = cause ? cause->depth + 1 : 0;
+	error->received = false;
 	error->task[0] = '\0';
 	error->message[0] = '\0';
 	return error;
@@ -98,6 +118,7 @@ static struct error *error_copy(const struct error *from, unsigned depth)
 	struct error *error = error_new(from->code, cause);
 
 	if (error) {
+		error->received = from->received;
 		memcpy(error->task, from->task, sizeof(error->task));
 		memcpy(error->message, from->message, sizeof(error->message));
 	}
@@ -109,9 +130,9 @@ static struct error *error_as_cause(struct error *held)
 {
 	struct error *cause = held;
 
-	if (!held || (held->task[0] && held->depth + 1 <= CAUSES_MAX))
+	if (!held || (held->received && held->depth + 1 <= CAUSES_MAX))
 		return held;
-	cause = held->task[0] ? error_copy(held, CAUSES_MAX - 1) : NULL; /* what is one's own is no cause */
+	cause = held->received ? error_copy(held, CAUSES_MAX - 1) : NULL; /* what is one's own is no cause */
 	hilo__error_free(held);
 	return cause;
 }
@@ -139,10 +160,16 @@ int hilo_fail(int code, const char *format, ...)
 	return code;
 }
 
-static struct error *error_ref(struct error *error)
+/* A node of one's own with what @from says and its causes, but not its others. NULL: no memory. */
+static struct error *error_clone(const struct error *from)
 {
-	if (error)
-		(void)add_relaxed(&error->refs, 1); /* relaxed: another holder keeps it meanwhile */
+	struct error *error = error_new(from->code, hilo__error_ref(from->cause));
+
+	if (!error)
+		return NULL;
+	error->received = from->received;
+	memcpy(error->task, from->task, sizeof(error->task));
+	memcpy(error->message, from->message, sizeof(error->message));
 	return error;
 }
 
@@ -155,31 +182,52 @@ static void error_describe(struct error *error, const struct hilo_task *task)
 		       reason ? ": " : "", reason ? reason : "");
 }
 
+/* What @task says of its end; NULL: nothing. */
+static struct error *error_said(const struct hilo_task *task, int code)
+{
+	return task->error && task->error->code == code ? task->error : NULL;
+}
+
+/* A node for what the caller has received, with all that @from says of it. NULL: no memory. */
+static struct error *error_received(const struct error *from)
+{
+	struct error *error = error_clone(from);
+
+	if (error) {
+		error->others = hilo__error_ref(from->others);
+		error->received = true;
+	}
+	return error;
+}
+
 /* A node for @code, which @task has ended with. NULL: no memory. */
 static struct error *error_of_task(struct hilo_task *task, int code)
 {
-	struct error *from = task->error && task->error->code == code ? task->error : NULL;
-	struct error *error = error_new(code, from ? error_ref(from->cause) : NULL);
+	struct error *from = error_said(task, code);
+	struct error *error = from ? error_received(from) : error_new(code, NULL);
 	char label[TASK_LABEL_SIZE];
 
 	if (!error)
 		return NULL;
-	(void)snprintf(error->task, sizeof(error->task), "%s", hilo__task_label(task, label, sizeof(label)));
-	if (!from) {
+	if (!from)
 		error_describe(error, task);
-		return error;
-	}
-	error->others = error_ref(from->others);
-	memcpy(error->message, from->message, sizeof(error->message));
+	error->received = true;
+	(void)snprintf(error->task, sizeof(error->task), "%s", hilo__task_label(task, label, sizeof(label)));
 	return error;
 }
 
-void hilo__error_receive(struct hilo_task *task, int code)
+/* The caller's failure from now on. */
+static void error_replace(struct error *error)
 {
 	struct error **slot = error_slot();
 
 	hilo__error_free(*slot);
-	*slot = error_of_task(task, code);
+	*slot = error;
+}
+
+void hilo__error_receive(struct hilo_task *task, int code)
+{
+	error_replace(error_of_task(task, code));
 }
 
 /* A node for @code, which is the caller's own. NULL: no memory. */
@@ -194,11 +242,25 @@ static struct error *error_of_caller(int code)
 
 int hilo__error_own(int code)
 {
-	struct error **slot = error_slot();
-
-	hilo__error_free(*slot);
-	*slot = error_of_caller(code);
+	error_replace(error_of_caller(code));
 	return code;
+}
+
+int hilo__error_receive_shared(const struct error *from, int code)
+{
+	struct error *error = from ? error_received(from) : error_of_caller(code);
+
+	if (error)
+		error->received = true;
+	error_replace(error);
+	return code;
+}
+
+struct error *hilo__error_share(int code)
+{
+	struct error *error = *thread_slot(thread_self());
+
+	return error && error->code == code ? hilo__error_ref(error) : NULL;
 }
 
 void hilo__error_keep(int code)
@@ -207,18 +269,6 @@ void hilo__error_keep(int code)
 
 	if (!error || error->code != code)
 		(void)hilo__error_own(code);
-}
-
-/* A node of one's own with what @from says and its causes, but not its others. NULL: no memory. */
-static struct error *error_clone(const struct error *from)
-{
-	struct error *error = error_new(from->code, error_ref(from->cause));
-
-	if (!error)
-		return NULL;
-	memcpy(error->task, from->task, sizeof(error->task));
-	memcpy(error->message, from->message, sizeof(error->message));
-	return error;
 }
 
 void hilo__error_list_init(struct error_list *list)
@@ -261,7 +311,7 @@ void hilo__error_list_attach(struct error_list *list)
 		hilo__error_free(list->first);
 		return;
 	}
-	*list->end = error_ref(shared->others);
+	*list->end = hilo__error_ref(shared->others);
 	error->others = list->first;
 	hilo__error_free(shared);
 	*slot = error;
@@ -269,7 +319,7 @@ void hilo__error_list_attach(struct error_list *list)
 
 const char *hilo__error_of_task(const struct hilo_task *task)
 {
-	return task->error && task->error->code == task->done.result ? task->error->message : NULL;
+	return hilo__error_text(error_said(task, task->done.result));
 }
 
 const char *hilo_error_message(void)

@@ -23,6 +23,7 @@ struct hilo_future {
 	atomic(uint32_t) taken;	  /* 1 once the value was moved out */
 	atomic(bool) looked;	  /* somebody has read the failure */
 	struct completion done;
+	struct error *error; /* what who failed it has said of that, shared with him; or NULL */
 	void *value;
 	void (*drop)(void *value);
 	const void *failed_at; /* return address of the call that completed it with a failure */
@@ -42,6 +43,7 @@ hilo_future *hilo_future_new(void)
 	atomic_setup(&future->claimed, 0);
 	atomic_setup(&future->taken, 0);
 	atomic_setup(&future->looked, false);
+	future->error = NULL;
 	future->value = NULL;
 	future->drop = NULL;
 	future->done.result = 0;
@@ -58,7 +60,9 @@ static void future_free(hilo_future *future)
 	/* relaxed: nobody else is left */
 	if (HILO__UNLIKELY(future->done.result < 0) && future->done.result != -ECANCELED &&
 	    MUTANT(67, !load_relaxed(&future->looked), true))
-		hilo__exception_future(future->done.result, future->failed_at);
+		hilo__exception_future(future->done.result, hilo__error_text(future->error),
+				       future->failed_at);
+	hilo__error_free(future->error);
 	/* relaxed: nobody else is left */
 	if (future->drop && MUTANT(64, !load_relaxed(&future->taken), true))
 		future->drop(future->value);
@@ -131,6 +135,7 @@ int hilo_future_set_error(hilo_future *future, int code)
 	if (!future_claim(future))
 		return HILO_EINVALSTATE;
 	future->failed_at = __builtin_return_address(0);
+	future->error = hilo__error_share(code);
 	return future_complete(future, code);
 }
 
@@ -148,7 +153,7 @@ static int future_read(hilo_future *future, void **ret)
 {
 	if (future->done.result < 0) {
 		store_relaxed(&future->looked, true); /* relaxed: read by whoever drops the last reference */
-		return hilo__error_own(future->done.result);
+		return hilo__error_receive_shared(future->error, future->done.result);
 	}
 	if (ret)
 		*ret = future->value;

@@ -16,7 +16,7 @@ HILO_BEGIN_DECLS
  *            borrowed for as long as their reference, unless the sole owner takes it.
  *
  * A failure, other than -ECANCELED, that nobody has received from hilo_future_await, _result or _take when
- * the last reference goes is reported to the log, once.
+ * the last reference goes is reported to the log, once, with its message.
  */
 
 /* [any] A pending future, or NULL when out of memory (every function answers -ENOMEM for NULL). */
@@ -35,7 +35,15 @@ HILO_API void hilo_future_unref(hilo_future *future);
  */
 HILO_API int hilo_future_set(hilo_future *future, void *value, void (*drop)(void *value));
 
-/* [any] Complete with a failure, @code < 0. -EINVAL for another @code, HILO_EINVALSTATE as above. */
+/*
+ * [any] Complete with a failure, @code < 0. -EINVAL for another @code, HILO_EINVALSTATE as above. If the last
+ * failure of the caller is of that code, its message and its causes go with it, to whoever receives it:
+ *
+ *     hilo_future_set_error(future, hilo_fail(-EPROTO, "reply %u is not ours", number));
+ *
+ * hilo_error_task() names the task that has failed if the caller has received the failure from one, else it
+ * is NULL. Never allocates.
+ */
 HILO_API int hilo_future_set_error(hilo_future *future, int code);
 
 /* [any] Complete with -ECANCELED. HILO_EINVALSTATE as above. */

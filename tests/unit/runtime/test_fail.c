@@ -295,6 +295,138 @@ static void test_lost_failures_of_futures_are_reported_once(void **state)
 	}
 }
 
+/* A future carries what who fails it has said. */
+static void expect(hilo_future *future, int code, const char *message)
+{
+	TASK_CHECK(hilo_future_await(future, NULL, HILO_FOREVER), ==, code);
+	TASK_CHECK(hilo_error_code(), ==, code);
+	TASK_CHECK_TEXT(hilo_error_message(), message);
+}
+
+TASK_TEST(test_a_message_travels_with_a_future)
+{
+	hilo_future *future = hilo_future_new();
+
+	TASK_CHECK(hilo_future_set_error(future, hilo_fail(-EIO, "disk %s is gone", sda)), ==, 0);
+	/* What is said since is another failure. */
+	(void)hilo_fail(-EIO, "another one");
+	for (int i = 0; i < 2; i++) {
+		expect(future, -EIO, "disk sda is gone");
+		TASK_CHECK(hilo_error_task(), ==, NULL);
+	}
+	/* It was received: the cause of what is made from it. */
+	TASK_CHECK(hilo_fail(-EPROTO, "no disk, no mail"), ==, -EPROTO);
+	TASK_CHECK_TEXT(hilo_error_cause(1, NULL, NULL), "disk sda is gone");
+	hilo_future_unref(future);
+
+	/* Of another code: nobody said that. */
+	future = hilo_future_new();
+	TASK_CHECK(hilo_future_set_error(future, -ENOENT), ==, 0);
+	expect(future, -ENOENT, hilo_strerror(-ENOENT));
+	TASK_CHECK(hilo_error_cause(1, NULL, NULL), ==, NULL);
+	hilo_future_unref(future);
+	return 0;
+}
+
+/* A failure that was received is passed on, with the task that has failed, and its causes. */
+static int passes_on(void *future)
+{
+	int rc = hilo_join(hilo_spawn(chain_main, (void *)(intptr_t)2), HILO_FOREVER);
+
+	return hilo_future_set_error(future, rc);
+}
+
+TASK_TEST(test_a_future_passes_a_failure_on)
+{
+	hilo_future *future = hilo_future_new();
+	const char *name;
+	int code;
+
+	TASK_CHECK(hilo_join(hilo_spawn(passes_on, future), HILO_FOREVER), ==, 0);
+	expect(future, -EIO - 2, "level 2");
+	TASK_CHECK_CONTAINS(hilo_error_task(), "task-");
+	TASK_CHECK_TEXT(hilo_error_cause(1, &code, &name), "level 1");
+	TASK_CHECK(code, ==, -EIO - 1);
+	TASK_CHECK_CONTAINS(name, "task-");
+	TASK_CHECK_TEXT(hilo_error_cause(2, NULL, NULL), "level 0");
+	hilo_future_unref(future);
+	return 0;
+}
+
+static void fail_future(void *future)
+{
+	TASK_CHECK(hilo_future_set_error(future, hilo_fail(-EIO, "said elsewhere")), ==, 0);
+}
+
+static void *fail_future_in_a_thread(void *future)
+{
+	fail_future(future);
+	return NULL;
+}
+
+static int fail_future_in_a_pool(void *future)
+{
+	fail_future(future);
+	return 0;
+}
+
+/* From wherever it is failed, and to wherever it is awaited. */
+static int fail_from_everywhere_main(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 3; i++) {
+		hilo_future *future = hilo_future_new();
+		pthread_t thread;
+
+		if (i == 0)
+			TASK_CHECK(hilo_call_soon(fail_future, future, NULL), ==, 0);
+		else if (i == 1)
+			TASK_CHECK(hilo_run_in_executor(NULL, fail_future_in_a_pool, future, HILO_FOREVER),
+				   ==, 0);
+		else
+			TASK_CHECK(pthread_create(&thread, NULL, fail_future_in_a_thread, future), ==, 0);
+		expect(future, -EIO, "said elsewhere");
+		if (i == 2)
+			test_join_thread(thread); /* what it has said outlives it */
+		expect(future, -EIO, "said elsewhere");
+		hilo_future_unref(future);
+	}
+	return 0;
+}
+
+static void test_a_message_travels_from_everywhere(void **state)
+{
+	hilo_future *future = hilo_future_new();
+	long live;
+
+	(void)state;
+	fail_future(future);
+	expect(future, -EIO, "said elsewhere");
+	hilo_future_unref(future);
+	assert_int_equal(test_run(2, fail_from_everywhere_main, NULL), 0);
+	(void)hilo_fail(-EIO, "first");
+	(void)hilo_fail(-EIO, "second");
+	live = hilo__mem_live();
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(test_run(2, fail_from_everywhere_main, NULL), 0);
+	assert_int_equal(hilo__mem_live(), live);
+}
+
+/* Nobody receives it: the message is in the report. And the first who sets it has the word. */
+TASK_TEST(test_the_message_of_a_lost_future)
+{
+	hilo_future *future = hilo_future_new();
+
+	test_log_begin();
+	TASK_CHECK(hilo_future_set_error(future, hilo_fail(-EIO, "nobody hears this")), ==, 0);
+	TASK_CHECK(hilo_future_set_error(future, hilo_fail(-EIO, "too late")), ==, HILO_EINVALSTATE);
+	hilo_future_unref(future);
+	TASK_CHECK(test_log_count("a future failed and nobody looked: EIO: nobody hears this (set at"), ==,
+		   1);
+	test_log_end();
+	return 0;
+}
+
 static void *thread_fails(void *arg)
 {
 	(void)arg;
@@ -369,6 +501,10 @@ int main(void)
 		cmocka_unit_test(test_an_await_that_ends_early_has_no_task),
 		cmocka_unit_test(test_lost_failures_are_reported_once),
 		cmocka_unit_test(test_lost_failures_of_futures_are_reported_once),
+		cmocka_unit_test(test_a_message_travels_with_a_future),
+		cmocka_unit_test(test_a_future_passes_a_failure_on),
+		cmocka_unit_test(test_a_message_travels_from_everywhere),
+		cmocka_unit_test(test_the_message_of_a_lost_future),
 		cmocka_unit_test(test_a_thread_leaves_nothing),
 		cmocka_unit_test(test_a_runtime_leaves_nothing),
 	};

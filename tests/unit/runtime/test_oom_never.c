@@ -75,6 +75,7 @@ static void futures_complete(void)
 	ASKS_FOR_NOTHING(TASK_CHECK(hilo_future_on_done(future[0], &node, call_says, &called), ==, 0));
 	ASKS_FOR_NOTHING(TASK_CHECK(hilo_future_set(future[0], NULL, NULL), ==, 0));
 	ASKS_FOR_NOTHING(TASK_CHECK(hilo_future_set(future[0], NULL, NULL), ==, HILO_EINVALSTATE));
+	(void)hilo_fail(-EIO, "shared");
 	ASKS_FOR_NOTHING(TASK_CHECK(hilo_future_set_error(future[1], -EIO), ==, 0));
 	ASKS_FOR_NOTHING(TASK_CHECK(hilo_future_cancel(future[2]), ==, 0));
 	TEST_UNTIL(load_acquire(&called)); /* the node is the loop's until then */
