@@ -51,6 +51,27 @@ HILO_API HILO_MUST_CHECK int hilo_call_soon(hilo_callback_fn fn, void *arg, hilo
 HILO_API HILO_MUST_CHECK int hilo_call_soon_threadsafe(hilo_loop *loop, hilo_callback_fn fn, void *arg,
 						       hilo_handle **ret);
 
+/* A place for one call, supplied by the caller, so that nothing is allocated. All zero before its first use. */
+typedef struct hilo_call_node {
+	void *hilo_private[6];
+} hilo_call_node;
+
+/*
+ * [any, signal handlers] The same with a place that the caller supplies: async-signal-safe, and cannot run
+ * out of memory. 0: queued, and @node is kept until its turn comes, which frees it before it calls @fn, or
+ * until the runtime ends. -EALREADY: it is queued and its turn has not come; when it comes it sees all that
+ * was done before this call, which it stands for. So one node for each thing that may happen is enough,
+ * however often that happens. HILO_ECLOSED, -EINVAL.
+ * The loop must be there: nobody may free its runtime while a handler may still run.
+ */
+HILO_API int hilo_call_soon_signalsafe(hilo_loop *loop, hilo_call_node *node, hilo_callback_fn fn, void *arg);
+
+/*
+ * [any, but no signal handler] Take it back: 0, it will not be called, and @node is free; -EALREADY: it is not
+ * queued, has run or is running. Not while another thread frees the runtime, which frees it by itself.
+ */
+HILO_API int hilo_call_node_cancel(hilo_call_node *node);
+
 /* [any task, callback] Call it @delay nanoseconds from now, never earlier, on the calling loop. */
 HILO_API HILO_MUST_CHECK int hilo_call_later(hilo_time delay, hilo_callback_fn fn, void *arg,
 					     hilo_handle **ret);
