@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "runtime/debug_impl.h"
+#include "runtime/fd_impl.h"
 #include "scheduler/base/clock.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
@@ -118,7 +119,8 @@ struct hilo_watch {
 	struct poll_op op;
 	struct call call;
 	struct hilo_loop *loop;
-	hilo_fd_fn fn;
+	hilo_fd_fn fn;		   /* either this ... */
+	hilo_callback_fn callback; /* ... or this */
 	void *arg;
 	int fd;
 	int result; /* of the completion whose call is queued */
@@ -149,7 +151,10 @@ static void watch_run(struct call *call)
 	unsigned events = watch->result > 0 ? (unsigned)watch->result : watch->op.events;
 
 	if (!load_acquire(&watch->ended)) { /* P3 */
-		watch->fn(watch->fd, events, watch->arg);
+		if (watch->fn)
+			watch->fn(watch->fd, events, watch->arg);
+		else
+			watch->callback(watch->arg);
 		if (!load_acquire(&watch->ended)) /* P3 */
 			hilo__poller_resume(&watch->loop->poller, &watch->op);
 	}
@@ -163,14 +168,26 @@ static void watch_drop(struct call *call)
 
 int hilo_fd_watch(int fd, unsigned events, hilo_fd_fn fn, void *arg, hilo_watch **ret)
 {
+	struct watch_spec spec = {.call = "hilo_fd_watch",
+				  .fd = fd,
+				  .events = events,
+				  .fn = fn,
+				  .arg = arg,
+				  .site = __builtin_return_address(0)};
+
+	return hilo__fd_watch(&spec, ret);
+}
+
+int hilo__fd_watch(const struct watch_spec *spec, hilo_watch **ret)
+{
 	struct hilo_loop *loop = thread_home(thread_self());
 	struct hilo_watch *watch;
-	int rc = fd_check("hilo_fd_watch", fd, events);
+	int rc = fd_check(spec->call, spec->fd, spec->events);
 
 	if (rc < 0)
 		return rc;
-	if (!fn || !ret)
-		return hilo_fail(-EINVAL, "hilo_fd_watch: %s is NULL", fn ? "ret" : "fn");
+	if ((!spec->fn && !spec->callback) || !ret)
+		return hilo_fail(-EINVAL, "%s: %s is NULL", spec->call, ret ? "fn" : "ret");
 	if (!loop)
 		return -EDEADLK;
 	watch = hilo__calloc(1, sizeof(*watch));
@@ -179,13 +196,14 @@ int hilo_fd_watch(int fd, unsigned events, hilo_fd_fn fn, void *arg, hilo_watch 
 	watch->call.run = watch_run;
 	watch->call.drop = watch_drop;
 	watch->loop = loop;
-	watch->fn = fn;
-	watch->arg = arg;
-	watch->fd = fd;
+	watch->fn = spec->fn;
+	watch->callback = spec->callback;
+	watch->arg = spec->arg;
+	watch->fd = spec->fd;
 	atomic_setup(&watch->refs, 1);
-	poll_op_init(&watch->op, POLL_OP_WATCH, fd, events, watch_complete);
+	poll_op_init(&watch->op, POLL_OP_WATCH, spec->fd, spec->events, watch_complete);
 	*ret = watch; /* before: its first call may come on another thread, at once */
-	debug_opened(&watch->open, loop->runtime, DEBUG_WATCH, __builtin_return_address(0));
+	debug_opened(&watch->open, loop->runtime, DEBUG_WATCH, spec->site);
 	rc = hilo__poller_submit(&loop->poller, &watch->op);
 	if (rc < 0) {
 		debug_ended(&watch->open);

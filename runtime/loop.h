@@ -118,6 +118,24 @@ HILO_API HILO_MUST_CHECK int hilo_fd_watch(int fd, unsigned events, hilo_fd_fn f
  */
 HILO_API void hilo_fd_unwatch(hilo_watch *watch);
 
+/*
+ * [task, callback] Call @fn(@arg) on the calling loop whenever @fd is readable, or broken, as long as it is
+ * (level-triggered), until hilo_remove_reader or the end of the runtime. There is one reader for each
+ * descriptor of a runtime: one that is there is replaced. On failure nothing has changed. Errors as
+ * hilo_fd_watch; -EDEADLK outside of a loop. A descriptor is removed before it is closed.
+ */
+HILO_API HILO_MUST_CHECK int hilo_add_reader(int fd, hilo_callback_fn fn, void *arg);
+
+/*
+ * [task, callback] 1: removed; 0: there was none. On the loop that calls it, it is not called any more; on
+ * another one a call may be under way. -EBADF (@fd is negative), -EDEADLK outside of a loop.
+ */
+HILO_API int hilo_remove_reader(int fd);
+
+/* [task, callback] The same for writable. */
+HILO_API HILO_MUST_CHECK int hilo_add_writer(int fd, hilo_callback_fn fn, void *arg);
+HILO_API int hilo_remove_writer(int fd);
+
 HILO_END_DECLS
 
 #endif /* HILO_RUNTIME_LOOP_H */

@@ -10,6 +10,7 @@
 #include "runtime/config_impl.h"
 #include "runtime/debug_impl.h"
 #include "runtime/exception_impl.h"
+#include "runtime/fd_impl.h"
 #include "runtime/run_impl.h"
 #include "runtime/sized_impl.h"
 #include "scheduler/base/mem.h"
@@ -86,6 +87,7 @@ static void runtime_close_rest(hilo_runtime *runtime)
 	hilo__debug_tell_calls(runtime);
 	hilo__scheduler_end(runtime);
 	hilo__runtime_free_executor(runtime);
+	hilo__runtime_free_readers(runtime);
 	hilo__debug_tell_rest(runtime);
 	store_release(&runtime->phase, PHASE_CLOSED); /* pairs with runtime_is_closed */
 }

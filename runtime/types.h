@@ -70,7 +70,7 @@ typedef int64_t hilo_time;
 /* As a deadline: already passed. The operation is tried once and never suspends. */
 #define HILO_NO_WAIT ((hilo_time)0)
 
-/* [any] The monotonic clock, in nanoseconds. */
+/* [any] The monotonic clock, in nanoseconds: the time of deadlines, of timers and of all loops. */
 HILO_API hilo_time hilo_now(void);
 
 /* [any] The deadline @span nanoseconds from now; saturates at HILO_FOREVER, never below 0. */

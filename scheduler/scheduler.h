@@ -36,6 +36,8 @@ struct task_hooks {
 	void *arg;
 };
 
+struct readers;
+
 struct hilo_runtime {
 	unsigned workers;
 	unsigned limit;		  /* workers and the most spare ones there may be */
@@ -70,6 +72,7 @@ struct hilo_runtime {
 	atomic(uint32_t) stop;		   /* futex: run_forever is to return */
 	HILO__ISOLATED atomic(uint64_t) submitted; /* tasks made from outside, and holds: P1 of scheduler.c */
 	HILO__ISOLATED atomic(uintptr_t) executor; /* the default one, made at first use */
+	atomic(struct readers *) readers;	   /* its table of readers and writers, made at first use */
 	atomic(uint32_t) calls_out; /* calls that tasks wait for in executors: their results will come soon */
 	struct hilo_runtime *next;  /* in hilo__runtimes */
 };

@@ -157,6 +157,8 @@ static int ask_for_calls(void)
 	TASK_CHECK(pipe(fds), ==, 0);
 	rc = worst(rc, hilo_fd_watch(fds[0], HILO_READABLE, watch_nothing, NULL, &watch));
 	hilo_fd_unwatch(watch);
+	rc = worst(rc, hilo_add_reader(fds[0], call_nothing, NULL));
+	(void)hilo_remove_reader(fds[0]);
 	if (hilo_fd_wait(fds[0], HILO_READABLE, hilo_after(HILO_MICROSECOND)) == -ENOMEM)
 		rc = -ENOMEM;
 	(void)close(fds[0]);

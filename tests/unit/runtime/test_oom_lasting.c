@@ -414,7 +414,7 @@ static void test_executors(void **state)
 /* Descriptors: the poller's table is made as they come, for each loop anew. */
 struct files {
 	int fds[2];
-	int watched, waited;
+	int watched, added, waited;
 };
 
 static int files_main(void *arg)
@@ -425,6 +425,8 @@ static int files_main(void *arg)
 	files->watched = hilo_fd_watch(files->fds[0], HILO_READABLE, watch_nothing, NULL, &watch);
 	TASK_CHECK(files->watched < 0, ==, watch == NULL);
 	hilo_fd_unwatch(watch);
+	files->added = hilo_add_reader(files->fds[0], count_called, NULL);
+	TASK_CHECK(hilo_remove_reader(files->fds[0]), ==, files->added == 0);
 	files->waited = hilo_fd_wait(files->fds[1], HILO_WRITABLE, HILO_FOREVER);
 	return 1;
 }
@@ -434,12 +436,14 @@ static int ask_for_files(void *arg)
 	struct files *files = arg;
 	int rc;
 
-	files->watched = files->waited = 0;
+	files->watched = files->added = files->waited = 0;
 	rc = test_run(1, files_main, files);
 	if (rc != 1)
 		return rc;
 	TASK_CHECK(files->waited == HILO_WRITABLE || files->waited == -ENOMEM, ==, 1);
-	return files->watched < 0 ? files->watched : files->waited < 0 ? files->waited : 0;
+	if (files->watched < 0 || files->added < 0)
+		return files->watched < 0 ? files->watched : files->added;
+	return files->waited < 0 ? files->waited : 0;
 }
 
 static void test_descriptors(void **state)
@@ -450,7 +454,8 @@ static void test_descriptors(void **state)
 	(void)state;
 	assert_int_equal(pipe(files.fds), 0);
 	fds = test_fds();
-	assert_true(sweep(ask_for_files, &files, true) >= 8); /* those of the runtime, the watch, the table */
+	/* Those of the runtime, the watch, the poller's table, the table of readers. */
+	assert_true(sweep(ask_for_files, &files, true) >= 12);
 	assert_int_equal(test_fds(), fds);
 	(void)close(files.fds[0]);
 	(void)close(files.fds[1]);

@@ -139,6 +139,8 @@ static void calls_end(void)
 	TASK_CHECK(pipe(fds), ==, 0);
 	TASK_CHECK(hilo_fd_watch(fds[0], HILO_READABLE, watch_nothing, NULL, &watch), ==, 0);
 	ASKS_FOR_NOTHING(hilo_fd_unwatch(watch));
+	TASK_CHECK(hilo_add_writer(fds[1], call_nothing, NULL), ==, 0);
+	ASKS_FOR_NOTHING(TASK_CHECK(hilo_remove_writer(fds[1]), ==, 1));
 	(void)close(fds[0]);
 	(void)close(fds[1]);
 }
