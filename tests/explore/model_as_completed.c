@@ -196,7 +196,7 @@ static void one(void)
 
 static void canceller_of_T0(void)
 {
-	if (task_state_cancel(&records[0].state))
+	if (task_state_cancel(&records[0].state, 1))
 		waiting_ready(&records[0]);
 }
 

@@ -86,7 +86,7 @@ void hilo__error_free(struct error *error)
 /* A lost failure. */
 void hilo__exception_future(int code, const char *message, const void *site)
 {
-	(void)site;
+	(void)message, (void)site;
 	EXPLORE_CHECK(code == -EIO);
 	(void)add_relaxed(&told, 1); /* relaxed: a count */
 }
