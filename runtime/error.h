@@ -44,8 +44,8 @@ HILO_API int hilo_fail(int code, const char *format, ...) HILO_PRINTF(2, 3);
 
 /*
  * [any] The message of the last failure that the calling task (or thread) made with hilo_fail or
- * received from hilo_await, hilo_join, hilo_future_await or hilo_run; hilo_strerror of the code
- * where it had none; "" before the first failure. Valid until the next such call.
+ * received from hilo_await, hilo_join, hilo_future_await, hilo_run or a call in an executor;
+ * hilo_strerror of the code where it had none; "" before the first failure. Valid until the next such call.
  */
 HILO_API const char *hilo_error_message(void);
 

@@ -51,7 +51,20 @@ const char *hilo__error_of_task(const struct hilo_task *task);
 /* [any] Before the first failure of a task or of a thread. */
 void hilo__error_init(void);
 
-/* [owner] Drop one reference. */
+/* [owner] Drop one reference. NULL: no-op. */
 void hilo__error_free(struct error *error);
+
+/*
+ * For what runs a function on behalf of others: what it says is theirs, not the caller's.
+ *
+ * [any] Have the caller hold @error, or nothing; returns what it has held. Both are owned.
+ */
+struct error *hilo__error_swap(struct error *error);
+
+/* [owner] @error if it goes with @code; else it is dropped, and NULL. */
+struct error *hilo__error_match(struct error *error, int code);
+
+/* [any] The caller has received @code, and @error with it, which it owns now; NULL: nothing was said about it. */
+void hilo__error_adopt(int code, struct error *error);
 
 #endif /* HILO_RUNTIME_ERROR_IMPL_H */

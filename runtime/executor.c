@@ -82,13 +82,6 @@ int hilo_executor_new(const hilo_executor_opts *opts, hilo_executor **ret)
 	return rc;
 }
 
-static struct hilo_runtime *runtime_of_caller(void)
-{
-	struct thread *self = thread_self();
-
-	return self->loop ? self->loop->runtime : self->pool_runtime;
-}
-
 /* Instead of a default executor, when its runtime ends without one. */
 #define EXECUTOR_REFUSED ((uintptr_t)1)
 
@@ -119,39 +112,63 @@ static int executor_default(hilo_executor **ret)
 	return none == EXECUTOR_REFUSED ? HILO_ECLOSED : 0;
 }
 
+/* [who has the call] P1: its caller may be gone as soon as it is over. */
+static void call_over(struct job *job)
+{
+	struct waited *call = container_of(job, struct waited, job);
+	struct hilo_task *task = call->task;
+	uint32_t episode = call->episode;
+
+	store_release(&job->state, JOB_OVER); /* P1: our last touch */
+	hilo__task_wake(task, episode);
+}
+
+/* Make the call and wait for it. Its result, which its error goes with, or PUT_INLINE: *@ret_inline. */
+static int call_make(hilo_executor *executor, struct waited *call, hilo_time deadline, bool *ret_inline)
+{
+	struct hilo_runtime *runtime = call->job.runtime;
+	struct wait wait;
+	bool at_once;
+	int rc = hilo__wait_begin(&wait, WAIT_EXECUTOR, executor, deadline);
+
+	if (rc < 0)
+		return rc;
+	call->task = wait.task;
+	call->episode = wait.episode;
+	if (!wait.thread)
+		(void)add_relaxed(&runtime->calls_out, 1); /* relaxed: a hint for how to idle */
+	rc = hilo__executor_put(executor, &call->job, &wait);
+	*ret_inline = rc == PUT_INLINE;
+	at_once = rc != 0 ||
+		  hilo__waited_is_over(call); /* refused, mostly: by us or, once queued, by another */
+	if (rc == 0)
+		rc = hilo__executor_await(executor, call, &wait);
+	if (!wait.thread)
+		(void)sub_relaxed(&runtime->calls_out, 1); /* relaxed: as above */
+	hilo__wait_end(&wait);
+	if (at_once && !wait.thread && deadline > 0)
+		hilo__wait_was_free(thread_self());
+	return rc;
+}
+
 int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, void *arg, hilo_time deadline)
 {
-	struct job job = {.fn = fn, .arg = arg, .runtime = runtime_of_caller()};
-	struct wait wait;
-	bool at_once, run_inline;
+	struct waited call;
+	bool run_inline = false;
 	int rc = 0;
 
 	if (!fn)
 		return hilo_fail(-EINVAL, "hilo_run_in_executor: fn is NULL");
+	job_init(&call.job, fn, arg, call_over);
 	if (!executor)
 		rc = executor_default(&executor);
 	if (rc == 0)
-		rc = hilo__wait_begin(&wait, WAIT_EXECUTOR, executor, deadline);
-	if (rc < 0)
-		return rc;
-	list_init(&job.link);
-	atomic_setup(&job.state, JOB_QUEUED);
-	job.task = wait.task;
-	job.episode = wait.episode;
-	if (!wait.thread)
-		(void)add_relaxed(&job.runtime->calls_out, 1); /* relaxed: a hint for how to idle */
-	run_inline = executor->overflow == HILO_OVERFLOW_INLINE;
-	rc = hilo__executor_submit(executor, &job, &wait);
-	at_once = rc < 0 || hilo__job_is_done(&job); /* refused, mostly: by us or, once queued, by another */
-	run_inline = run_inline && rc == HILO_EOVERFLOW;
-	if (rc == 0)
-		rc = hilo__executor_await(executor, &job, &wait);
-	if (!wait.thread)
-		(void)sub_relaxed(&job.runtime->calls_out, 1); /* relaxed: as above */
-	hilo__wait_end(&wait);
-	if (at_once && !wait.thread && deadline > 0)
-		hilo__wait_was_free(thread_self());
-	return run_inline ? fn(arg) : rc; /* not if fn ran and returned that code itself */
+		rc = call_make(executor, &call, deadline, &run_inline);
+	if (run_inline)
+		return fn(arg);
+	if (HILO__UNLIKELY(rc < 0))
+		hilo__error_adopt(rc, call.job.error);
+	return rc;
 }
 
 /* Take no more calls. Returns the idle threads, which are to be woken. */

@@ -3,17 +3,19 @@
 #define HILO_RUNTIME_EXECUTOR_IMPL_H
 
 /*
- * executor_impl.h - a pool of plain threads for calls that block; what its three files share.
+ * executor_impl.h - pools of plain threads for calls that block; what their files share.
  *
- *	callers -> queue (first in, first out, bounded) -> threads -> wake the caller where it waits
- *	executor.c	executor_queue.c		   executor_pool.c
+ *	callers -> queue (first in, first out, bounded) -> threads -> over(): hand the result on
+ *	executor.c, executor_submit.c, executor_map.c	executor_queue.c	   executor_pool.c
  *
- * A call lies on its caller's stack: nothing is allocated for it. The caller leaves only when the
- * call has run or was taken out of the queue unrun; its state decides, once.
+ * What is queued is a job. What becomes of it afterwards is its maker's concern: a call that is waited for
+ * lies on its caller's stack, so nothing is allocated for it; one with a future lies on the heap; those of a
+ * map are a fixed set that is used again and again. Whoever takes a job out of the queue, to run it, to
+ * refuse it or to give it up, has it alone: its state decides, once.
  *
- * The executor may be freed as soon as its last call has ended. So a caller whose wait ends early
- * touches the executor only if it has won the call, which then stays in the queue, and so keeps the
- * executor, until the caller has taken it out; and those who wait for room are counted.
+ * The executor may be freed as soon as its last call has ended. So a caller whose wait ends early, and
+ * whoever cancels a future, touches the executor only if he has won the call, which then stays in the queue,
+ * and so keeps the executor, until he has taken it out; and those who wait for room are counted.
  *
  * Whom a new call wakes: nobody if a thread spins or one is on its way; else the thread that went
  * idle last (so the others age out); if none is idle, a new one, at once up to the base number. A
@@ -30,15 +32,18 @@
  * I1  A thread is counted in `threads` from the decision to start it until it has ended, or could
  *     not be started. So an executor that closes waits for one that is just being made.
  * I2  While a call is QUEUED, somebody comes for it: a thread that was woken or is being started
- *     (waking, reserve), that spins, or that runs a call and looks again after it. A thread goes idle
- *     only under the lock, having found nothing QUEUED. Who could not start a thread keeps I2 in its
- *     stead: it wakes an idle one, and if there is no thread at all it refuses what is queued.
- * I3  A call that is LEAVING is its caller's; threads pass it by, and wait for no such caller.
+ *     (waking, reserve), that spins, that is in its initializer (entering: for one call each), or that runs
+ *     a call and looks again after it. A thread goes idle only under the lock, having found nothing QUEUED,
+ *     and one that ends looks once more when it is not counted any longer. Who could not start a thread
+ *     keeps I2 in its stead: it wakes an idle one, and if no thread is left that could come it refuses what
+ *     is queued.
+ * I3  A call that is LEAVING is his who has won it; threads pass it by, and wait for nobody who has.
  *
- * P1  The state of a call is set to DONE or REFUSED with release as the last touch of it; its caller
- *     acquires. Task and episode are copied before, for the wake after.
+ * P1  Whoever has a job alone writes its result and calls over, which hands it on and is the last touch of
+ *     it: over of a call that is waited for stores OVER with release, its caller acquires.
  * P2  `queued` is a hint for the thread that spins; the lock orders the queue itself.
  * P3  pool_wake releases, pool_sleep acquires: the thread sees what its waker did.
+ *
  * P4  The CAS that makes a pool the default one releases it, whoever finds it acquires.
  *
  * Rejected: a condition variable. Each call pays a system call for a thread that another would have
@@ -56,21 +61,27 @@
 
 enum job_state {
 	JOB_QUEUED,
-	JOB_LEAVING, /* its caller takes it out unrun; nobody else touches it */
-	JOB_RUNNING,
-	JOB_DONE,
-	JOB_REFUSED, /* taken out unrun by the executor; its result says why */
+	JOB_LEAVING, /* whoever has won it takes it out unrun; nobody else touches it */
+	JOB_TAKEN,   /* it is run or refused */
+	JOB_OVER,    /* of a call that is waited for: the result is there */
 };
 
 struct job {
 	struct list link; /* under the lock, while QUEUED or LEAVING */
 	hilo_blocking_fn fn;
 	void *arg;
+	void (*over)(struct job *job); /* [whoever has it] P1; may free it */
+	struct hilo_runtime *runtime;  /* where hilo_run in the call goes to, or NULL */
+	struct error *error;	       /* owned; what was said about the failure, or NULL */
 	int result;
 	atomic(uint32_t) state; /* leaves QUEUED once, by CAS */
+};
+
+/* A call that is waited for, on its caller's stack. */
+struct waited {
+	struct job job;
 	struct hilo_task *task;
 	uint32_t episode;
-	struct hilo_runtime *runtime;
 };
 
 /* Somebody who waits for room in the queue. */
@@ -149,21 +160,49 @@ static inline bool executor_is_last(struct hilo_executor *ex)
 	return true;
 }
 
+/* [any] The runtime that the caller belongs to; NULL: none. */
+static inline struct hilo_runtime *runtime_of_caller(void)
+{
+	struct thread *self = thread_self();
+
+	return self->loop ? self->loop->runtime : self->pool_runtime;
+}
+
+/* [its maker] Before @job is put into a queue. */
+static inline void job_init(struct job *job, hilo_blocking_fn fn, void *arg, void (*over)(struct job *))
+{
+	list_init(&job->link);
+	job->fn = fn;
+	job->arg = arg;
+	job->over = over;
+	job->runtime = runtime_of_caller();
+	job->error = NULL;
+	atomic_setup(&job->state, JOB_QUEUED);
+}
+
 /* executor_queue.c */
 
+#define PUT_INLINE 1 /* the queue is full, and the caller is to run the call itself */
+
 /*
- * [any, suspends] Get @job into the queue, waiting for room if the policy says so. 0; HILO_ECLOSED;
- * HILO_EOVERFLOW; -ETIMEDOUT; -ECANCELED.
+ * [any, suspends] Get @job into the queue, waiting for room if the policy says so. 0; PUT_INLINE;
+ * HILO_ECLOSED; HILO_EOVERFLOW; -ETIMEDOUT; -ECANCELED. @ex may be gone unless this is 0.
  */
-int hilo__executor_submit(struct hilo_executor *ex, struct job *job, struct wait *wait);
+int hilo__executor_put(struct hilo_executor *ex, struct job *job, struct wait *wait);
 
-/* [the one who submitted @job] Whether its result is there. */
-bool hilo__job_is_done(struct job *job);
+/*
+ * [maker of @job, or who cancels it] Take it out of the queue unrun. False: it runs, or has run; then @ex
+ * may be gone and was not touched. True: it is the caller's alone, and @ex may be gone now.
+ */
+bool hilo__executor_withdraw(struct hilo_executor *ex, struct job *job);
 
-/* [the one who submitted @job, suspends] Its result, or why it was not run. */
-int hilo__executor_await(struct hilo_executor *ex, struct job *job, struct wait *wait);
+/* [who has put @call] Whether its result is there. */
+bool hilo__waited_is_over(struct waited *call);
 
-/* [pool thread, lock @ex] The oldest call, now running, and what else is to be done; NULL: none is queued. */
+/* [who has put @call, suspends] Its result, or why it was not run. */
+int hilo__executor_await(struct hilo_executor *ex, struct waited *call, struct wait *wait);
+
+/* [pool thread, lock @ex] The oldest job, the caller's alone, and what else is to be done; NULL: none is queued. */
 struct job *hilo__executor_take(struct hilo_executor *ex, struct errands *errands);
 
 /*
@@ -176,6 +215,9 @@ bool hilo__executor_refuse(struct hilo_executor *ex, int code);
 void hilo__executor_clear_rooms(struct hilo_executor *ex);
 
 /* executor_pool.c */
+
+/* [who has @job] Run it and hand on its result. What the caller has said before is his own again afterwards. */
+void hilo__job_run(struct job *job);
 
 /* [lock @ex] See to it that somebody comes for what is queued: note in @errands what that takes. */
 void hilo__pool_summon(struct hilo_executor *ex, struct errands *errands);

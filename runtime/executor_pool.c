@@ -116,18 +116,26 @@ void hilo__pool_run_errands(struct hilo_executor *ex, const struct errands *erra
 		hilo__task_wake(errands->room.task, errands->room.episode);
 }
 
-/* [pool thread] Run @job and wake its caller. */
-static void job_run(struct job *job)
+void hilo__job_run(struct job *job)
+{
+	struct error *before = hilo__error_swap(NULL);
+	struct error *said;
+
+	job->result = job->fn(job->arg);
+	said = hilo__error_swap(before);
+	if (HILO__UNLIKELY(said != NULL))
+		job->error = hilo__error_match(said, job->result);
+	job->over(job); /* P1: our last touch */
+}
+
+/* [pool thread] The same; hilo_run in the call goes to the runtime that the call belongs to. */
+static void pool_run(struct job *job)
 {
 	struct thread *self = thread_self();
-	struct hilo_task *task = job->task;
-	uint32_t episode = job->episode;
 
 	self->pool_runtime = job->runtime;
-	job->result = job->fn(job->arg);
+	hilo__job_run(job);
 	self->pool_runtime = NULL;
-	store_release(&job->state, JOB_DONE); /* P1 */
-	hilo__task_wake(task, episode);
 }
 
 /* [pool thread, lock ex] Take and run calls until there are none; the lock is given up meanwhile. */
@@ -140,7 +148,7 @@ static bool pool_work(struct hilo_executor *ex)
 	while ((job = hilo__executor_take(ex, &errands))) {
 		spin_unlock(&ex->lock);
 		hilo__pool_run_errands(ex, &errands);
-		job_run(job);
+		pool_run(job);
 		any = true;
 		spin_lock(&ex->lock);
 	}
@@ -251,7 +259,7 @@ static void pool_serve(struct hilo_executor *ex)
 /* [pool thread] The first thing it does; it comes back with the lock. */
 static void pool_enter(struct hilo_executor *ex)
 {
-	thread_self()->is_pool = true;
+	thread_self()->pool = ex;
 	(void)pthread_setname_np(pthread_self(), ex->name);
 	spin_lock(&ex->lock);
 	if (ex->threads > ex->peak)

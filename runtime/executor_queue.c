@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * executor_queue.c - the calls of an executor: how they get in, wait for room, come out, and how
- * their callers leave. The protocol is in executor_impl.h.
+ * executor_queue.c - the queue of an executor: how jobs get in, wait for room, come out, and how
+ * callers leave. The protocol is in executor_impl.h.
  */
 #include <hilo/runtime/error.h>
 
@@ -19,7 +19,7 @@ static void queue_count(struct hilo_executor *ex, int change)
 	store_relaxed(&ex->queued, (uint32_t)((int)load_relaxed(&ex->queued) + change));
 }
 
-/* [any] Decide what becomes of a queued call; one of its caller and the executor wins. */
+/* [any] Decide what becomes of a queued job; one of its maker and the executor wins. */
 static bool job_decide(struct job *job, enum job_state state)
 {
 	uint32_t queued = JOB_QUEUED;
@@ -61,7 +61,7 @@ static int queue_put(struct hilo_executor *ex, struct job *job)
 	return 0;
 }
 
-/* [lock ex] Take the oldest call out of the queue, now nobody else's; NULL: none. */
+/* [lock ex] Take the oldest job out of the queue, now the caller's alone; NULL: none. */
 static struct job *queue_pop(struct hilo_executor *ex)
 {
 	struct list *at;
@@ -69,7 +69,7 @@ static struct job *queue_pop(struct hilo_executor *ex)
 	list_for_each (at, &ex->queue) {
 		struct job *job = container_of(at, struct job, link);
 
-		if (!job_decide(job, JOB_RUNNING)) /* I3: at most one for each thread that callers run on */
+		if (!job_decide(job, JOB_TAKEN)) /* I3: at most one for each thread that takes some out */
 			continue;
 		list_del(&job->link);
 		queue_count(ex, -1);
@@ -94,15 +94,11 @@ struct job *hilo__executor_take(struct hilo_executor *ex, struct errands *errand
 
 bool hilo__executor_refuse(struct hilo_executor *ex, int code)
 {
-	struct wakeup callers[BATCH], rooms[BATCH];
-	struct job *job;
+	struct job *jobs[BATCH];
+	struct wakeup rooms[BATCH];
 	unsigned n = 0;
 
-	for (; n < BATCH && (job = queue_pop(ex)); n++) {
-		callers[n].task = job->task;
-		callers[n].episode = job->episode;
-		job->result = code;
-		store_release(&job->state, JOB_REFUSED); /* P1 */
+	for (; n < BATCH && (jobs[n] = queue_pop(ex)); n++) {
 		ex->cancelled++;
 		rooms[n] = rooms_take(ex);
 	}
@@ -110,7 +106,8 @@ bool hilo__executor_refuse(struct hilo_executor *ex, int code)
 		return false;
 	spin_unlock(&ex->lock);
 	for (unsigned i = 0; i < n; i++) {
-		wake(callers[i]);
+		jobs[i]->result = code;
+		jobs[i]->over(jobs[i]);
 		wake(rooms[i]);
 	}
 	spin_lock(&ex->lock);
@@ -197,12 +194,11 @@ static int room_wait(struct hilo_executor *ex, struct room *room, struct wait *w
 	return rc;
 }
 
-int hilo__executor_submit(struct hilo_executor *ex, struct job *job, struct wait *wait)
+int hilo__executor_put(struct hilo_executor *ex, struct job *job, struct wait *wait)
 {
 	struct room room = {.task = wait->task, .episode = wait->episode};
-	/* Read before: a refused caller does not keep it open. */
-	bool may_suspend = ex->overflow == HILO_OVERFLOW_SUSPEND;
-	bool suspend = may_suspend && wait->deadline > 0;
+	enum hilo_overflow overflow = ex->overflow; /* read before: a refused caller does not keep it open */
+	bool suspend = overflow == HILO_OVERFLOW_SUSPEND && wait->deadline > 0;
 	int rc;
 
 	list_init(&room.link);
@@ -210,24 +206,20 @@ int hilo__executor_submit(struct hilo_executor *ex, struct job *job, struct wait
 		rc = queue_try(ex, job, suspend ? &room : NULL);
 		if (rc != HILO_EOVERFLOW)
 			return rc;
-		if (!suspend)
-			return may_suspend ? -ETIMEDOUT : rc;
-		rc = room_wait(ex, &room, wait);
+		if (overflow != HILO_OVERFLOW_SUSPEND)
+			return overflow == HILO_OVERFLOW_INLINE ? PUT_INLINE : rc;
+		rc = suspend ? room_wait(ex, &room, wait) : -ETIMEDOUT;
 	} while (rc == 0);
 	return rc;
 }
 
-bool hilo__job_is_done(struct job *job)
-{
-	return load_acquire(&job->state) >= JOB_DONE; /* P1 */
-}
-
-/* [its caller, who has won it] Take @job out of the queue unrun. */
-static void job_remove(struct hilo_executor *ex, struct job *job)
+bool hilo__executor_withdraw(struct hilo_executor *ex, struct job *job)
 {
 	struct wakeup room;
 	bool last;
 
+	if (!job_decide(job, JOB_LEAVING))
+		return false;
 	spin_lock(&ex->lock);
 	list_del(&job->link);
 	queue_count(ex, -1);
@@ -238,25 +230,29 @@ static void job_remove(struct hilo_executor *ex, struct job *job)
 	wake(room);
 	if (last)
 		(void)completion_set(&ex->gone);
+	return true;
 }
 
-int hilo__executor_await(struct hilo_executor *ex, struct job *job, struct wait *wait)
+bool hilo__waited_is_over(struct waited *call)
+{
+	return load_acquire(&call->job.state) == JOB_OVER; /* P1 */
+}
+
+int hilo__executor_await(struct hilo_executor *ex, struct waited *call, struct wait *wait)
 {
 	int rc = 0;
 
-	while (!hilo__job_is_done(job) && rc == 0)
+	while (!hilo__waited_is_over(call) && rc == 0)
 		rc = hilo__wait_park(wait);
 	if (HILO__LIKELY(rc == 0))
-		return job->result;
-	if (job_decide(job, JOB_LEAVING)) {
-		job_remove(ex, job);
+		return call->job.result;
+	if (hilo__executor_withdraw(ex, &call->job))
 		return rc;
-	}
 	/* It runs, or has run: its argument is usually on our caller's stack. */
 	wait->deadline = HILO_FOREVER;
 	wait->task->shield++;
-	while (!hilo__job_is_done(job))
+	while (!hilo__waited_is_over(call))
 		(void)hilo__wait_park(wait);
 	wait->task->shield--;
-	return job->result;
+	return call->job.result;
 }

@@ -317,6 +317,29 @@ void hilo__error_list_attach(struct error_list *list)
 	*slot = error;
 }
 
+struct error *hilo__error_swap(struct error *error)
+{
+	struct error **slot = thread_slot(thread_self());
+	struct error *held = *slot;
+
+	*slot = error;
+	return held;
+}
+
+struct error *hilo__error_match(struct error *error, int code)
+{
+	if (!error || error->code == code)
+		return error;
+	hilo__error_free(error);
+	return NULL;
+}
+
+void hilo__error_adopt(int code, struct error *error)
+{
+	(void)hilo__error_receive_shared(error, code);
+	hilo__error_free(error);
+}
+
 const char *hilo__error_of_task(const struct hilo_task *task)
 {
 	return hilo__error_text(error_said(task, task->done.result));

@@ -13,6 +13,7 @@
 #include "scheduler/base/compiler.h"
 #include "scheduler/fiber/fiber.h"
 
+struct hilo_executor;
 struct hilo_loop;
 struct hilo_task;
 struct binding;
@@ -39,10 +40,10 @@ struct thread {
 	struct binding *locals;		   /* of a callback, or a plain thread: locals.h; owned */
 	struct hilo_loop *calling;	   /* the loop whose callback it runs; NULL: none */
 	struct hilo_runtime *closing;	   /* whose loops it ends: it acts for each of them */
-	bool is_pool;			   /* a thread of an executor */
-	struct hilo_runtime *pool_runtime; /* whose calls it runs, if it is */
-	void (*on_park)(void); /* of a plain thread: called before it sleeps, also after a rouse; or NULL */
-	struct fiber root;     /* of a worker: the loop itself runs here */
+	struct hilo_executor *pool;	   /* the executor whose thread it is; NULL: none */
+	struct hilo_runtime *pool_runtime; /* that the call which it runs belongs to, if it is */
+	void (*on_park)(void);		   /* of a plain thread: called before it sleeps, or NULL */
+	struct fiber root;		   /* of a worker: the loop itself runs here */
 };
 
 #ifdef __cplusplus

@@ -464,6 +464,37 @@ static int pool_fails(void *arg)
 	return hilo_fail(-EIO, "in a pool's thread");
 }
 
+static int pool_says_nothing(void *arg)
+{
+	(void)arg;
+	return -EIO;
+}
+
+static int pool_means_another(void *arg)
+{
+	(void)hilo_fail(-EPERM, "not this one");
+	return pool_says_nothing(arg);
+}
+
+/* What a call in an executor says is its caller's, and only that call's: a pool's thread makes many. */
+TASK_TEST(test_a_message_comes_back_from_an_executor)
+{
+	hilo_executor_opts opts = {.size = sizeof(opts), .max_threads = 1};
+	hilo_executor *executor;
+
+	TASK_CHECK(hilo_executor_new(&opts, &executor), ==, 0);
+	TASK_CHECK(hilo_run_in_executor(executor, pool_fails, NULL, HILO_FOREVER), ==, -EIO);
+	TASK_CHECK_TEXT(hilo_error_message(), "in a pool's thread");
+	TASK_CHECK(hilo_error_code(), ==, -EIO);
+	TASK_CHECK(hilo_error_task(), ==, NULL);
+	TASK_CHECK(hilo_run_in_executor(executor, pool_says_nothing, NULL, HILO_FOREVER), ==, -EIO);
+	TASK_CHECK_TEXT(hilo_error_message(), hilo_strerror(-EIO));
+	TASK_CHECK(hilo_run_in_executor(executor, pool_means_another, NULL, HILO_FOREVER), ==, -EIO);
+	TASK_CHECK_TEXT(hilo_error_message(), hilo_strerror(-EIO));
+	TASK_CHECK(hilo_executor_close(executor, 0, HILO_FOREVER), ==, 0);
+	return 0;
+}
+
 static int fail_everywhere_main(void *arg)
 {
 	test_flag flag;
@@ -505,6 +536,7 @@ int main(void)
 		cmocka_unit_test(test_a_future_passes_a_failure_on),
 		cmocka_unit_test(test_a_message_travels_from_everywhere),
 		cmocka_unit_test(test_the_message_of_a_lost_future),
+		cmocka_unit_test(test_a_message_comes_back_from_an_executor),
 		cmocka_unit_test(test_a_thread_leaves_nothing),
 		cmocka_unit_test(test_a_runtime_leaves_nothing),
 	};
