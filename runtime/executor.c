@@ -41,7 +41,7 @@ static void executor_configure(struct hilo_executor *ex, const hilo_executor_opt
 	(void)snprintf(ex->name, sizeof(ex->name), "%s", opts->name ? opts->name : "hilo-pool");
 }
 
-static int executor_new(const hilo_executor_opts *given, unsigned cpus, bool may_spin, hilo_executor **ret)
+int hilo__executor_new(const hilo_executor_opts *given, unsigned cpus, bool may_spin, hilo_executor **ret)
 {
 	hilo_executor_opts opts = {.size = sizeof(opts)};
 	struct hilo_executor *ex;
@@ -75,41 +75,11 @@ int hilo_executor_new(const hilo_executor_opts *opts, hilo_executor **ret)
 
 	if (!ret)
 		return hilo_fail(-EINVAL, "hilo_executor_new: ret is NULL");
-	rc = executor_new(opts, cpus, loop ? loop->runtime->spin : false, ret);
+	rc = hilo__executor_new(opts, cpus, loop ? loop->runtime->spin : false, ret);
 	if (rc == 0)
 		debug_opened(&(*ret)->open, loop ? loop->runtime : NULL, DEBUG_EXECUTOR,
 			     __builtin_return_address(0));
 	return rc;
-}
-
-/* Instead of a default executor, when its runtime ends without one. */
-#define EXECUTOR_REFUSED ((uintptr_t)1)
-
-/* The default executor of the caller's runtime, made at first use. */
-static int executor_default(hilo_executor **ret)
-{
-	struct hilo_runtime *runtime = runtime_of_caller();
-	uintptr_t none = 0;
-	hilo_executor *made;
-	int rc;
-
-	if (!runtime)
-		return -EDEADLK;
-	*ret = (hilo_executor *)load_acquire(&runtime->executor); /* P4 */
-	if (HILO__LIKELY((uintptr_t)*ret > EXECUTOR_REFUSED))
-		return 0;
-	if (*ret)
-		return HILO_ECLOSED;
-	rc = executor_new(NULL, runtime->cpus, runtime->spin, &made);
-	if (rc < 0)
-		return rc;
-	if (cas_acq_rel(&runtime->executor, &none, (uintptr_t)made)) { /* P4: the first one stays */
-		*ret = made;
-		return 0;
-	}
-	hilo__free(made);
-	*ret = (hilo_executor *)none;
-	return none == EXECUTOR_REFUSED ? HILO_ECLOSED : 0;
 }
 
 /* [who has the call] P1: its caller may be gone as soon as it is over. */
@@ -155,13 +125,12 @@ int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, void *arg
 {
 	struct waited call;
 	bool run_inline = false;
-	int rc = 0;
+	int rc;
 
 	if (!fn)
 		return hilo_fail(-EINVAL, "hilo_run_in_executor: fn is NULL");
 	job_init(&call.job, fn, arg, call_over);
-	if (!executor)
-		rc = executor_default(&executor);
+	rc = hilo__executor_pick(executor, &executor);
 	if (rc == 0)
 		rc = call_make(executor, &call, deadline, &run_inline);
 	if (run_inline)
@@ -169,6 +138,11 @@ int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, void *arg
 	if (HILO__UNLIKELY(rc < 0))
 		hilo__error_adopt(rc, call.job.error);
 	return rc;
+}
+
+int hilo_to_thread(hilo_blocking_fn fn, void *arg, hilo_time deadline)
+{
+	return hilo_run_in_executor(NULL, fn, arg, deadline);
 }
 
 /* Take no more calls. Returns the idle threads, which are to be woken. */
@@ -192,8 +166,7 @@ static struct pool_thread *executor_shut(struct hilo_executor *ex, unsigned flag
 	return idle;
 }
 
-/* Close @executor and wait until all its threads have ended, but for the last few steps of the last one. */
-static int executor_end(hilo_executor *executor, unsigned flags, hilo_time deadline)
+int hilo__executor_end(hilo_executor *executor, unsigned flags, hilo_time deadline)
 {
 	struct pool_thread *idle, *next;
 
@@ -204,8 +177,7 @@ static int executor_end(hilo_executor *executor, unsigned flags, hilo_time deadl
 	return hilo__await_completion(&executor->gone, WAIT_EXECUTOR, executor, deadline);
 }
 
-/* [sole owner] What has ended. */
-static void executor_free(hilo_executor *executor)
+void hilo__executor_free(hilo_executor *executor)
 {
 	if (executor->has_exited)
 		(void)pthread_join(executor->exited, NULL);
@@ -221,40 +193,26 @@ int hilo_executor_close(hilo_executor *executor, unsigned flags, hilo_time deadl
 		return 0;
 	if (flags & ~HILO_EXECUTOR_CANCEL_QUEUED)
 		return hilo_fail(-EINVAL, "hilo_executor_close: flags %#x", flags);
-	rc = executor_end(executor, flags, deadline);
+	if (thread_self()->pool == executor)
+		return hilo_fail(-EDEADLK, "hilo_executor_close: executor %s would wait for its own caller",
+				 executor->name);
+	if (load_relaxed(&executor->owned)) /* relaxed: the caller's own doing, else */
+		return hilo_fail(-EBUSY, "hilo_executor_close: executor %s is a runtime's, which closes it",
+				 executor->name);
+	rc = hilo__executor_end(executor, flags, deadline);
 	if (rc == 0)
-		executor_free(executor);
+		hilo__executor_free(executor);
 	return rc;
-}
-
-int hilo__runtime_close_executor(hilo_runtime *runtime, hilo_time deadline)
-{
-	uintptr_t executor = 0;
-
-	/* P4: callbacks may still ask for it, and make none from here on. */
-	if (cas_acq_rel(&runtime->executor, &executor, EXECUTOR_REFUSED) || executor == EXECUTOR_REFUSED)
-		return 0;
-	return executor_end((hilo_executor *)executor, HILO_EXECUTOR_CANCEL_QUEUED, deadline);
-}
-
-void hilo__runtime_free_executor(hilo_runtime *runtime)
-{
-	uintptr_t executor =
-		xchg_relaxed(&runtime->executor, EXECUTOR_REFUSED); /* relaxed: nobody else is left */
-
-	if (executor > EXECUTOR_REFUSED)
-		executor_free((hilo_executor *)executor);
 }
 
 int hilo_executor_get_stats(hilo_executor *executor, hilo_executor_stats *stats)
 {
 	hilo_executor_stats now = {.size = sizeof(now)};
-	int rc = 0;
+	int rc;
 
 	if (!stats)
 		return -EINVAL;
-	if (!executor)
-		rc = executor_default(&executor);
+	rc = hilo__executor_pick(executor, &executor);
 	if (rc < 0)
 		return rc;
 	spin_lock(&executor->lock);

@@ -7,12 +7,12 @@
 HILO_BEGIN_DECLS
 
 /*
- * executor.h - where blocking functions run: an elastic pool of plain threads.
+ * executor.h - where blocking functions run: elastic pools of plain threads.
  *
  * The default executor of a runtime starts without a thread, grows at once to cores + 4, beyond
  * that only while the oldest call has waited for 200 us, up to 512, and lets threads go that had
- * nothing to do for 10 s. Its queue is bounded; when it is full, the
- * overflow policy says what happens to the call.
+ * nothing to do for 10 s. Its queue is bounded; when it is full, the overflow policy says what
+ * happens to the call. Names are resolved in a pool of their own: hilo_resolver_executor.
  */
 
 /* What runs on a pool thread: blocks as it likes; 0 or more on success, a negative errno on failure. */
@@ -43,11 +43,15 @@ typedef struct hilo_executor_opts {
  * Ends early only while the call is still queued: -ETIMEDOUT or -ECANCELED then mean that @fn was
  * never called. Once @fn runs, the caller waits for it, because @arg is usually on its stack;
  * the cancel stays set and is seen at the next suspending call.
+ * hilo_error_message() is then what @fn said with hilo_fail, if it returned that code.
  * HILO_ECLOSED, HILO_EOVERFLOW, -EAGAIN (no thread could be started and none exists), -EDEADLK from
  * a callback, and NULL for @executor outside of a runtime.
  */
 HILO_API int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, void *arg,
 				  hilo_time deadline);
+
+/* [task, plain thread] hilo_run_in_executor on the default executor. */
+HILO_API int hilo_to_thread(hilo_blocking_fn fn, void *arg, hilo_time deadline);
 
 /* [any] A pool of one's own. -EINVAL, -E2BIG, -ENOMEM. @opts is borrowed and may be NULL. */
 HILO_API HILO_MUST_CHECK int hilo_executor_new(const hilo_executor_opts *opts, hilo_executor **ret);
@@ -56,9 +60,27 @@ HILO_API HILO_MUST_CHECK int hilo_executor_new(const hilo_executor_opts *opts, h
  * [task, plain thread] Take no more calls, wait until those that run have ended (and, without
  * HILO_EXECUTOR_CANCEL_QUEUED, those that are queued), join the threads and free. On -ETIMEDOUT and
  * -ECANCELED nothing is freed and the call can be made again. By one caller at a time.
+ * -EINVAL (unknown flags); -EDEADLK from a call that runs in it; -EBUSY when it is a runtime's. NULL: 0.
  */
 #define HILO_EXECUTOR_CANCEL_QUEUED 1u
 HILO_API int hilo_executor_close(hilo_executor *executor, unsigned flags, hilo_time deadline);
+
+/*
+ * [any] Make @executor the default one of @runtime, which closes it at its end, without running what is
+ * queued then. Consumes @executor on success: hilo_executor_close answers -EBUSY from then on.
+ * -EBUSY: the default executor has been used or set before, or @executor is a runtime's already. -EINVAL
+ * (NULL), HILO_ECLOSED (the runtime ends).
+ */
+HILO_API HILO_MUST_CHECK int hilo_runtime_set_default_executor(hilo_runtime *runtime,
+							       hilo_executor *executor);
+
+/*
+ * [any] The executor of the caller's runtime for getaddrinfo and its like, made at first use: at most 16
+ * threads, "hilo-resolve". A name is resolved there however busy the default executor is, and a server of
+ * names that does not answer holds up nothing but other names. Borrowed; it ends with the runtime.
+ * -ENOMEM, -EDEADLK outside of a runtime, HILO_ECLOSED, -EINVAL (@ret is NULL).
+ */
+HILO_API HILO_MUST_CHECK int hilo_resolver_executor(hilo_executor **ret);
 
 /* Figures of a pool, read one by one: for statistics only. */
 typedef struct hilo_executor_stats {

@@ -44,7 +44,6 @@
  * P2  `queued` is a hint for the thread that spins; the lock orders the queue itself.
  * P3  pool_wake releases, pool_sleep acquires: the thread sees what its waker did.
  *
- * P4  The CAS that makes a pool the default one releases it, whoever finds it acquires.
  *
  * Rejected: a condition variable. Each call pays a system call for a thread that another would have
  * served in the meantime.
@@ -140,6 +139,8 @@ struct hilo_executor {
 	hilo_time idle_time;
 	char name[16];
 	struct debug_mark open;
+	atomic(bool) owned;		       /* a runtime's, which closes it */
+	atomic(struct hilo_runtime *) runtime; /* that one; set after it was owned */
 	struct completion
 		gone; /* the last thread, visitor and caller on its way out have left, after close */
 	HILO__ISOLATED atomic(uint32_t) queued; /* P2; written under the lock */
@@ -179,6 +180,22 @@ static inline void job_init(struct job *job, hilo_blocking_fn fn, void *arg, voi
 	job->error = NULL;
 	atomic_setup(&job->state, JOB_QUEUED);
 }
+
+/* executor.c */
+
+/* [any] A pool on a machine with @cpus; @opts (or NULL) is borrowed. 0, -EINVAL, -E2BIG, -ENOMEM. */
+int hilo__executor_new(const hilo_executor_opts *opts, unsigned cpus, bool may_spin, hilo_executor **ret);
+
+/* Close @executor and wait until all its threads have ended, but for the last few steps of the last one. */
+int hilo__executor_end(hilo_executor *executor, unsigned flags, hilo_time deadline);
+
+/* [sole owner] What has ended. */
+void hilo__executor_free(hilo_executor *executor);
+
+/* executor_lane.c */
+
+/* [any] The executor that @given stands for: NULL is the caller's runtime's default one. 0, -EDEADLK, -ENOMEM, HILO_ECLOSED. */
+int hilo__executor_pick(hilo_executor *given, hilo_executor **ret);
 
 /* executor_queue.c */
 

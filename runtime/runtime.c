@@ -86,7 +86,7 @@ static void runtime_close_rest(hilo_runtime *runtime)
 	hilo__scheduler_stop(runtime);
 	hilo__debug_tell_calls(runtime);
 	hilo__scheduler_end(runtime);
-	hilo__runtime_free_executor(runtime);
+	hilo__runtime_free_executors(runtime);
 	hilo__runtime_free_readers(runtime);
 	hilo__debug_tell_rest(runtime);
 	store_release(&runtime->phase, PHASE_CLOSED); /* pairs with runtime_is_closed */
@@ -100,7 +100,7 @@ int hilo__runtime_end(hilo_runtime *runtime, hilo_time deadline)
 		hilo__report_tasks(runtime, "is left over, and is cancelled");
 	rc = hilo__scheduler_close(runtime, deadline);
 	if (rc == 0)
-		rc = hilo__runtime_close_executor(runtime, deadline);
+		rc = hilo__runtime_close_executors(runtime, deadline);
 	if (rc == 0)
 		runtime_close_rest(runtime);
 	else if (rc == -ETIMEDOUT)

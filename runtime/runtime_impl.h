@@ -40,10 +40,10 @@ const char *hilo__task_label(const hilo_task *task, char *buf, size_t size);
 /* [any] Tell the log of each task of @runtime, with @what as the verb, and what it waits for. */
 void hilo__report_tasks(struct hilo_runtime *runtime, const char *what);
 
-/* [closing thread] End the default executor of @runtime; if it was never used, it never will be. */
-int hilo__runtime_close_executor(hilo_runtime *runtime, hilo_time deadline);
+/* [closing thread] End the executors of @runtime; those that were never used never will be. 0, -ETIMEDOUT. */
+int hilo__runtime_close_executors(hilo_runtime *runtime, hilo_time deadline);
 
-/* [closing thread] Free it, once no callback is left that could ask for it. */
-void hilo__runtime_free_executor(hilo_runtime *runtime);
+/* [closing thread] Free them, once no callback is left that could ask for one. */
+void hilo__runtime_free_executors(hilo_runtime *runtime);
 
 #endif /* HILO_RUNTIME_RUNTIME_IMPL_H */

@@ -38,6 +38,13 @@ struct task_hooks {
 
 struct readers;
 
+/* The executors that a runtime has itself, each for calls that must not wait behind the others. */
+enum lane {
+	LANE_DEFAULT,
+	LANE_RESOLVER,
+	LANES,
+};
+
 struct hilo_runtime {
 	unsigned workers;
 	unsigned limit;		  /* workers and the most spare ones there may be */
@@ -71,7 +78,7 @@ struct hilo_runtime {
 	atomic(uint32_t) users;		   /* who runs it from outside: run.c */
 	atomic(uint32_t) stop;		   /* futex: run_forever is to return */
 	HILO__ISOLATED atomic(uint64_t) submitted; /* tasks made from outside, and holds: P1 of scheduler.c */
-	HILO__ISOLATED atomic(uintptr_t) executor; /* the default one, made at first use */
+	HILO__ISOLATED atomic(uintptr_t) lane[LANES]; /* its executors, made at first use */
 	atomic(struct readers *) readers;	   /* its table of readers and writers, made at first use */
 	atomic(uint32_t) calls_out; /* calls that tasks wait for in executors: their results will come soon */
 	struct hilo_runtime *next;  /* in hilo__runtimes */

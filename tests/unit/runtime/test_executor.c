@@ -1,80 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include "tests/support/test.h"
+#include "tests/support/pool.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "scheduler/base/lock.h"
 #include "scheduler/base/sys.h"
-
-/* A function that blocks its thread until it is let go. */
-struct gate {
-	test_flag open;
-	atomic(unsigned) inside, calls;
-};
-
-static void gate_init(struct gate *gate)
-{
-	atomic_setup(&gate->open, 0);
-	atomic_setup(&gate->inside, 0);
-	atomic_setup(&gate->calls, 0);
-}
-
-static int gate_pass(void *arg)
-{
-	struct gate *gate = arg;
-
-	(void)add_release(&gate->calls, 1);
-	(void)add_release(&gate->inside, 1);
-	while (!load_acquire(&gate->open)) /* pairs with gate_open */
-		(void)hilo__futex_wait(&gate->open, 0, INT64_MAX);
-	(void)sub_release(&gate->inside, 1);
-	return 1;
-}
-
-static void gate_open(struct gate *gate)
-{
-	store_release(&gate->open, 1); /* pairs with gate_pass */
-	(void)hilo__futex_wake(&gate->open, INT_MAX);
-}
-
-struct pass {
-	hilo_executor *executor;
-	hilo_blocking_fn fn;
-	void *arg;
-	hilo_time deadline;
-};
-
-static int pass_main(void *arg)
-{
-	struct pass *pass = arg;
-
-	return hilo_run_in_executor(pass->executor, pass->fn, pass->arg, pass->deadline);
-}
-
-static hilo_executor *executor_make(unsigned threads, unsigned queued, enum hilo_overflow overflow)
-{
-	hilo_executor_opts opts = {.size = sizeof(opts),
-				   .name = "gatekeeper",
-				   .max_threads = threads,
-				   .max_queued = queued,
-				   .overflow = overflow};
-	hilo_executor *executor;
-
-	TASK_CHECK(hilo_executor_new(&opts, &executor), ==, 0);
-	return executor;
-}
-
-static hilo_executor_stats stats_of(hilo_executor *executor)
-{
-	hilo_executor_stats stats = {.size = sizeof(stats)};
-
-	TASK_CHECK(hilo_executor_get_stats(executor, &stats), ==, 0);
-	return stats;
-}
 
 struct thread_seen {
 	pthread_t thread;
@@ -95,7 +28,7 @@ static int see_thread(void *arg)
 TASK_TEST(test_calls_run_on_threads_of_the_pool)
 {
 	struct thread_seen seen;
-	hilo_executor *executor = executor_make(1, 0, 0);
+	hilo_executor *executor = pool_make(1, 0, 0);
 
 	for (int i = 0; i < 3; i++) {
 		TASK_CHECK(hilo_run_in_executor(NULL, see_thread, &seen, HILO_FOREVER), ==, 4);
@@ -106,7 +39,7 @@ TASK_TEST(test_calls_run_on_threads_of_the_pool)
 	TASK_CHECK(hilo_run_in_executor(executor, test_entry_return, (void *)(intptr_t)-EIO, HILO_FOREVER),
 		   ==, -EIO);
 	TASK_CHECK(hilo_run_in_executor(executor, NULL, NULL, HILO_FOREVER), ==, -EINVAL);
-	TASK_CHECK(hilo_executor_close(executor, 0, HILO_FOREVER), ==, 0);
+	pool_end(executor);
 	return 0;
 }
 
@@ -124,7 +57,7 @@ TASK_TEST(test_many_calls_block_at_once)
 	for (int i = 0; i < MANY; i++)
 		task[i] = hilo_spawn(pass_main, &pass);
 	TEST_UNTIL(load_acquire(&gate.inside) == MANY);
-	stats = stats_of(NULL);
+	stats = pool_stats(NULL);
 	TASK_CHECK(stats.threads, >=, MANY);
 	TASK_CHECK(stats.peak, >=, MANY);
 	TASK_CHECK(stats.calls, ==, MANY);
@@ -169,7 +102,7 @@ TASK_TEST(test_a_long_call_delays_no_task)
 TASK_TEST(test_queued_calls_that_end_early_never_run)
 {
 	struct gate gate, counted;
-	hilo_executor *executor = executor_make(1, 0, 0);
+	hilo_executor *executor = pool_make(1, 0, 0);
 	struct pass first = {executor, gate_pass, &gate, HILO_FOREVER};
 	struct pass queued = {executor, gate_pass, &counted, HILO_FOREVER};
 	hilo_task *running, *task[10];
@@ -181,7 +114,7 @@ TASK_TEST(test_queued_calls_that_end_early_never_run)
 	TEST_UNTIL(load_acquire(&gate.inside));
 	for (int i = 0; i < 10; i++)
 		task[i] = hilo_spawn(pass_main, &queued);
-	TEST_UNTIL(stats_of(executor).queued == 10);
+	TEST_UNTIL(pool_stats(executor).queued == 10);
 	TASK_CHECK(hilo_run_in_executor(executor, gate_pass, &counted, hilo_after(HILO_MILLISECOND)), ==,
 		   -ETIMEDOUT);
 	TASK_CHECK(hilo_run_in_executor(executor, gate_pass, &counted, HILO_NO_WAIT), ==, -ETIMEDOUT);
@@ -189,15 +122,15 @@ TASK_TEST(test_queued_calls_that_end_early_never_run)
 		TASK_CHECK(hilo_task_cancel(task[i]), ==, 0);
 	for (int i = 0; i < 10; i += 2)
 		TASK_CHECK(hilo_join(task[i], HILO_FOREVER), ==, -ECANCELED);
-	TASK_CHECK(stats_of(executor).queued, ==, 5);
-	TASK_CHECK(stats_of(executor).cancelled, ==, 7);
+	TASK_CHECK(pool_stats(executor).queued, ==, 5);
+	TASK_CHECK(pool_stats(executor).cancelled, ==, 7);
 	gate_open(&gate);
 	for (int i = 1; i < 10; i += 2)
 		TASK_CHECK(hilo_join(task[i], HILO_FOREVER), ==, 1);
 	TASK_CHECK(hilo_join(running, HILO_FOREVER), ==, 1);
 	TASK_CHECK(load_acquire(&counted.calls), ==, 5);
-	TASK_CHECK(stats_of(executor).calls, ==, 6);
-	TASK_CHECK(hilo_executor_close(executor, 0, HILO_FOREVER), ==, 0);
+	TASK_CHECK(pool_stats(executor).calls, ==, 6);
+	pool_end(executor);
 	return 0;
 }
 
@@ -240,7 +173,7 @@ TASK_TEST(test_a_full_queue_fails_or_runs_inline)
 {
 	for (int policy = HILO_OVERFLOW_FAIL; policy <= HILO_OVERFLOW_INLINE; policy++) {
 		struct gate gate;
-		hilo_executor *executor = executor_make(1, 1, (enum hilo_overflow)policy);
+		hilo_executor *executor = pool_make(1, 1, (enum hilo_overflow)policy);
 		struct pass pass = {executor, gate_pass, &gate, HILO_FOREVER};
 		hilo_task *first, *second;
 		atomic(unsigned) calls;
@@ -254,7 +187,7 @@ TASK_TEST(test_a_full_queue_fails_or_runs_inline)
 		first = hilo_spawn(pass_main, &pass);
 		TEST_UNTIL(load_acquire(&gate.inside));
 		second = hilo_spawn(pass_main, &pass);
-		TEST_UNTIL(stats_of(executor).queued == 1);
+		TEST_UNTIL(pool_stats(executor).queued == 1);
 		if (policy == HILO_OVERFLOW_FAIL) {
 			TASK_CHECK(hilo_run_in_executor(executor, return_overflow, &calls, HILO_FOREVER), ==,
 				   HILO_EOVERFLOW);
@@ -267,7 +200,7 @@ TASK_TEST(test_a_full_queue_fails_or_runs_inline)
 		gate_open(&gate);
 		TASK_CHECK(hilo_join(first, HILO_FOREVER), ==, 1);
 		TASK_CHECK(hilo_join(second, HILO_FOREVER), ==, 1);
-		TASK_CHECK(hilo_executor_close(executor, 0, HILO_FOREVER), ==, 0);
+		pool_end(executor);
 	}
 	return 0;
 }
@@ -281,7 +214,7 @@ static int short_call(void *arg)
 /* Callers wait for room, all get their turn; some give up meanwhile. */
 TASK_TEST(test_a_full_queue_suspends_until_there_is_room)
 {
-	hilo_executor *executor = executor_make(2, 2, HILO_OVERFLOW_SUSPEND);
+	hilo_executor *executor = pool_make(2, 2, HILO_OVERFLOW_SUSPEND);
 	atomic(unsigned) calls;
 	struct pass pass = {executor, short_call, &calls, HILO_FOREVER};
 	hilo_task *task[100];
@@ -303,38 +236,38 @@ TASK_TEST(test_a_full_queue_suspends_until_there_is_room)
 	}
 	TASK_CHECK(load_acquire(&calls), ==, ran);
 	TASK_CHECK(ran, >=, 5 * 66);
-	TASK_CHECK(hilo_executor_close(executor, 0, HILO_FOREVER), ==, 0);
+	pool_end(executor);
 	return 0;
 }
 
 TASK_TEST(test_close_waits_for_what_is_queued)
 {
 	struct gate gate;
-	hilo_executor *executor = executor_make(1, 0, 0);
+	hilo_executor *executor = pool_make(1, 0, 0);
 	struct pass pass = {executor, gate_pass, &gate, HILO_FOREVER};
 	hilo_task *task[6];
 
 	gate_init(&gate);
 	for (int i = 0; i < 6; i++)
 		task[i] = hilo_spawn(pass_main, &pass);
-	TEST_UNTIL(load_acquire(&gate.inside) && stats_of(executor).queued == 5);
+	TEST_UNTIL(load_acquire(&gate.inside) && pool_stats(executor).queued == 5);
 	TASK_CHECK(hilo_executor_close(executor, 2, HILO_NO_WAIT), ==, -EINVAL);
 	TASK_CHECK(hilo_executor_close(executor, 0, HILO_NO_WAIT), ==, -ETIMEDOUT);
 	TASK_CHECK(hilo_executor_close(executor, 0, hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);
 	TASK_CHECK(hilo_run_in_executor(executor, gate_pass, &gate, HILO_FOREVER), ==, HILO_ECLOSED);
 	gate_open(&gate);
-	TASK_CHECK(hilo_executor_close(executor, 0, HILO_FOREVER), ==, 0);
+	pool_end(executor);
 	for (int i = 0; i < 6; i++)
 		TASK_CHECK(hilo_join(task[i], HILO_FOREVER), ==, 1);
 	TASK_CHECK(load_acquire(&gate.calls), ==, 6);
-	TASK_CHECK(hilo_executor_close(NULL, 0, HILO_FOREVER), ==, 0);
+	pool_end(NULL);
 	return 0;
 }
 
 TASK_TEST(test_close_can_refuse_what_is_queued)
 {
 	struct gate gate;
-	hilo_executor *executor = executor_make(1, 3, HILO_OVERFLOW_SUSPEND);
+	hilo_executor *executor = pool_make(1, 3, HILO_OVERFLOW_SUSPEND);
 	struct pass pass = {executor, gate_pass, &gate, HILO_FOREVER};
 	hilo_task *task[6];
 	unsigned ran = 0;
@@ -342,7 +275,7 @@ TASK_TEST(test_close_can_refuse_what_is_queued)
 	gate_init(&gate);
 	for (int i = 0; i < 6; i++)
 		task[i] = hilo_spawn(pass_main, &pass);
-	TEST_UNTIL(load_acquire(&gate.inside) && stats_of(executor).queued == 3);
+	TEST_UNTIL(load_acquire(&gate.inside) && pool_stats(executor).queued == 3);
 	for (int i = 0; i < 6; i++) /* two of them wait for room */
 		TEST_UNTIL(hilo_task_get_state(task[i]) == HILO_TASK_SUSPENDED);
 	TASK_CHECK(hilo_executor_close(executor, HILO_EXECUTOR_CANCEL_QUEUED, HILO_NO_WAIT), ==, -ETIMEDOUT);
@@ -365,7 +298,7 @@ TASK_TEST(test_close_races_callers_that_leave)
 {
 	for (unsigned round = 0; round < test_rounds(60); round++) {
 		atomic(unsigned) calls;
-		hilo_executor *executor = executor_make(1 + round % 3, 1 + round % 2, HILO_OVERFLOW_SUSPEND);
+		hilo_executor *executor = pool_make(1 + round % 3, 1 + round % 2, HILO_OVERFLOW_SUSPEND);
 		struct pass pass = {executor, short_call, &calls, HILO_FOREVER};
 		hilo_task *task[12];
 		unsigned ran = 0;
@@ -389,7 +322,7 @@ TASK_TEST(test_close_races_callers_that_leave)
 
 static void test_plain_threads_use_an_executor(void **state)
 {
-	hilo_executor *executor = executor_make(2, 0, 0);
+	hilo_executor *executor = pool_make(2, 0, 0);
 	struct thread_seen seen;
 	hilo_executor_stats wrong = {.size = 1};
 
@@ -401,7 +334,7 @@ static void test_plain_threads_use_an_executor(void **state)
 			 -EDEADLK);
 	assert_int_equal(hilo_executor_get_stats(executor, &wrong), -EINVAL);
 	assert_int_equal(hilo_executor_get_stats(executor, NULL), -EINVAL);
-	assert_int_equal(stats_of(executor).calls, 1);
+	assert_int_equal(pool_stats(executor).calls, 1);
 	assert_int_equal(hilo_executor_close(executor, 0, HILO_FOREVER), 0);
 }
 
@@ -439,23 +372,23 @@ static void test_idle_threads_end(void **state)
 		assert_int_equal(
 			hilo_run_in_executor(executor, test_entry_return, (void *)(intptr_t)2, HILO_FOREVER),
 			2);
-		TEST_UNTIL(stats_of(executor).threads == 0);
+		TEST_UNTIL(pool_stats(executor).threads == 0);
 	}
-	assert_int_equal(stats_of(executor).calls, 5);
+	assert_int_equal(pool_stats(executor).calls, 5);
 	assert_int_equal(hilo_executor_close(executor, 0, HILO_FOREVER), 0);
 	test_threads_settle(before);
 }
 
 static void test_no_thread_is_to_be_had(void **state)
 {
-	hilo_executor *executor = executor_make(0, 0, 0);
+	hilo_executor *executor = pool_make(0, 0, 0);
 	atomic(unsigned) calls;
 
 	(void)state;
 	atomic_setup(&calls, 0);
 	hilo__sys_fail(SYS_CALL_PTHREAD_CREATE, 1, 0, true);
 	assert_int_equal(hilo_run_in_executor(executor, short_call, &calls, HILO_FOREVER), -EAGAIN);
-	assert_int_equal(stats_of(executor).queued, 0);
+	assert_int_equal(pool_stats(executor).queued, 0);
 	hilo__sys_fail(SYS_CALL_PTHREAD_CREATE, 0, 0, false);
 	assert_int_equal(load_acquire(&calls), 0);
 	assert_int_equal(hilo_run_in_executor(executor, short_call, &calls, HILO_FOREVER), 1);
@@ -491,7 +424,7 @@ static ssize_t write_without_lock(int fd, const void *buf, size_t size)
 
 static int fill_and_close(void *arg)
 {
-	hilo_executor *executor = executor_make(3, 2, HILO_OVERFLOW_SUSPEND);
+	hilo_executor *executor = pool_make(3, 2, HILO_OVERFLOW_SUSPEND);
 	atomic(unsigned) calls;
 	struct pass pass = {executor, short_call, &calls, HILO_FOREVER};
 	hilo_task *task[50];
@@ -544,12 +477,12 @@ static int outer_call(void *arg)
 
 TASK_TEST(test_a_call_may_run_tasks)
 {
-	hilo_executor *executor = executor_make(1, 0, 0);
+	hilo_executor *executor = pool_make(1, 0, 0);
 	hilo_runtime *runtime = hilo_runtime_current();
 
 	TASK_CHECK(hilo_run_in_executor(NULL, outer_call, runtime, HILO_FOREVER), ==, 11);
 	TASK_CHECK(hilo_run_in_executor(executor, outer_call, runtime, HILO_FOREVER), ==, 11);
-	TASK_CHECK(hilo_executor_close(executor, 0, HILO_FOREVER), ==, 0);
+	pool_end(executor);
 	return 0;
 }
 
