@@ -51,6 +51,12 @@ const char *hilo__error_of_task(const struct hilo_task *task);
 /* [any] Before the first failure of a task or of a thread. */
 void hilo__error_init(void);
 
+/* [holder of a reference] One more. Returns @error. NULL: NULL. */
+struct error *hilo__error_ref(struct error *error);
+
+/* [holder of a reference] Its message. */
+const char *hilo__error_text(const struct error *error);
+
 /* [owner] Drop one reference. NULL: no-op. */
 void hilo__error_free(struct error *error);
 

@@ -221,6 +221,7 @@ int hilo_executor_get_stats(hilo_executor *executor, hilo_executor_stats *stats)
 	now.threads = executor->threads;
 	now.peak = executor->peak;
 	now.queued = executor_queued(executor);
+	now.abandoned = executor->abandoned;
 	spin_unlock(&executor->lock);
 	return SIZED_OUT(hilo_executor_stats, stats, &now, queued);
 }

@@ -53,6 +53,27 @@ HILO_API int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, 
 /* [task, plain thread] hilo_run_in_executor on the default executor. */
 HILO_API int hilo_to_thread(hilo_blocking_fn fn, void *arg, hilo_time deadline);
 
+/*
+ * [task, plain thread] Have @fn(@arg) called on a thread of @executor (NULL: as above) and do not wait for it:
+ * *@ret receives a future for its result, with one reference, the caller's. Its value is what @fn returned, 0
+ * or more, as a pointer; a negative code is its failure, with what @fn has said about it. Suspends only while
+ * the queue is full, if that is what its policy says.
+ *
+ * hilo_future_cancel takes a call that is still queued out of the queue: it never runs, and its place is free
+ * at once. One that runs is abandoned: it goes on by itself, its result is dropped, and the future does
+ * not tell any more when @arg can go. To complete the future in another way leaves the call where it is.
+ *
+ * With @ret NULL the call is on its own, and its failure goes to the log.
+ * The future fails with HILO_ECLOSED when the executor closes without running what is queued (a call on its own
+ * is dropped silently then), and with -EAGAIN when no thread could be started and none exists.
+ * In the call hilo_run runs a task in the runtime that has the executor, if one has.
+ *
+ * On failure nothing was queued and *@ret is left alone: -ENOMEM, -EINVAL (@fn is NULL), -ETIMEDOUT, -ECANCELED,
+ * HILO_ECLOSED, HILO_EOVERFLOW, -EDEADLK as above.
+ */
+HILO_API HILO_MUST_CHECK int hilo_executor_submit(hilo_executor *executor, hilo_blocking_fn fn, void *arg,
+						  hilo_future **ret, hilo_time deadline);
+
 /* [any] A pool of one's own. -EINVAL, -E2BIG, -ENOMEM. @opts is borrowed and may be NULL. */
 HILO_API HILO_MUST_CHECK int hilo_executor_new(const hilo_executor_opts *opts, hilo_executor **ret);
 
@@ -87,6 +108,7 @@ typedef struct hilo_executor_stats {
 	size_t size;	    /* sizeof(hilo_executor_stats), set by the caller */
 	uint64_t calls;	    /* calls that were run */
 	uint64_t cancelled; /* calls that left the queue without being run */
+	uint64_t abandoned; /* calls that were run to their end though their futures were complete before */
 	unsigned threads;   /* now */
 	unsigned peak;	    /* the most threads at any time */
 	unsigned queued;    /* calls waiting now */

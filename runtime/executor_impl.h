@@ -61,7 +61,8 @@
 enum job_state {
 	JOB_QUEUED,
 	JOB_LEAVING, /* whoever has won it takes it out unrun; nobody else touches it */
-	JOB_TAKEN,   /* it is run or refused */
+	JOB_TAKEN,   /* by a thread, which runs it */
+	JOB_REFUSED, /* taken out by the executor, which does not run it */
 	JOB_OVER,    /* of a call that is waited for: the result is there */
 };
 
@@ -135,6 +136,7 @@ struct hilo_executor {
 	pthread_t exited; /* the thread that ended last: joined by the next that ends */
 	uint64_t taken;
 	uint64_t cancelled;
+	uint64_t abandoned;
 	enum hilo_overflow overflow;
 	hilo_time idle_time;
 	char name[16];
@@ -227,6 +229,9 @@ struct job *hilo__executor_take(struct hilo_executor *ex, struct errands *errand
  * nothing. Somebody keeps @ex.
  */
 bool hilo__executor_refuse(struct hilo_executor *ex, int code);
+
+/* [who keeps @ex] The result of a call that was run is wanted by nobody. */
+void hilo__executor_abandoned(struct hilo_executor *ex);
 
 /* [lock @ex, which is given up meanwhile] Let all who wait for room look again. Somebody keeps @ex. */
 void hilo__executor_clear_rooms(struct hilo_executor *ex);

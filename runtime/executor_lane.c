@@ -141,8 +141,8 @@ int hilo__runtime_close_executors(hilo_runtime *runtime, hilo_time deadline)
 void hilo__runtime_free_executors(hilo_runtime *runtime)
 {
 	for (unsigned i = 0; i < LANES; i++) {
-		uintptr_t found =
-			xchg_relaxed(&runtime->lane[i], LANE_REFUSED); /* relaxed: nobody else is left */
+		/* relaxed: nobody else is left; who asks later is told that it is closed */
+		uintptr_t found = xchg_relaxed(&runtime->lane[i], LANE_REFUSED);
 
 		if (found > LANE_REFUSED)
 			hilo__executor_free((hilo_executor *)found);

@@ -61,15 +61,15 @@ static int queue_put(struct hilo_executor *ex, struct job *job)
 	return 0;
 }
 
-/* [lock ex] Take the oldest job out of the queue, now the caller's alone; NULL: none. */
-static struct job *queue_pop(struct hilo_executor *ex)
+/* [lock ex] Take the oldest job out of the queue, now in @state and the caller's alone; NULL: none. */
+static struct job *queue_pop(struct hilo_executor *ex, enum job_state state)
 {
 	struct list *at;
 
 	list_for_each (at, &ex->queue) {
 		struct job *job = container_of(at, struct job, link);
 
-		if (!job_decide(job, JOB_TAKEN)) /* I3: at most one for each thread that takes some out */
+		if (!job_decide(job, state)) /* I3: at most one for each thread that takes some out */
 			continue;
 		list_del(&job->link);
 		queue_count(ex, -1);
@@ -80,7 +80,7 @@ static struct job *queue_pop(struct hilo_executor *ex)
 
 struct job *hilo__executor_take(struct hilo_executor *ex, struct errands *errands)
 {
-	struct job *job = queue_pop(ex);
+	struct job *job = queue_pop(ex, JOB_TAKEN);
 
 	if (!job)
 		return NULL;
@@ -98,7 +98,7 @@ bool hilo__executor_refuse(struct hilo_executor *ex, int code)
 	struct wakeup rooms[BATCH];
 	unsigned n = 0;
 
-	for (; n < BATCH && (jobs[n] = queue_pop(ex)); n++) {
+	for (; n < BATCH && (jobs[n] = queue_pop(ex, JOB_REFUSED)); n++) {
 		ex->cancelled++;
 		rooms[n] = rooms_take(ex);
 	}
@@ -112,6 +112,13 @@ bool hilo__executor_refuse(struct hilo_executor *ex, int code)
 	}
 	spin_lock(&ex->lock);
 	return true;
+}
+
+void hilo__executor_abandoned(struct hilo_executor *ex)
+{
+	spin_lock(&ex->lock);
+	ex->abandoned++;
+	spin_unlock(&ex->lock);
 }
 
 void hilo__executor_clear_rooms(struct hilo_executor *ex)

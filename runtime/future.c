@@ -14,6 +14,7 @@
 #include "runtime/done_impl.h"
 #include "runtime/error_impl.h"
 #include "runtime/exception_impl.h"
+#include "runtime/future_impl.h"
 #include "runtime/runtime_impl.h"
 #include "scheduler/base/pool.h"
 
@@ -26,7 +27,8 @@ struct hilo_future {
 	struct error *error; /* what who failed it has said of that, shared with him; or NULL */
 	void *value;
 	void (*drop)(void *value);
-	const void *failed_at; /* return address of the call that completed it with a failure */
+	const void *failed_at;	      /* return address of the call that completed it with a failure */
+	struct future_source *source; /* what will complete it, if that is to know of a cancel; fixed */
 	struct debug_mark open;
 };
 
@@ -46,10 +48,20 @@ hilo_future *hilo_future_new(void)
 	future->error = NULL;
 	future->value = NULL;
 	future->drop = NULL;
+	future->source = NULL;
 	future->done.result = 0;
 	completion_init(&future->done, 1);
 	debug_opened(&future->open, self->loop ? self->loop->runtime : NULL, DEBUG_FUTURE,
 		     __builtin_return_address(0));
+	return future;
+}
+
+hilo_future *hilo__future_new_from(struct future_source *source)
+{
+	hilo_future *future = hilo_future_new();
+
+	if (future)
+		future->source = source;
 	return future;
 }
 
@@ -66,6 +78,8 @@ static void future_free(hilo_future *future)
 	/* relaxed: nobody else is left */
 	if (future->drop && MUTANT(64, !load_relaxed(&future->taken), true))
 		future->drop(future->value);
+	if (future->source)
+		future->source->ops->free(future->source);
 	debug_ended(&future->open);
 	heap = thread_self()->heap; /* only here: drop is the user's, and may have suspended */
 	if (heap)
@@ -126,22 +140,37 @@ int hilo_future_set(hilo_future *future, void *value, void (*drop)(void *value))
 	return future_complete(future, 0);
 }
 
+int hilo__future_fail(hilo_future *future, int code, struct error *error, const void *site)
+{
+	if (!future_claim(future)) {
+		hilo__error_free(error);
+		return HILO_EINVALSTATE;
+	}
+	future->failed_at = site;
+	future->error = error;
+	return future_complete(future, code);
+}
+
 int hilo_future_set_error(hilo_future *future, int code)
 {
 	if (!future)
 		return -ENOMEM;
 	if (code >= 0)
 		return hilo_fail(-EINVAL, "hilo_future_set_error: %d is not a failure", code);
-	if (!future_claim(future))
-		return HILO_EINVALSTATE;
-	future->failed_at = __builtin_return_address(0);
-	future->error = hilo__error_share(code);
-	return future_complete(future, code);
+	return hilo__future_fail(future, code, hilo__error_share(code), __builtin_return_address(0));
 }
 
 int hilo_future_cancel(hilo_future *future)
 {
-	return hilo_future_set_error(future, -ECANCELED);
+	if (!future)
+		return -ENOMEM;
+	if (!future_claim(future))
+		return HILO_EINVALSTATE;
+	future->failed_at = __builtin_return_address(0);
+	if (future->source)
+		future->source->ops->cancelled(
+			future->source); /* the caller's reference keeps it meanwhile */
+	return future_complete(future, -ECANCELED);
 }
 
 struct completion *hilo__future_done(hilo_future *future)
@@ -160,14 +189,25 @@ static int future_read(hilo_future *future, void **ret)
 	return 0;
 }
 
+/* 0 when complete; else why the wait ended, which the caller's failure is then. */
+static int future_wait(hilo_future *future, hilo_time deadline)
+{
+	int rc;
+
+	if (HILO__UNLIKELY(future->source != NULL))
+		return future->source->ops->await(future->source, &future->done, deadline);
+	rc = hilo__await_completion(&future->done, WAIT_FUTURE, future, deadline);
+	return rc < 0 ? hilo__error_own(rc) : 0;
+}
+
 int hilo_future_await(hilo_future *future, void **ret, hilo_time deadline)
 {
 	int rc;
 
 	if (!future)
 		return -ENOMEM;
-	rc = hilo__await_completion(&future->done, WAIT_FUTURE, future, deadline);
-	return rc < 0 ? hilo__error_own(rc) : future_read(future, ret);
+	rc = future_wait(future, deadline);
+	return rc < 0 ? rc : future_read(future, ret);
 }
 
 int hilo_future_result(hilo_future *future, void **ret)
