@@ -74,6 +74,23 @@ HILO_API int hilo_to_thread(hilo_blocking_fn fn, void *arg, hilo_time deadline);
 HILO_API HILO_MUST_CHECK int hilo_executor_submit(hilo_executor *executor, hilo_blocking_fn fn, void *arg,
 						  hilo_future **ret, hilo_time deadline);
 
+/*
+ * [task, plain thread; suspends] Call @fn on threads of @executor (NULL: as above) for each of @n arguments, the
+ * first at @args and each @stride bytes after the one before, and wait until all calls have ended. At most
+ * @in_flight of them (0: 32) are queued or run at a time; nothing is allocated for those up to 32. A queue that
+ * is full is no failure while some of them are out. @results (or NULL) has @n places, for their codes by
+ * position.
+ *
+ * 0 when all have succeeded. Once one has failed no more are begun, those that are queued are not called, and
+ * those that run are waited for: the code of the one with the lowest position, with what it has said. In the
+ * same way the wait ends early, -ETIMEDOUT or -ECANCELED, unless all have been called by then. For
+ * those that were not called -ECANCELED is in @results, or why the executor has refused them.
+ * -ENOMEM, -EINVAL (@fn or @args is NULL), HILO_ECLOSED, HILO_EOVERFLOW, -EDEADLK as above: some may have run,
+ * none does any more.
+ */
+HILO_API int hilo_executor_map(hilo_executor *executor, hilo_blocking_fn fn, void *args, size_t stride,
+			       size_t n, int *results, unsigned in_flight, hilo_time deadline);
+
 /* [any] A pool of one's own. -EINVAL, -E2BIG, -ENOMEM. @opts is borrowed and may be NULL. */
 HILO_API HILO_MUST_CHECK int hilo_executor_new(const hilo_executor_opts *opts, hilo_executor **ret);
 

@@ -125,7 +125,7 @@ struct hilo_executor {
 	unsigned threads;	  /* I1 */
 	unsigned base, max_threads, peak;
 	unsigned max_queued;
-	unsigned visitors; /* callers that wait for room, or are about to look again */
+	unsigned visitors; /* callers that wait for room, or are about to look again, and maps */
 	bool ending;	   /* somebody was found to be the last, and sets gone */
 	bool waking;	   /* a thread was woken or is being started and has not looked at the queue yet */
 	bool spinning;	   /* a thread spins */
@@ -208,6 +208,15 @@ int hilo__executor_pick(hilo_executor *given, hilo_executor **ret);
  * HILO_ECLOSED; HILO_EOVERFLOW; -ETIMEDOUT; -ECANCELED. @ex may be gone unless this is 0.
  */
 int hilo__executor_put(struct hilo_executor *ex, struct job *job, struct wait *wait);
+
+/* [any] The same without waiting: 0, HILO_ECLOSED, HILO_EOVERFLOW. Somebody keeps @ex. */
+int hilo__executor_try(struct hilo_executor *ex, struct job *job);
+
+/* [any] Keep @ex until hilo__executor_leave, for several calls one after the other. 0, HILO_ECLOSED. */
+int hilo__executor_visit(struct hilo_executor *ex);
+
+/* [visitor] @ex may be gone afterwards. */
+void hilo__executor_leave(struct hilo_executor *ex);
 
 /*
  * [maker of @job, or who cancels it] Take it out of the queue unrun. False: it runs, or has run; then @ex

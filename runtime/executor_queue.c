@@ -204,7 +204,8 @@ static int room_wait(struct hilo_executor *ex, struct room *room, struct wait *w
 int hilo__executor_put(struct hilo_executor *ex, struct job *job, struct wait *wait)
 {
 	struct room room = {.task = wait->task, .episode = wait->episode};
-	enum hilo_overflow overflow = ex->overflow; /* read before: a refused caller does not keep it open */
+	const enum hilo_overflow overflow =
+		ex->overflow; /* read before: a refused caller does not keep it open */
 	bool suspend = overflow == HILO_OVERFLOW_SUSPEND && wait->deadline > 0;
 	int rc;
 
@@ -213,11 +214,44 @@ int hilo__executor_put(struct hilo_executor *ex, struct job *job, struct wait *w
 		rc = queue_try(ex, job, suspend ? &room : NULL);
 		if (rc != HILO_EOVERFLOW)
 			return rc;
-		if (overflow != HILO_OVERFLOW_SUSPEND)
-			return overflow == HILO_OVERFLOW_INLINE ? PUT_INLINE : rc;
+		if (overflow == HILO_OVERFLOW_INLINE) {
+			store_relaxed(&job->state,
+				      JOB_TAKEN); /* relaxed: the caller's alone, as it has been */
+			return PUT_INLINE;
+		}
+		if (overflow == HILO_OVERFLOW_FAIL)
+			return rc;
 		rc = suspend ? room_wait(ex, &room, wait) : -ETIMEDOUT;
 	} while (rc == 0);
 	return rc;
+}
+
+int hilo__executor_try(struct hilo_executor *ex, struct job *job)
+{
+	return queue_try(ex, job, NULL);
+}
+
+int hilo__executor_visit(struct hilo_executor *ex)
+{
+	bool closed;
+
+	spin_lock(&ex->lock);
+	closed = ex->closed;
+	ex->visitors += !closed;
+	spin_unlock(&ex->lock);
+	return closed ? HILO_ECLOSED : 0;
+}
+
+void hilo__executor_leave(struct hilo_executor *ex)
+{
+	bool last;
+
+	spin_lock(&ex->lock);
+	ex->visitors--;
+	last = executor_is_last(ex);
+	spin_unlock(&ex->lock);
+	if (last)
+		(void)completion_set(&ex->gone);
 }
 
 bool hilo__executor_withdraw(struct hilo_executor *ex, struct job *job)

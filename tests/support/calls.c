@@ -178,6 +178,40 @@ static void room_end(struct scene *scene)
 	executor_end(scene);
 }
 
+/* Submit a call: waits for room only, and the call runs once it was queued, waited for or not. */
+static int submit_call(struct scene *scene, hilo_time deadline)
+{
+	hilo_future *future = NULL;
+	void *value = NULL;
+	int rc = hilo_executor_submit(scene->executor, count_call, scene, &future, deadline);
+
+	TASK_CHECK(future != NULL, ==, rc == 0);
+	if (rc < 0)
+		return rc;
+	(void)hilo_shield_enter();
+	rc = hilo_future_await(future, &value, HILO_FOREVER);
+	(void)hilo_shield_leave();
+	hilo_future_unref(future);
+	return rc < 0 ? rc : (int)(intptr_t)value;
+}
+
+/* A map of two, one after the other: its results tell which were called. */
+static int map_call(struct scene *scene, hilo_time deadline)
+{
+	unsigned before = load_acquire(&scene->calls), called = 0;
+	int results[2] = {0, 0}, rc;
+
+	rc = hilo_executor_map(scene->executor, count_call, scene, 0, 2, results, 1, deadline);
+	for (int i = 0; i < 2; i++) {
+		called += results[i] >= 77;
+		TASK_CHECK(results[i] >= 77 || results[i] == -ECANCELED || results[i] == HILO_ECLOSED, ==,
+			   true);
+	}
+	TASK_CHECK(called, ==, load_acquire(&scene->calls) - before);
+	TASK_CHECK(called == 2, ==, rc == 0);
+	return rc;
+}
+
 /* Close an executor: waits for the call that runs. */
 static int close_call(struct scene *scene, hilo_time deadline)
 {
@@ -465,6 +499,10 @@ const struct call_kind test_call_kinds[] = {
 	{"executor", executor_make, executor_call, executor_fire, executor_shut, executor_check, executor_end,
 	 77, HILO_ECLOSED, 0},
 	{"room", room_make, executor_call, executor_fire, executor_shut, executor_check, room_end, 77,
+	 HILO_ECLOSED, 0},
+	{"submit", room_make, submit_call, executor_fire, executor_shut, executor_check, room_end, 77,
+	 HILO_ECLOSED, 0},
+	{"map", executor_make, map_call, executor_fire, executor_shut, check_nothing, executor_end, 0,
 	 HILO_ECLOSED, 0},
 	{"executor close", executor_make, close_call, executor_fire, NULL, check_nothing, close_end, 0, 0, 0},
 	{"readable", fd_make, fd_call, fd_fire, NULL, fd_check, fd_end, HILO_READABLE, 0, 0},

@@ -13,6 +13,7 @@
  *	run_until_complete	x	x	b	x	g	x
  *	runtime close		x	x	x	x	a	x
  *	executor, room		x	x	x	x	x	x
+ *	submit, map		x	x	x	x	x	x
  *	executor close		x	x	x	x	a	x
  *	readable, writable	x	x	x	x	c	x
  *	sleep, sleep_until	s	s	d	s	a	s
@@ -25,10 +26,13 @@
  *	run_until_complete	t	t	b	e	g	b
  *	runtime close		t	t	t	e	a	t, with the deadline
  *	executor, room		t	t	t	e	t	t, with the deadline
+ *	submit, map		t	t	t	e	t	t, with the deadline
  *	executor close		t	t	t	e	a	t, with the deadline
  *	readable, writable	t	t	t	e	c	t, with the deadline
  *	sleep, sleep_until	t	t	d	e	a	e
  *	yield, checkpoint	t	f	b	e	a	e
+ *
+ * hilo_to_thread is the call "executor" with another name.
  *
  * x  here		s  test_suspend_yield.c		t  test_suspend_thread.c
  * a  nothing that could be closed: a task or a future ends, which is the result; closing an executor or a
