@@ -5,6 +5,7 @@
 #include <hilo/runtime/runtime.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,6 +26,9 @@ static int opts_check(const hilo_executor_opts *opts)
 				 (int)opts->overflow);
 	if (opts->idle < 0)
 		return hilo_fail(-EINVAL, "hilo_executor_opts.idle is %lld: negative", (long long)opts->idle);
+	if (opts->stack_size && opts->stack_size < (size_t)PTHREAD_STACK_MIN)
+		return hilo_fail(-EINVAL, "hilo_executor_opts.stack_size is %zu, less than %zu",
+				 opts->stack_size, (size_t)PTHREAD_STACK_MIN);
 	if (opts->flags)
 		return hilo_fail(-EINVAL, "hilo_executor_opts.flags is %#x: unknown flag", opts->flags);
 	return 0;
@@ -37,6 +41,10 @@ static void executor_configure(struct hilo_executor *ex, const hilo_executor_opt
 	ex->base = cpus + BASE_MORE < ex->max_threads ? cpus + BASE_MORE : ex->max_threads;
 	ex->max_queued = opts->max_queued ? opts->max_queued : DEFAULT_MAX_QUEUED;
 	ex->idle_time = opts->idle ? opts->idle : DEFAULT_IDLE;
+	ex->stack_size = opts->stack_size;
+	ex->initializer = opts->initializer;
+	ex->finalizer = opts->finalizer;
+	ex->init_arg = opts->init_arg;
 	ex->overflow = opts->overflow;
 	(void)snprintf(ex->name, sizeof(ex->name), "%s", opts->name ? opts->name : "hilo-pool");
 }
@@ -154,7 +162,7 @@ static struct pool_thread *executor_shut(struct hilo_executor *ex, unsigned flag
 	spin_lock(&ex->lock);
 	ex->closed = true;
 	if (flags & HILO_EXECUTOR_CANCEL_QUEUED)
-		while (hilo__executor_refuse(ex, HILO_ECLOSED))
+		while (hilo__executor_refuse(ex, HILO_ECLOSED, NULL))
 			;
 	hilo__executor_clear_rooms(ex);
 	idle = ex->idle;
@@ -182,6 +190,7 @@ void hilo__executor_free(hilo_executor *executor)
 	if (executor->has_exited)
 		(void)pthread_join(executor->exited, NULL);
 	debug_ended(&executor->open);
+	hilo__error_free(executor->broken_error);
 	hilo__free(executor);
 }
 

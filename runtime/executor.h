@@ -28,10 +28,19 @@ enum hilo_overflow {
 /* Zero means the default in every field. */
 typedef struct hilo_executor_opts {
 	size_t size;	      /* sizeof(hilo_executor_opts) */
-	const char *name;     /* of the threads; copied; default "hilo-pool" */
+	const char *name;     /* of the threads; copied, up to 15 bytes; default "hilo-pool" */
 	unsigned max_threads; /* default 512 */
 	unsigned max_queued;  /* calls waiting for a thread; default 65536 */
 	hilo_time idle;	      /* a thread without work ends after this; default 10 s */
+	size_t stack_size; /* of a thread, in bytes, at least what the system needs; default as pthread_create */
+	/*
+	 * Called with init_arg by each thread before its first call. A negative code breaks the executor: what
+	 * is queued and what comes later fails with it, and the log says so once.
+	 */
+	hilo_blocking_fn initializer;
+	void (*finalizer)(
+		void *init_arg); /* the same after its last call, if the initializer has succeeded */
+	void *init_arg;		 /* kept until the executor is closed */
 	enum hilo_overflow overflow;
 	unsigned flags; /* none yet: 0 */
 } hilo_executor_opts;
@@ -44,8 +53,8 @@ typedef struct hilo_executor_opts {
  * never called. Once @fn runs, the caller waits for it, because @arg is usually on its stack;
  * the cancel stays set and is seen at the next suspending call.
  * hilo_error_message() is then what @fn said with hilo_fail, if it returned that code.
- * HILO_ECLOSED, HILO_EOVERFLOW, -EAGAIN (no thread could be started and none exists), -EDEADLK from
- * a callback, and NULL for @executor outside of a runtime.
+ * HILO_ECLOSED, HILO_EOVERFLOW, -EAGAIN (no thread could be started and none exists), the code of an
+ * initializer that has failed, -EDEADLK from a callback, and NULL for @executor outside of a runtime.
  */
 HILO_API int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, void *arg,
 				  hilo_time deadline);

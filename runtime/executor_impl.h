@@ -130,6 +130,8 @@ struct hilo_executor {
 	bool waking;	   /* a thread was woken or is being started and has not looked at the queue yet */
 	bool spinning;	   /* a thread spins */
 	bool reserve;	   /* a reserve thread waits, or is being started */
+	unsigned entering; /* threads in their initializer: each comes for one call */
+	int broken;	   /* what an initializer has failed with; 0: none has */
 	bool closed;
 	bool may_spin;
 	bool has_exited;
@@ -139,6 +141,11 @@ struct hilo_executor {
 	uint64_t abandoned;
 	enum hilo_overflow overflow;
 	hilo_time idle_time;
+	size_t stack_size;
+	hilo_blocking_fn initializer;
+	void (*finalizer)(void *arg);
+	void *init_arg;
+	struct error *broken_error; /* what is said about that, to each caller */
 	char name[16];
 	struct debug_mark open;
 	atomic(bool) owned;		       /* a runtime's, which closes it */
@@ -205,11 +212,12 @@ int hilo__executor_pick(hilo_executor *given, hilo_executor **ret);
 
 /*
  * [any, suspends] Get @job into the queue, waiting for room if the policy says so. 0; PUT_INLINE;
- * HILO_ECLOSED; HILO_EOVERFLOW; -ETIMEDOUT; -ECANCELED. @ex may be gone unless this is 0.
+ * HILO_ECLOSED; HILO_EOVERFLOW; -ETIMEDOUT; -ECANCELED; or why the pool is broken, and the error of @job is
+ * then what is said about it. @ex may be gone unless this is 0.
  */
 int hilo__executor_put(struct hilo_executor *ex, struct job *job, struct wait *wait);
 
-/* [any] The same without waiting: 0, HILO_ECLOSED, HILO_EOVERFLOW. Somebody keeps @ex. */
+/* [any] The same without waiting, whatever the policy. Somebody keeps @ex. */
 int hilo__executor_try(struct hilo_executor *ex, struct job *job);
 
 /* [any] Keep @ex until hilo__executor_leave, for several calls one after the other. 0, HILO_ECLOSED. */
@@ -234,10 +242,10 @@ int hilo__executor_await(struct hilo_executor *ex, struct waited *call, struct w
 struct job *hilo__executor_take(struct hilo_executor *ex, struct errands *errands);
 
 /*
- * [lock @ex, which is given up meanwhile] Refuse some of what is queued, with @code. False: there was
- * nothing. Somebody keeps @ex.
+ * [lock @ex, which is given up meanwhile] Refuse some of what is queued, with @code and what is to be said
+ * about it (borrowed, or NULL). False: there was nothing. Somebody keeps @ex.
  */
-bool hilo__executor_refuse(struct hilo_executor *ex, int code);
+bool hilo__executor_refuse(struct hilo_executor *ex, int code, struct error *error);
 
 /* [who keeps @ex] The result of a call that was run is wanted by nobody. */
 void hilo__executor_abandoned(struct hilo_executor *ex);

@@ -3,10 +3,13 @@
  * executor_pool.c - the threads of an executor: when one is started, what it runs, how it goes idle,
  * how it ends. The protocol is in executor_impl.h.
  */
+#include <hilo/runtime/error.h>
+
 #include <errno.h>
 #include <signal.h>
 
 #include "runtime/executor_impl.h"
+#include "runtime/log_impl.h"
 #include "scheduler/base/clock.h"
 #include "scheduler/base/sys.h"
 
@@ -19,7 +22,7 @@ static void *pool_reserve_main(void *arg);
 /* [lock ex] Somebody has to come for what is queued, and nobody is on his way. */
 static bool pool_is_wanted(struct hilo_executor *ex)
 {
-	return !ex->waking && !ex->spinning && executor_queued(ex);
+	return !ex->waking && !ex->spinning && executor_queued(ex) > ex->entering;
 }
 
 /* [lock ex] The thread that went idle last, to be woken; NULL: none is idle. */
@@ -78,7 +81,7 @@ static HILO__COLD void pool_start_failed(struct hilo_executor *ex, enum grow gro
 		ex->waking = false;
 	else
 		ex->reserve = false;
-	while (ex->threads == 1 && hilo__executor_refuse(ex, -EAGAIN))
+	while (ex->threads == 1 && hilo__executor_refuse(ex, -EAGAIN, NULL))
 		;
 	ex->threads--;
 	if (pool_is_wanted(ex))
@@ -95,13 +98,18 @@ static HILO__COLD void pool_start_failed(struct hilo_executor *ex, enum grow gro
 static HILO__COLD void pool_start(struct hilo_executor *ex, enum grow grow)
 {
 	sigset_t before;
+	pthread_attr_t attr;
 	pthread_t thread;
 	int rc;
 
+	(void)pthread_attr_init(&attr); /* of Linux: neither fails nor takes memory */
+	if (ex->stack_size)
+		(void)pthread_attr_setstacksize(&attr, ex->stack_size); /* checked when it was made */
 	hilo__signals_block(&before);
-	rc = hilo__sys_pthread_create(&thread, NULL, grow == GROW_RESERVE ? pool_reserve_main : pool_main,
+	rc = hilo__sys_pthread_create(&thread, &attr, grow == GROW_RESERVE ? pool_reserve_main : pool_main,
 				      ex);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	(void)pthread_attr_destroy(&attr);
 	if (rc < 0)
 		pool_start_failed(ex, grow);
 }
@@ -211,28 +219,80 @@ static bool pool_sleep(struct hilo_executor *ex, struct pool_thread *me)
 	return true;
 }
 
-/* [pool thread, lock ex, which is given up] The last act: whoever ended before us is joined. */
+/* [pool thread, lock ex, which is given up meanwhile] The initializer has failed: nobody is to wait for threads. */
+static HILO__COLD void pool_break(struct hilo_executor *ex, int code)
+{
+	struct error *error;
+	bool first;
+
+	spin_unlock(&ex->lock);
+	/* What the initializer has said is quoted, and is then ours no more. */
+	(void)hilo_fail(code, "executor %s is broken, its initializer has failed with %s: %s", ex->name,
+			hilo_errname(code),
+			hilo_error_code() == code ? hilo_error_message() : hilo_strerror(code));
+	error = hilo__error_swap(NULL);
+	spin_lock(&ex->lock);
+	first = !ex->broken;
+	if (first) {
+		ex->broken = code;
+		ex->broken_error = error;
+	}
+	while (hilo__executor_refuse(ex, ex->broken, ex->broken_error))
+		;
+	hilo__executor_clear_rooms(ex);
+	spin_unlock(&ex->lock);
+	if (first)
+		hilo__log(HILO_LOG_ERROR, "%s", error ? hilo__error_text(error) : "an executor is broken");
+	else
+		hilo__error_free(error);
+	spin_lock(&ex->lock);
+}
+
+/* [pool thread, lock ex, which is given up meanwhile] Get ready to serve: I2. False: that has failed. */
+static bool pool_initialize(struct hilo_executor *ex)
+{
+	struct errands errands = {.thread = NULL};
+	int rc;
+
+	if (HILO__LIKELY(!ex->initializer))
+		return true;
+	ex->entering++;
+	hilo__pool_summon(ex, &errands);
+	spin_unlock(&ex->lock);
+	hilo__pool_run_errands(ex, &errands);
+	rc = ex->initializer(ex->init_arg);
+	spin_lock(&ex->lock);
+	ex->entering--;
+	if (rc < 0)
+		pool_break(ex, rc);
+	return rc >= 0;
+}
+
+/*
+ * [pool thread, lock ex, which is given up] The last act: whoever ended before us is joined. What was queued
+ * while we were in the finalizer relies on others, if need be on new ones: I2.
+ */
 static void pool_exit(struct hilo_executor *ex)
 {
+	struct errands errands = {.thread = NULL};
 	pthread_t before = ex->exited;
 	bool join = ex->has_exited;
 	bool last;
 
 	ex->threads--;
+	hilo__pool_summon(ex, &errands);
 	last = executor_is_last(ex);
 	ex->exited = pthread_self();
 	ex->has_exited = true;
 	spin_unlock(&ex->lock);
+	hilo__pool_run_errands(ex, &errands);
 	if (join)
 		(void)pthread_join(before, NULL);
 	if (last)
 		(void)completion_set(&ex->gone);
 }
 
-/*
- * [pool thread, lock ex, which is given up] Work until there is nothing to do for long. After every
- * wait the queue is looked at again: I2.
- */
+/* [pool thread, lock ex, which is given up] Work until there is nothing to do for long. */
 static void pool_serve(struct hilo_executor *ex)
 {
 	struct pool_thread me;
@@ -240,6 +300,7 @@ static void pool_serve(struct hilo_executor *ex)
 
 	atomic_setup(&me.futex, 0);
 	for (;;) {
+		/* After every wait the queue is looked at again: I2. */
 		if (pool_work(ex))
 			spun = false;
 		if (ex->closed)
@@ -253,7 +314,11 @@ static void pool_serve(struct hilo_executor *ex)
 		spun = false;
 		ex->waking = false;
 	}
-	pool_exit(ex);
+	if (ex->finalizer) {
+		spin_unlock(&ex->lock);
+		ex->finalizer(ex->init_arg);
+		spin_lock(&ex->lock);
+	}
 }
 
 /* [pool thread] The first thing it does; it comes back with the lock. */
@@ -266,13 +331,21 @@ static void pool_enter(struct hilo_executor *ex)
 		ex->peak = ex->threads;
 }
 
+/* [pool thread, lock ex, which is given up] It has come, and is on nobody's way any more. */
+static void pool_live(struct hilo_executor *ex)
+{
+	if (pool_initialize(ex))
+		pool_serve(ex);
+	pool_exit(ex);
+}
+
 static void *pool_main(void *arg)
 {
 	struct hilo_executor *ex = arg;
 
 	pool_enter(ex);
 	ex->waking = false;
-	pool_serve(ex);
+	pool_live(ex);
 	return NULL;
 }
 
@@ -294,6 +367,6 @@ static void *pool_reserve_main(void *arg)
 			break;
 	}
 	ex->reserve = false;
-	pool_serve(ex);
+	pool_live(ex);
 	return NULL;
 }

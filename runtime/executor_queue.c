@@ -49,11 +49,15 @@ static void wake(struct wakeup wakeup)
 		hilo__task_wake(wakeup.task, wakeup.episode);
 }
 
-/* [lock ex] Put @job into the queue if the executor takes it. 0, HILO_EOVERFLOW, HILO_ECLOSED. */
+/* [lock ex] Put @job into the queue if the executor takes it. 0, HILO_EOVERFLOW, HILO_ECLOSED, broken. */
 static int queue_put(struct hilo_executor *ex, struct job *job)
 {
 	if (ex->closed)
 		return HILO_ECLOSED;
+	if (HILO__UNLIKELY(ex->broken)) {
+		job->error = hilo__error_ref(ex->broken_error);
+		return ex->broken;
+	}
 	if (executor_queued(ex) >= ex->max_queued)
 		return HILO_EOVERFLOW;
 	list_add_tail(&ex->queue, &job->link);
@@ -92,7 +96,7 @@ struct job *hilo__executor_take(struct hilo_executor *ex, struct errands *errand
 	return job;
 }
 
-bool hilo__executor_refuse(struct hilo_executor *ex, int code)
+bool hilo__executor_refuse(struct hilo_executor *ex, int code, struct error *error)
 {
 	struct job *jobs[BATCH];
 	struct wakeup rooms[BATCH];
@@ -107,6 +111,7 @@ bool hilo__executor_refuse(struct hilo_executor *ex, int code)
 	spin_unlock(&ex->lock);
 	for (unsigned i = 0; i < n; i++) {
 		jobs[i]->result = code;
+		jobs[i]->error = hilo__error_ref(error);
 		jobs[i]->over(jobs[i]);
 		wake(rooms[i]);
 	}
@@ -147,7 +152,7 @@ static bool room_leave(struct hilo_executor *ex, struct room *room)
 	return executor_is_last(ex);
 }
 
-/* Queue @job and see to it that somebody comes for it, or wait in @room. 0, HILO_EOVERFLOW, HILO_ECLOSED. */
+/* Queue @job and see to it that somebody comes for it, or wait in @room. Results as queue_put. */
 static int queue_try(struct hilo_executor *ex, struct job *job, struct room *room)
 {
 	struct errands errands = {.thread = NULL};
