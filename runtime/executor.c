@@ -68,6 +68,7 @@ int hilo__executor_new(const hilo_executor_opts *given, unsigned cpus, bool may_
 	spin_init(&ex->lock);
 	list_init(&ex->queue);
 	list_init(&ex->rooms);
+	list_init(&ex->stuck);
 	completion_init(&ex->gone, 1);
 	executor_configure(ex, &opts, cpus);
 	ex->may_spin = may_spin;

@@ -13,6 +13,10 @@ HILO_BEGIN_DECLS
  * that only while the oldest call has waited for 200 us, up to 512, and lets threads go that had
  * nothing to do for 10 s. Its queue is bounded; when it is full, the overflow policy says what
  * happens to the call. Names are resolved in a pool of their own: hilo_resolver_executor.
+ *
+ * A call may wait for calls in its own executor, which grows meanwhile. When all threads that it may have wait
+ * so, for calls, maps, room in the queue or the futures of submitted calls, nobody is left who could end these
+ * waits: the last of them fails at once with -EDEADLK, and the log says so once.
  */
 
 /* What runs on a pool thread: blocks as it likes; 0 or more on success, a negative errno on failure. */

@@ -104,6 +104,20 @@ struct wakeup {
 	uint32_t episode;
 };
 
+/*
+ * A thread of a pool that waits for that pool: see executor_stuck.c. To be filled in from happened to leaves by
+ * who waits; on its stack.
+ */
+struct stuck {
+	bool (*happened)(const void *object); /* [lock] the wait is over, though its thread sleeps yet */
+	const void *object;
+	bool leaves; /* the wait can end though it has not happened */
+	bool told;   /* it is to end; under the lock */
+	struct list link;
+	struct hilo_task *record;
+	struct hilo_executor *executor; /* in whose list it is; NULL: in none */
+};
+
 enum grow {
 	GROW_NOT,
 	GROW_THREAD,
@@ -130,6 +144,9 @@ struct hilo_executor {
 	bool waking;	   /* a thread was woken or is being started and has not looked at the queue yet */
 	bool spinning;	   /* a thread spins */
 	bool reserve;	   /* a reserve thread waits, or is being started */
+	struct list stuck; /* threads that wait for their own pool, without a deadline */
+	unsigned stuck_count;
+	bool stuck_said;   /* it was logged that all do */
 	unsigned entering; /* threads in their initializer: each comes for one call */
 	int broken;	   /* what an initializer has failed with; 0: none has */
 	bool closed;
@@ -212,8 +229,8 @@ int hilo__executor_pick(hilo_executor *given, hilo_executor **ret);
 
 /*
  * [any, suspends] Get @job into the queue, waiting for room if the policy says so. 0; PUT_INLINE;
- * HILO_ECLOSED; HILO_EOVERFLOW; -ETIMEDOUT; -ECANCELED; or why the pool is broken, and the error of @job is
- * then what is said about it. @ex may be gone unless this is 0.
+ * HILO_ECLOSED; HILO_EOVERFLOW; -ETIMEDOUT; -ECANCELED; -EDEADLK, or why the pool is broken: the error of @job
+ * is then what is said about it. @ex may be gone unless this is 0.
  */
 int hilo__executor_put(struct hilo_executor *ex, struct job *job, struct wait *wait);
 
@@ -233,7 +250,7 @@ void hilo__executor_leave(struct hilo_executor *ex);
 bool hilo__executor_withdraw(struct hilo_executor *ex, struct job *job);
 
 /* [who has put @call] Whether its result is there. */
-bool hilo__waited_is_over(struct waited *call);
+bool hilo__waited_is_over(const struct waited *call);
 
 /* [who has put @call, suspends] Its result, or why it was not run. */
 int hilo__executor_await(struct hilo_executor *ex, struct waited *call, struct wait *wait);
@@ -266,5 +283,19 @@ void hilo__pool_run_errands(struct hilo_executor *ex, const struct errands *erra
 
 /* [any] Wake an idle thread that was taken from the list. */
 void hilo__pool_wake(struct pool_thread *thread);
+
+/* executor_stuck.c */
+
+/* [any] Begin a wait for @ex, which matters if the caller is a thread of it. 0; -EDEADLK: it would never end. */
+int hilo__stuck_begin(struct stuck *stuck, struct hilo_executor *ex, hilo_time deadline);
+
+/* [who has begun it] The wait has ended with @rc, which is returned; -EDEADLK when it was told to. */
+int hilo__stuck_end(struct stuck *stuck, int rc);
+
+/* [thread of @ex] What is to be said about the -EDEADLK that it got; the log is told once. NULL: no memory. */
+struct error *hilo__stuck_say(struct hilo_executor *ex);
+
+/* [lock @ex] Exactly @n threads wait for their own pool, without an end. */
+bool hilo__stuck_all(struct hilo_executor *ex, unsigned n);
 
 #endif /* HILO_RUNTIME_EXECUTOR_IMPL_H */

@@ -51,6 +51,7 @@ struct map {
 	struct error *error; /* what it has said */
 	int code;
 	unsigned out; /* places that are queued or run */
+	bool ending;  /* no more are begun, and the wait for those that run has no other end */
 	struct place *idle;
 	struct wait wait;
 	atomic(struct place *) ended; /* P1 */
@@ -149,13 +150,22 @@ static int map_begin(struct map *map)
 	return rc == HILO_EOVERFLOW && map->out ? 0 : rc;
 }
 
-/* Wait until one of those that are out has ended. 0; -ETIMEDOUT; -ECANCELED. */
+static bool map_happened(const void *object)
+{
+	return load_relaxed(&((struct map *)(uintptr_t)object)->ended); /* relaxed: taking them acquires */
+}
+
+/* Wait until one of those that are out has ended. 0; -ETIMEDOUT; -ECANCELED; -EDEADLK. */
 static int map_wait(struct map *map)
 {
-	int rc = 0;
+	struct stuck stuck = {.happened = map_happened, .object = map, .leaves = !map->ending};
+	int rc = hilo__stuck_begin(&stuck, map->executor, map->wait.deadline);
 
-	while (!load_relaxed(&map->ended) && rc == 0) /* relaxed: taking them acquires */
+	while (!map_happened(map) && rc == 0)
 		rc = hilo__wait_park(&map->wait);
+	rc = hilo__stuck_end(&stuck, rc);
+	if (HILO__UNLIKELY(rc == -EDEADLK))
+		map->error = hilo__stuck_say(map->executor);
 	map_collect(map);
 	return rc;
 }
@@ -186,6 +196,7 @@ static size_t map_wind_up(struct map *map, struct place *places, unsigned count)
 		map->out--;
 		uncalled++;
 	}
+	map->ending = true;
 	map->wait.deadline = HILO_FOREVER;
 	map->wait.task->shield++;
 	while (map->out)

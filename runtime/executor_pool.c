@@ -81,7 +81,7 @@ static HILO__COLD void pool_start_failed(struct hilo_executor *ex, enum grow gro
 		ex->waking = false;
 	else
 		ex->reserve = false;
-	while (ex->threads == 1 && hilo__executor_refuse(ex, -EAGAIN, NULL))
+	while (hilo__stuck_all(ex, ex->threads - 1) && hilo__executor_refuse(ex, -EAGAIN, NULL))
 		;
 	ex->threads--;
 	if (pool_is_wanted(ex))

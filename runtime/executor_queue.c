@@ -181,15 +181,22 @@ static int queue_try(struct hilo_executor *ex, struct job *job, struct room *roo
 	return rc;
 }
 
+static bool room_happened(const void *object)
+{
+	return list_empty(&((const struct room *)object)->link);
+}
+
 /* Wait until there may be room. 0: try again. */
 static int room_wait(struct hilo_executor *ex, struct room *room, struct wait *wait)
 {
+	struct stuck stuck = {.happened = room_happened, .object = room, .leaves = true};
 	struct wakeup next = {NULL, 0};
-	bool linked = true, last = false;
-	int rc = 0;
+	bool linked, last = false;
+	int rc = hilo__stuck_begin(&stuck, ex, wait->deadline);
 
-	while (rc == 0 && linked) {
-		rc = hilo__wait_park(wait);
+	do {
+		if (rc == 0)
+			rc = hilo__wait_park(wait);
 		spin_lock(&ex->lock);
 		linked = !list_empty(&room->link);
 		if (rc < 0 && linked)
@@ -199,7 +206,8 @@ static int room_wait(struct hilo_executor *ex, struct room *room, struct wait *w
 		if (rc < 0)
 			last = room_leave(ex, room);
 		spin_unlock(&ex->lock);
-	}
+	} while (rc == 0 && linked);
+	rc = hilo__stuck_end(&stuck, rc);
 	wake(next);
 	if (last)
 		(void)completion_set(&ex->gone);
@@ -228,6 +236,8 @@ int hilo__executor_put(struct hilo_executor *ex, struct job *job, struct wait *w
 			return rc;
 		rc = suspend ? room_wait(ex, &room, wait) : -ETIMEDOUT;
 	} while (rc == 0);
+	if (HILO__UNLIKELY(rc == -EDEADLK))
+		job->error = hilo__stuck_say(ex);
 	return rc;
 }
 
@@ -279,26 +289,42 @@ bool hilo__executor_withdraw(struct hilo_executor *ex, struct job *job)
 	return true;
 }
 
-bool hilo__waited_is_over(struct waited *call)
+bool hilo__waited_is_over(const struct waited *call)
 {
-	return load_acquire(&call->job.state) == JOB_OVER; /* P1 */
+	return load_acquire(&((struct waited *)(uintptr_t)call)->job.state) == JOB_OVER; /* P1 */
+}
+
+static bool waited_happened(const void *object)
+{
+	return hilo__waited_is_over(object);
+}
+
+/* Wait until @call is over, or until the wait ends if it may. */
+static int waited_park(struct hilo_executor *ex, struct waited *call, struct wait *wait, bool leaves)
+{
+	struct stuck stuck = {.happened = waited_happened, .object = call, .leaves = leaves};
+	int rc = hilo__stuck_begin(&stuck, ex, wait->deadline);
+
+	while (!hilo__waited_is_over(call) && rc == 0)
+		rc = hilo__wait_park(wait);
+	return hilo__stuck_end(&stuck, rc);
 }
 
 int hilo__executor_await(struct hilo_executor *ex, struct waited *call, struct wait *wait)
 {
-	int rc = 0;
+	int rc = waited_park(ex, call, wait, true);
 
-	while (!hilo__waited_is_over(call) && rc == 0)
-		rc = hilo__wait_park(wait);
 	if (HILO__LIKELY(rc == 0))
 		return call->job.result;
-	if (hilo__executor_withdraw(ex, &call->job))
+	if (hilo__executor_withdraw(ex, &call->job)) {
+		if (HILO__UNLIKELY(rc == -EDEADLK))
+			call->job.error = hilo__stuck_say(ex);
 		return rc;
+	}
 	/* It runs, or has run: its argument is usually on our caller's stack. */
 	wait->deadline = HILO_FOREVER;
 	wait->task->shield++;
-	while (!hilo__waited_is_over(call))
-		(void)hilo__wait_park(wait);
+	(void)waited_park(ex, call, wait, false);
 	wait->task->shield--;
 	return call->job.result;
 }

@@ -83,13 +83,23 @@ static void source_cancelled(struct future_source *source)
 		hilo_future_unref(call->future); /* the executor's; not the last one */
 }
 
+static bool source_happened(const void *object)
+{
+	return completion_is_done(object);
+}
+
 static int source_await(struct future_source *source, struct completion *done, hilo_time deadline)
 {
 	struct submitted *call = container_of(source, struct submitted, source);
-	int rc = hilo__await_completion(done, WAIT_FUTURE, call->future, deadline);
+	struct stuck stuck = {.happened = source_happened, .object = done, .leaves = true};
+	int rc = hilo__stuck_begin(&stuck, call->executor, deadline);
+	bool stuck_at_once = rc < 0;
 
+	if (rc == 0)
+		rc = hilo__stuck_end(&stuck,
+				     hilo__await_completion(done, WAIT_FUTURE, call->future, deadline));
 	if (rc < 0)
-		hilo__error_own(rc);
+		hilo__error_adopt(rc, stuck_at_once || stuck.told ? hilo__stuck_say(call->executor) : NULL);
 	return rc;
 }
 
