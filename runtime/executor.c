@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "runtime/executor_impl.h"
+#include "runtime/log_impl.h"
 #include "runtime/sized_impl.h"
+#include "scheduler/base/clock.h"
 #include "scheduler/base/mem.h"
 
 #define DEFAULT_MAX_THREADS 512
@@ -69,6 +71,7 @@ int hilo__executor_new(const hilo_executor_opts *given, unsigned cpus, bool may_
 	list_init(&ex->queue);
 	list_init(&ex->rooms);
 	list_init(&ex->stuck);
+	list_init(&ex->crew);
 	completion_init(&ex->gone, 1);
 	executor_configure(ex, &opts, cpus);
 	ex->may_spin = may_spin;
@@ -186,6 +189,51 @@ int hilo__executor_end(hilo_executor *executor, unsigned flags, hilo_time deadli
 	return hilo__await_completion(&executor->gone, WAIT_EXECUTOR, executor, deadline);
 }
 
+/* What runs in @ex: how many calls, and the one that has run longest. */
+struct running {
+	unsigned calls, queued;
+	const void *first;
+	int64_t age; /* of that one, in cycles */
+};
+
+static struct running executor_running(struct hilo_executor *ex)
+{
+	struct running running = {0};
+	struct list *at;
+
+	spin_lock(&ex->lock);
+	running.queued = executor_queued(ex);
+	list_for_each (at, &ex->crew) {
+		struct pool_thread *thread = container_of(at, struct pool_thread, link);
+		const void *runs = load_acquire(&thread->runs); /* P4 */
+		/* relaxed: P4; processors may differ by a little */
+		int64_t age = (int64_t)(cycles_now() - load_relaxed(&thread->since));
+
+		if (!runs)
+			continue;
+		if (running.calls++ == 0 || age > running.age) {
+			running.first = runs;
+			running.age = age;
+		}
+	}
+	spin_unlock(&ex->lock);
+	return running;
+}
+
+void hilo__executor_report(hilo_executor *executor)
+{
+	struct running running = executor_running(executor);
+	uint64_t cycles = running.age > 0 ? (uint64_t)running.age : 0;
+
+	if (running.calls)
+		hilo__log(HILO_LOG_WARNING,
+			  "executor %s did not end: calls run in %u threads, the longest for %.3f s in %p; "
+			  "%u calls are queued",
+			  executor->name, running.calls,
+			  (double)hilo__cycles_to_ns(cycles) / (double)HILO_SECOND, running.first,
+			  running.queued);
+}
+
 void hilo__executor_free(hilo_executor *executor)
 {
 	if (executor->has_exited)
@@ -212,6 +260,8 @@ int hilo_executor_close(hilo_executor *executor, unsigned flags, hilo_time deadl
 	rc = hilo__executor_end(executor, flags, deadline);
 	if (rc == 0)
 		hilo__executor_free(executor);
+	else if (rc == -ETIMEDOUT && deadline > 0) /* else it was not to wait */
+		hilo__executor_report(executor);
 	return rc;
 }
 
@@ -225,6 +275,7 @@ int hilo_executor_get_stats(hilo_executor *executor, hilo_executor_stats *stats)
 	rc = hilo__executor_pick(executor, &executor);
 	if (rc < 0)
 		return rc;
+	now.running = executor_running(executor).calls;
 	spin_lock(&executor->lock);
 	now.calls = executor->taken;
 	now.cancelled = executor->cancelled;

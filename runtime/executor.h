@@ -110,7 +110,8 @@ HILO_API HILO_MUST_CHECK int hilo_executor_new(const hilo_executor_opts *opts, h
 /*
  * [task, plain thread] Take no more calls, wait until those that run have ended (and, without
  * HILO_EXECUTOR_CANCEL_QUEUED, those that are queued), join the threads and free. On -ETIMEDOUT and
- * -ECANCELED nothing is freed and the call can be made again. By one caller at a time.
+ * -ECANCELED nothing is freed and the call can be made again; after a deadline the log says what still runs, and
+ * since when. By one caller at a time.
  * -EINVAL (unknown flags); -EDEADLK from a call that runs in it; -EBUSY when it is a runtime's. NULL: 0.
  */
 #define HILO_EXECUTOR_CANCEL_QUEUED 1u
@@ -142,6 +143,7 @@ typedef struct hilo_executor_stats {
 	unsigned threads;   /* now */
 	unsigned peak;	    /* the most threads at any time */
 	unsigned queued;    /* calls waiting now */
+	unsigned running;   /* calls that threads are in now */
 } hilo_executor_stats;
 
 /* [any] Read the figures of @executor (NULL: the default one). -EINVAL, -EDEADLK as above. */

@@ -43,6 +43,7 @@
  *     it: over of a call that is waited for stores OVER with release, its caller acquires.
  * P2  `queued` is a hint for the thread that spins; the lock orders the queue itself.
  * P3  pool_wake releases, pool_sleep acquires: the thread sees what its waker did.
+ * P4  What a thread runs is released after since when, and acquired before, by a report.
  *
  *
  * Rejected: a condition variable. Each call pays a system call for a thread that another would have
@@ -94,8 +95,11 @@ struct room {
 
 /* One thread, on its own stack. */
 struct pool_thread {
-	struct pool_thread *next; /* below it in the stack of idle ones, under the lock */
-	atomic(uint32_t) futex;	  /* 1: go on */
+	struct pool_thread *next;  /* below it in the stack of idle ones, under the lock */
+	atomic(uint32_t) futex;	   /* 1: go on */
+	struct list link;	   /* in the crew, under the lock */
+	atomic(uint64_t) since;	   /* when it began what it runs, in cycles */
+	atomic(const void *) runs; /* the function of the program that it is in; NULL: none. P4 */
 };
 
 /* Whom to wake once the lock is free; its task NULL: nobody. */
@@ -136,6 +140,7 @@ struct hilo_executor {
 	struct list queue;
 	struct list rooms;
 	struct pool_thread *idle; /* last one first */
+	struct list crew;	  /* all threads that have come and not ended */
 	unsigned threads;	  /* I1 */
 	unsigned base, max_threads, peak;
 	unsigned max_queued;
@@ -215,12 +220,18 @@ int hilo__executor_new(const hilo_executor_opts *opts, unsigned cpus, bool may_s
 /* Close @executor and wait until all its threads have ended, but for the last few steps of the last one. */
 int hilo__executor_end(hilo_executor *executor, unsigned flags, hilo_time deadline);
 
+/* [who keeps @executor] Tell the log which calls keep it from ending, if there are any. */
+void hilo__executor_report(hilo_executor *executor);
+
 /* [sole owner] What has ended. */
 void hilo__executor_free(hilo_executor *executor);
 
 /* executor_lane.c */
 
-/* [any] The executor that @given stands for: NULL is the caller's runtime's default one. 0, -EDEADLK, -ENOMEM, HILO_ECLOSED. */
+/*
+ * [any] The executor that @given stands for: NULL is the default one of the caller's runtime. 0, -EDEADLK,
+ * -ENOMEM, HILO_ECLOSED.
+ */
 int hilo__executor_pick(hilo_executor *given, hilo_executor **ret);
 
 /* executor_queue.c */
@@ -255,7 +266,7 @@ bool hilo__waited_is_over(const struct waited *call);
 /* [who has put @call, suspends] Its result, or why it was not run. */
 int hilo__executor_await(struct hilo_executor *ex, struct waited *call, struct wait *wait);
 
-/* [pool thread, lock @ex] The oldest job, the caller's alone, and what else is to be done; NULL: none is queued. */
+/* [pool thread, lock @ex] The oldest job, now the caller's, and what else is to be done; NULL: none is queued. */
 struct job *hilo__executor_take(struct hilo_executor *ex, struct errands *errands);
 
 /*

@@ -138,6 +138,16 @@ int hilo__runtime_close_executors(hilo_runtime *runtime, hilo_time deadline)
 	return rc;
 }
 
+void hilo__runtime_report_executors(hilo_runtime *runtime)
+{
+	for (unsigned i = 0; i < LANES; i++) {
+		uintptr_t found = load_acquire(&runtime->lane[i]); /* P1 */
+
+		if (found > LANE_REFUSED)
+			hilo__executor_report((hilo_executor *)found);
+	}
+}
+
 void hilo__runtime_free_executors(hilo_runtime *runtime)
 {
 	for (unsigned i = 0; i < LANES; i++) {

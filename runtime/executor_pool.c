@@ -136,18 +136,28 @@ void hilo__job_run(struct job *job)
 	job->over(job); /* P1: our last touch */
 }
 
-/* [pool thread] The same; hilo_run in the call goes to the runtime that the call belongs to. */
-static void pool_run(struct job *job)
+/* [pool thread] It is in @what of the program from now on; NULL: not any more. */
+static inline void pool_tell(struct pool_thread *me, const void *what)
+{
+	if (what)
+		store_relaxed(&me->since, cycles_now()); /* relaxed: published by the next line */
+	store_release(&me->runs, what);			 /* P4 */
+}
+
+/* [pool thread] As hilo__job_run; hilo_run in the call goes to the runtime that the call belongs to. */
+static void pool_run(struct pool_thread *me, struct job *job)
 {
 	struct thread *self = thread_self();
 
 	self->pool_runtime = job->runtime;
+	pool_tell(me, (const void *)(uintptr_t)job->fn);
 	hilo__job_run(job);
+	pool_tell(me, NULL);
 	self->pool_runtime = NULL;
 }
 
 /* [pool thread, lock ex] Take and run calls until there are none; the lock is given up meanwhile. */
-static bool pool_work(struct hilo_executor *ex)
+static bool pool_work(struct hilo_executor *ex, struct pool_thread *me)
 {
 	struct errands errands;
 	struct job *job;
@@ -156,7 +166,7 @@ static bool pool_work(struct hilo_executor *ex)
 	while ((job = hilo__executor_take(ex, &errands))) {
 		spin_unlock(&ex->lock);
 		hilo__pool_run_errands(ex, &errands);
-		pool_run(job);
+		pool_run(me, job);
 		any = true;
 		spin_lock(&ex->lock);
 	}
@@ -249,7 +259,7 @@ static HILO__COLD void pool_break(struct hilo_executor *ex, int code)
 }
 
 /* [pool thread, lock ex, which is given up meanwhile] Get ready to serve: I2. False: that has failed. */
-static bool pool_initialize(struct hilo_executor *ex)
+static bool pool_initialize(struct hilo_executor *ex, struct pool_thread *me)
 {
 	struct errands errands = {.thread = NULL};
 	int rc;
@@ -260,7 +270,9 @@ static bool pool_initialize(struct hilo_executor *ex)
 	hilo__pool_summon(ex, &errands);
 	spin_unlock(&ex->lock);
 	hilo__pool_run_errands(ex, &errands);
+	pool_tell(me, (const void *)(uintptr_t)ex->initializer);
 	rc = ex->initializer(ex->init_arg);
+	pool_tell(me, NULL);
 	spin_lock(&ex->lock);
 	ex->entering--;
 	if (rc < 0)
@@ -272,13 +284,14 @@ static bool pool_initialize(struct hilo_executor *ex)
  * [pool thread, lock ex, which is given up] The last act: whoever ended before us is joined. What was queued
  * while we were in the finalizer relies on others, if need be on new ones: I2.
  */
-static void pool_exit(struct hilo_executor *ex)
+static void pool_exit(struct hilo_executor *ex, struct pool_thread *me)
 {
 	struct errands errands = {.thread = NULL};
 	pthread_t before = ex->exited;
 	bool join = ex->has_exited;
 	bool last;
 
+	list_del(&me->link);
 	ex->threads--;
 	hilo__pool_summon(ex, &errands);
 	last = executor_is_last(ex);
@@ -293,15 +306,13 @@ static void pool_exit(struct hilo_executor *ex)
 }
 
 /* [pool thread, lock ex, which is given up] Work until there is nothing to do for long. */
-static void pool_serve(struct hilo_executor *ex)
+static void pool_serve(struct hilo_executor *ex, struct pool_thread *me)
 {
-	struct pool_thread me;
 	bool spun = false;
 
-	atomic_setup(&me.futex, 0);
 	for (;;) {
 		/* After every wait the queue is looked at again: I2. */
-		if (pool_work(ex))
+		if (pool_work(ex, me))
 			spun = false;
 		if (ex->closed)
 			break;
@@ -309,43 +320,51 @@ static void pool_serve(struct hilo_executor *ex)
 			spun = true;
 			continue;
 		}
-		if (!pool_sleep(ex, &me))
+		if (!pool_sleep(ex, me))
 			break;
 		spun = false;
 		ex->waking = false;
 	}
 	if (ex->finalizer) {
 		spin_unlock(&ex->lock);
+		pool_tell(me, (const void *)(uintptr_t)ex->finalizer);
 		ex->finalizer(ex->init_arg);
+		pool_tell(me, NULL);
 		spin_lock(&ex->lock);
 	}
 }
 
 /* [pool thread] The first thing it does; it comes back with the lock. */
-static void pool_enter(struct hilo_executor *ex)
+static void pool_enter(struct hilo_executor *ex, struct pool_thread *me)
 {
+	atomic_setup(&me->futex, 0);
+	atomic_setup(&me->since, 0);
+	atomic_setup(&me->runs, NULL);
+	list_init(&me->link);
 	thread_self()->pool = ex;
 	(void)pthread_setname_np(pthread_self(), ex->name);
 	spin_lock(&ex->lock);
+	list_add_tail(&ex->crew, &me->link);
 	if (ex->threads > ex->peak)
 		ex->peak = ex->threads;
 }
 
 /* [pool thread, lock ex, which is given up] It has come, and is on nobody's way any more. */
-static void pool_live(struct hilo_executor *ex)
+static void pool_live(struct hilo_executor *ex, struct pool_thread *me)
 {
-	if (pool_initialize(ex))
-		pool_serve(ex);
-	pool_exit(ex);
+	if (pool_initialize(ex, me))
+		pool_serve(ex, me);
+	pool_exit(ex, me);
 }
 
 static void *pool_main(void *arg)
 {
 	struct hilo_executor *ex = arg;
+	struct pool_thread me;
 
-	pool_enter(ex);
+	pool_enter(ex, &me);
 	ex->waking = false;
-	pool_live(ex);
+	pool_live(ex, &me);
 	return NULL;
 }
 
@@ -353,11 +372,12 @@ static void *pool_main(void *arg)
 static void *pool_reserve_main(void *arg)
 {
 	struct hilo_executor *ex = arg;
+	struct pool_thread me;
 	atomic(uint32_t) never;
 	uint64_t taken;
 
 	atomic_setup(&never, 0);
-	pool_enter(ex);
+	pool_enter(ex, &me);
 	while (executor_queued(ex) && !ex->closed) {
 		taken = ex->taken;
 		spin_unlock(&ex->lock);
@@ -367,6 +387,6 @@ static void *pool_reserve_main(void *arg)
 			break;
 	}
 	ex->reserve = false;
-	pool_live(ex);
+	pool_live(ex, &me);
 	return NULL;
 }

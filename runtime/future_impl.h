@@ -18,7 +18,7 @@ struct future_source;
 struct future_source_ops {
 	/* [who cancels the future, before it is complete] The result is not wanted any more. */
 	void (*cancelled)(struct future_source *source);
-	/* [any, suspends] Wait until @done, the future's, is done. As hilo__await_completion, and says why it failed. */
+	/* [any, suspends] Wait until @done, the future's, is done. As hilo__await_completion; a failure is told. */
 	int (*await)(struct future_source *source, struct completion *done, hilo_time deadline);
 	/* [last holder] The future is gone. */
 	void (*free)(struct future_source *source);

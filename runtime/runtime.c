@@ -101,10 +101,12 @@ int hilo__runtime_end(hilo_runtime *runtime, hilo_time deadline)
 	rc = hilo__scheduler_close(runtime, deadline);
 	if (rc == 0)
 		rc = hilo__runtime_close_executors(runtime, deadline);
-	if (rc == 0)
+	if (rc == 0) {
 		runtime_close_rest(runtime);
-	else if (rc == -ETIMEDOUT)
+	} else if (rc == -ETIMEDOUT) {
 		hilo__report_tasks(runtime, "did not end at shutdown");
+		hilo__runtime_report_executors(runtime);
+	}
 	TRACE_SAVE();
 	return rc;
 }

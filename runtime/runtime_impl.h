@@ -43,6 +43,9 @@ void hilo__report_tasks(struct hilo_runtime *runtime, const char *what);
 /* [closing thread] End the executors of @runtime; those that were never used never will be. 0, -ETIMEDOUT. */
 int hilo__runtime_close_executors(hilo_runtime *runtime, hilo_time deadline);
 
+/* [closing thread] Tell the log which calls in executors of @runtime have not ended. */
+void hilo__runtime_report_executors(hilo_runtime *runtime);
+
 /* [closing thread] Free them, once no callback is left that could ask for one. */
 void hilo__runtime_free_executors(hilo_runtime *runtime);
 

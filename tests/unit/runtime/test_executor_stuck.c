@@ -253,19 +253,6 @@ TASK_TEST(test_a_pool_that_may_grow_does)
 	return 0;
 }
 
-static int nest_refused(void *arg)
-{
-	struct nest *nest = arg;
-	struct nest below = *nest;
-	int rc;
-
-	below.depth = 0;
-	hilo__sys_fail(SYS_CALL_PTHREAD_CREATE, 1, 0, true);
-	rc = nest_wait(nest, &below);
-	hilo__sys_fail(SYS_CALL_PTHREAD_CREATE, 0, 0, false);
-	return rc;
-}
-
 /* One that may grow, and cannot: what is queued is refused, rather than wait for the one that waits for it. */
 TASK_TEST(test_no_thread_is_to_be_had_while_the_only_one_waits)
 {
@@ -273,10 +260,11 @@ TASK_TEST(test_no_thread_is_to_be_had_while_the_only_one_waits)
 		atomic(unsigned) told;
 		struct nest nest = nest_make(4, way, 1, &told);
 
-		/* Else the thread is on its way to be started while the caller waits already, or not. */
-		TASK_CHECK(hilo_run_in_executor(nest.executor, test_entry_return, NULL, HILO_FOREVER), ==, 0);
-		TASK_CHECK(hilo_run_in_executor(nest.executor, nest_refused, &nest, HILO_FOREVER), ==,
-			   -EAGAIN);
+		hilo__sys_fail(SYS_CALL_PTHREAD_CREATE, 2, 0, true);
+		TASK_CHECK(nest_main(&nest), ==, -EAGAIN);
+		hilo__sys_fail(SYS_CALL_PTHREAD_CREATE, 0, 0, false);
+		TASK_CHECK(load_acquire(&told), ==, 0);
+		TASK_CHECK(nest_main(&nest), ==, 0);
 		pool_end(nest.executor);
 	}
 	return 0;
