@@ -35,6 +35,7 @@
 
 #include "runtime/executor_impl.h"
 #include "runtime/log_impl.h"
+#include "scheduler/reason.h"
 
 bool hilo__stuck_all(struct hilo_executor *ex, unsigned n)
 {
@@ -81,7 +82,7 @@ static HILO__COLD int stuck_join(struct hilo_executor *ex, struct stuck *stuck, 
 	victim = stuck_victim(ex, stuck);
 	if (victim && victim != stuck) {
 		victim->told = true;
-		if (task_state_cancel(&victim->record->state))
+		if (task_state_cancel(&victim->record->state, REASON_NONE))
 			told = victim->record; /* it sleeps until we have woken it */
 	}
 	if (victim != stuck && for_ever) {

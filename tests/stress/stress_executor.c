@@ -2,9 +2,10 @@
 /*
  * stress_executor.c - executors of random shapes, called by tasks and plain threads that set random
  * deadlines and cancel each other, while starting a thread fails or takes long, and threads go idle
- * and end all the time; closed at a random moment, in the midst of all of this. Checked: each call ran
- * once if its result says so and never otherwise, nobody waits for ever, the figures add up, and
- * nothing enters the kernel while a spinlock of the executor is held.
+ * and end all the time; closed at a random moment, in the midst of all of this. Some wait for their calls,
+ * some for futures of them, which they cancel or let go, some map. Checked: each call ran once if its result
+ * says so, never if it says that it did not, and at most once otherwise; nobody waits for ever, the figures
+ * add up, and nothing enters the kernel while a spinlock of the executor is held.
  */
 #include "tests/support/test.h"
 
@@ -19,6 +20,8 @@
 #define THREADS 3
 #define ROUNDS 150
 #define RAN 7
+#define MAPPED 5   /* calls of one map */
+#define SENT 16384 /* calls with a future in one round; who comes later waits himself */
 
 /* One round. */
 static struct {
@@ -31,6 +34,21 @@ static struct {
 	atomic(uint64_t) asked, ran, said_so;
 	atomic(hilo_task *) task[TASKS];
 } world;
+
+/* What became of a call with a future, which may outlive whoever has made it. */
+enum fate {
+	FATE_OPEN, /* nobody knows: it was abandoned, or forgotten */
+	FATE_RAN,
+	FATE_NEVER,
+};
+
+static struct {
+	atomic(unsigned) used;
+	struct {
+		atomic(unsigned) ran;
+		atomic(enum fate) fate;
+	} call[SENT];
+} sent;
 
 static atomic(uint64_t) told_closed, told_no_thread;
 
@@ -81,17 +99,9 @@ static int call_main(void *arg)
 	return RAN;
 }
 
-/* True if the executor still takes calls. */
-static bool call_once(struct random *random)
+/* The code of a call that was made with @deadline. True if the executor still takes calls. */
+static bool code_check(int rc, hilo_time deadline)
 {
-	static const hilo_time spans[] = {0, HILO_MICROSECOND, 50 * HILO_MICROSECOND, HILO_MILLISECOND};
-	unsigned kind = random_below(random, 8), ran = 0;
-	hilo_time deadline = kind < array_size(spans) ? hilo_after(spans[kind]) : HILO_FOREVER;
-	int rc;
-
-	(void)add_relaxed(&world.asked, 1);
-	rc = hilo_run_in_executor(world.executor, call_main, &ran, deadline);
-	TASK_CHECK(ran, ==, rc == RAN);
 	switch (rc) {
 	case RAN:
 		(void)add_relaxed(&world.said_so, 1);
@@ -115,7 +125,100 @@ static bool call_once(struct random *random)
 	return true;
 }
 
-/* Suspends nowhere but in its calls, so that a suspended one is past the entry of the executor. */
+static bool call_waited(hilo_time deadline)
+{
+	unsigned ran = 0;
+	int rc = hilo_run_in_executor(world.executor, call_main, &ran, deadline);
+
+	TASK_CHECK(ran, ==, rc == RAN);
+	return code_check(rc, deadline);
+}
+
+static int sent_main(void *arg)
+{
+	(void)add_release((atomic(unsigned) *)arg, 1);
+	return RAN;
+}
+
+/* What the future says in the end, after a cancel if the wait ended early or one was wanted. */
+static int sent_result(hilo_future *future, bool cancel, hilo_time deadline)
+{
+	void *value;
+	int rc = 0;
+
+	if (!cancel)
+		rc = hilo_future_await(future, &value, deadline);
+	if (!hilo_future_is_done(future))
+		(void)hilo_future_cancel(future);
+	if (rc == -ECANCELED)
+		(void)hilo_task_uncancel();
+	while (!hilo_future_is_done(future))
+		test_pause(); /* somebody is about to complete it */
+	rc = hilo_future_result(future, &value);
+	return rc < 0 ? rc : (int)(intptr_t)value;
+}
+
+static bool call_sent(struct random *random, hilo_time deadline)
+{
+	unsigned at = add_relaxed(&sent.used, 1), kind = random_below(random, 4);
+	hilo_future *future = NULL;
+	int rc;
+
+	if (at >= SENT)
+		return call_waited(deadline);
+	rc = hilo_executor_submit(world.executor, sent_main, &sent.call[at].ran, kind ? &future : NULL,
+				  deadline);
+	if (rc < 0) {
+		store_release(&sent.call[at].fate, FATE_NEVER);
+		return code_check(rc, deadline);
+	}
+	if (!kind)
+		return true;
+	rc = kind == 1 ? 0 : sent_result(future, kind == 2, deadline);
+	hilo_future_unref(future); /* of the first kind: whatever comes of it */
+	if (rc == RAN)
+		store_release(&sent.call[at].fate, FATE_RAN);
+	else if (rc < 0 && rc != -ECANCELED)
+		store_release(&sent.call[at].fate, FATE_NEVER);
+	return rc != HILO_ECLOSED;
+}
+
+static bool call_mapped(hilo_time deadline)
+{
+	unsigned ran[MAPPED] = {0}, count = 0;
+	int results[MAPPED], rc;
+
+	(void)add_relaxed(&world.asked, MAPPED - 1);
+	rc = hilo_executor_map(world.executor, call_main, ran, sizeof(ran[0]), MAPPED, results, 2, deadline);
+	for (int i = 0; i < MAPPED; i++) {
+		TASK_CHECK(ran[i], ==, results[i] == RAN);
+		count += ran[i];
+	}
+	TASK_CHECK(count == MAPPED, ==, rc == 0);
+	(void)add_relaxed(&world.said_so, count);
+	return rc == 0 || code_check(rc, deadline);
+}
+
+/* True if the executor still takes calls. */
+static bool call_once(struct random *random)
+{
+	static const hilo_time spans[] = {0, HILO_MICROSECOND, 50 * HILO_MICROSECOND, HILO_MILLISECOND};
+	unsigned kind = random_below(random, 8);
+	hilo_time deadline = kind < array_size(spans) ? hilo_after(spans[kind]) : HILO_FOREVER;
+
+	(void)add_relaxed(&world.asked, 1);
+	switch (random_below(random, 6)) {
+	case 0:
+		return call_mapped(deadline);
+	case 1:
+	case 2:
+		return call_sent(random, deadline);
+	default:
+		return call_waited(deadline);
+	}
+}
+
+/* Suspends nowhere but in its calls and their futures, so that a suspended one is past the entry of the executor. */
 static int caller_main(void *arg)
 {
 	struct random random;
@@ -173,6 +276,11 @@ static void executor_make(struct random *random, bool held)
 	atomic_setup(&world.asked, 0);
 	atomic_setup(&world.ran, 0);
 	atomic_setup(&world.said_so, 0);
+	for (unsigned i = 0; i < SENT && i < load_relaxed(&sent.used); i++) {
+		store_relaxed(&sent.call[i].ran, 0);
+		store_relaxed(&sent.call[i].fate, FATE_OPEN);
+	}
+	store_relaxed(&sent.used, 0);
 	for (int i = 0; i < TASKS; i++)
 		store_relaxed(&world.task[i], NULL);
 }
@@ -211,6 +319,27 @@ static void executor_end(struct random *random, unsigned flags)
 	TASK_CHECK(rc, ==, 0);
 }
 
+/* [all calls have ended] */
+static void sent_check(void)
+{
+	unsigned used = load_acquire(&sent.used);
+
+	for (unsigned i = 0; i < used && i < SENT; i++) {
+		unsigned ran = load_acquire(&sent.call[i].ran);
+
+		switch (load_acquire(&sent.call[i].fate)) {
+		case FATE_OPEN:
+			TASK_CHECK(ran, <=, 1);
+			break;
+		case FATE_RAN:
+			TASK_CHECK(ran, ==, 1);
+			break;
+		case FATE_NEVER:
+			TASK_CHECK(ran, ==, 0);
+		}
+	}
+}
+
 static void round_run(struct random *random, bool held)
 {
 	unsigned flags = random_below(random, 2) ? HILO_EXECUTOR_CANCEL_QUEUED : 0;
@@ -239,10 +368,11 @@ static void round_run(struct random *random, bool held)
 	}
 	if (holder)
 		TASK_CHECK(hilo_join(holder, HILO_FOREVER), ==, RAN);
-	TASK_CHECK(load_acquire(&world.ran), ==, load_acquire(&world.said_so));
 	store_relaxed(&creation.failing, 0);
 	for (int i = 0; i < THREADS; i++)
 		test_join_thread(thread[i]);
+	TASK_CHECK(load_acquire(&world.ran), ==, load_acquire(&world.said_so));
+	sent_check();
 }
 
 static int rounds_main(void *arg)
@@ -276,7 +406,9 @@ int main(void)
 	machine = hilo__sys;
 	hilo__sys.pthread_create = create_thread;
 	hilo__sys.futex = call_futex;
+	test_log_begin(); /* closings that are late, and failures that nobody reads */
 	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	test_log_end();
 	(void)fprintf(stderr,
 		      "%llu threads could not be started; %llu calls were told so, %llu that it is closed\n",
 		      (unsigned long long)load_relaxed(&creation.failed),

@@ -191,18 +191,6 @@ static int ask_for_several(void)
 	return worst(rc, selected);
 }
 
-static int ask_for_executors(void)
-{
-	hilo_executor *executor;
-	int rc = hilo_executor_new(NULL, &executor), called;
-
-	if (rc < 0)
-		return rc;
-	called = hilo_run_in_executor(executor, nothing_main, NULL, HILO_FOREVER);
-	TASK_CHECK(hilo_executor_close(executor, 0, HILO_FOREVER), ==, 0);
-	return worst(called, hilo_run_in_executor(NULL, nothing_main, NULL, HILO_FOREVER));
-}
-
 /* Kept until the end, so that each round needs new memory. */
 static struct {
 	hilo_future *future[MANY * 64];
@@ -216,6 +204,41 @@ static void kept_drop(void)
 		hilo_future_unref(kept.future[--kept.count]);
 	while (kept.tasks)
 		hilo_task_unref(kept.task[--kept.tasks]);
+}
+
+/* A failure with its message, once it was queued; the code comes without it when there is no memory. */
+static int ask_for_calls_of(hilo_executor *executor)
+{
+	hilo_future *future = NULL;
+	int rc = hilo_executor_submit(executor, fail_main, NULL, &future, HILO_FOREVER), failed;
+
+	TASK_CHECK(future != NULL, ==, rc == 0);
+	if (rc == 0) {
+		failed = hilo_future_await(future, NULL, HILO_FOREVER);
+		if (failed != -EIO)
+			rc = failed; /* no thread */
+		if (kept.count < array_size(kept.future))
+			kept.future[kept.count++] = future;
+		else
+			hilo_future_unref(future);
+	}
+	rc = worst(rc, hilo_executor_submit(executor, nothing_main, NULL, NULL, HILO_FOREVER));
+	return worst(rc, hilo_executor_map(executor, nothing_main, NULL, 0, 100, NULL, 40, HILO_FOREVER));
+}
+
+static int ask_for_executors(void)
+{
+	hilo_executor *executor, *resolver;
+	int rc = hilo_executor_new(NULL, &executor), called;
+
+	if (rc < 0)
+		return rc;
+	called = hilo_run_in_executor(executor, nothing_main, NULL, HILO_FOREVER);
+	called = worst(called, ask_for_calls_of(executor));
+	TASK_CHECK(hilo_executor_close(executor, 0, HILO_FOREVER), ==, 0);
+	called = worst(called, hilo_run_in_executor(NULL, nothing_main, NULL, HILO_FOREVER));
+	rc = hilo_resolver_executor(&resolver);
+	return worst(called, rc < 0 ? rc : hilo_run_in_executor(resolver, nothing_main, NULL, HILO_FOREVER));
 }
 
 static int ask_for_futures(void)

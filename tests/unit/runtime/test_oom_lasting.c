@@ -386,18 +386,69 @@ static int ask_for_an_executor(void *arg)
 static int executors_main(void *arg)
 {
 	hilo_executor_stats stats = {.size = sizeof(stats)};
+	hilo_executor *resolver;
 
 	(void)arg;
 	hilo__mem_fail_at(1, true);
 	TASK_CHECK(hilo_run_in_executor(NULL, nothing, NULL, HILO_FOREVER), ==, -ENOMEM);
 	TASK_CHECK(hilo_executor_get_stats(NULL, &stats), ==, -ENOMEM);
+	TASK_CHECK(hilo_executor_submit(NULL, nothing, NULL, NULL, HILO_FOREVER), ==, -ENOMEM);
+	TASK_CHECK(hilo_executor_map(NULL, nothing, NULL, 0, 1, NULL, 1, HILO_FOREVER), ==, -ENOMEM);
+	TASK_CHECK(hilo_resolver_executor(&resolver), ==, -ENOMEM);
 	hilo__mem_fail_at(0, false);
+	TASK_CHECK(hilo_resolver_executor(&resolver), ==, 0);
 	TASK_CHECK(hilo_run_in_executor(NULL, nothing, NULL, HILO_FOREVER), ==, 0);
 	hilo__mem_fail_at(1, true);
 	TASK_CHECK(hilo_run_in_executor(NULL, nothing, NULL, HILO_FOREVER), ==, 0);
 	hilo__mem_fail_at(0, false);
 	TASK_CHECK(sweep(ask_for_an_executor, NULL, false), ==, 1);
 	return 0;
+}
+
+/* Calls with a future: until there is no memory for one. What was taken runs, what was not is nowhere. */
+static int submit_calls_until_refused(hilo_executor *executor)
+{
+	static hilo_future *future[MANY];
+	unsigned taken = 0;
+	int rc = 0;
+
+	tasks_begin();
+	hilo__mem_fail_at(1, true);
+	while (rc == 0 && taken < MANY) {
+		future[taken] = NULL;
+		rc = hilo_executor_submit(executor, count_run, &tasks, &future[taken], HILO_FOREVER);
+		TASK_CHECK(future[taken] != NULL, ==, rc == 0);
+		taken += rc == 0;
+	}
+	hilo__mem_fail_at(0, false);
+	for (unsigned i = 0; i < taken; i++) {
+		TASK_CHECK(hilo_future_await(future[i], NULL, HILO_FOREVER), ==, 0);
+		hilo_future_unref(future[i]);
+	}
+	TASK_CHECK(load_acquire(&tasks.ran), ==, taken);
+	return rc;
+}
+
+static int submit_calls_main(void *arg)
+{
+	hilo_executor *executor;
+
+	(void)arg;
+	TASK_CHECK(hilo_executor_new(NULL, &executor), ==, 0);
+	TASK_CHECK(submit_calls_until_refused(executor), ==, -ENOMEM);
+	TASK_CHECK(hilo_run_in_executor(executor, nothing, NULL, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_executor_close(executor, 0, HILO_FOREVER), ==, 0);
+	return 0;
+}
+
+static void test_calls_in_executors(void **state)
+{
+	long live = live_settled();
+
+	(void)state;
+	for (unsigned workers = 1; workers <= 2; workers++)
+		assert_int_equal(test_run(workers, submit_calls_main, NULL), 0);
+	assert_int_equal(live_settled(), live);
 }
 
 static void test_executors(void **state)
@@ -502,6 +553,7 @@ int main(void)
 		cmocka_unit_test(test_submit),
 		cmocka_unit_test(test_calls_and_futures),
 		cmocka_unit_test(test_executors),
+		cmocka_unit_test(test_calls_in_executors),
 		cmocka_unit_test(test_descriptors),
 	};
 

@@ -159,6 +159,49 @@ TASK_TEST(test_calls_that_end_something)
 	return 0;
 }
 
+static int waits_for_flag(void *arg)
+{
+	TEST_UNTIL(load_acquire((test_flag *)arg));
+	return 0;
+}
+
+#define QUEUED 40
+
+/* Cancelling calls that are queued, or run, and closing over others: their futures are told. */
+static void test_calls_with_futures_end(void **state)
+{
+	hilo_executor_opts opts = {.size = sizeof(opts), .max_threads = 1};
+	hilo_executor_stats stats = {.size = sizeof(stats)};
+	hilo_future *running, *future[QUEUED];
+	hilo_executor *executor;
+	test_flag flag;
+
+	(void)state;
+	atomic_setup(&flag, 0);
+	assert_int_equal(hilo_executor_new(&opts, &executor), 0);
+	assert_int_equal(hilo_executor_submit(executor, waits_for_flag, &flag, &running, HILO_FOREVER), 0);
+	do
+		assert_int_equal(hilo_executor_get_stats(executor, &stats), 0);
+	while (!stats.running);
+	for (int i = 0; i < QUEUED; i++)
+		assert_int_equal(hilo_executor_submit(executor, nothing, NULL, &future[i], HILO_FOREVER), 0);
+	for (int i = 0; i < QUEUED; i += 2)
+		ASKS_FOR_NOTHING(assert_int_equal(hilo_future_cancel(future[i]), 0));
+	ASKS_FOR_NOTHING(assert_int_equal(
+		hilo_executor_close(executor, HILO_EXECUTOR_CANCEL_QUEUED, HILO_NO_WAIT), -ETIMEDOUT));
+	for (int i = 0; i < QUEUED; i++) {
+		assert_int_equal(hilo_future_is_done(future[i]), 1);
+		assert_int_equal(hilo_future_await(future[i], NULL, HILO_NO_WAIT),
+				 i % 2 ? HILO_ECLOSED : -ECANCELED);
+	}
+	ASKS_FOR_NOTHING(assert_int_equal(hilo_future_cancel(running), 0));
+	store_release(&flag, 1);
+	ASKS_FOR_NOTHING(assert_int_equal(hilo_executor_close(executor, 0, HILO_FOREVER), 0));
+	for (int i = 0; i < QUEUED; i++)
+		ASKS_FOR_NOTHING(hilo_future_unref(future[i]));
+	ASKS_FOR_NOTHING(hilo_future_unref(running));
+}
+
 /* Closing, from a plain thread, which stays the same while it waits. */
 static int leaves_much_behind(void *arg)
 {
@@ -308,6 +351,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calls_that_end_something),
+		cmocka_unit_test(test_calls_with_futures_end),
 		cmocka_unit_test(test_closing),
 		cmocka_unit_test(test_tasks_that_end_each_other),
 		cmocka_unit_test(test_a_runtime_without_memory_finishes),
