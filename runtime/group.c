@@ -371,12 +371,13 @@ int hilo_group_leave(hilo_group *place, int code)
 {
 	struct group *group = group_of(place);
 	struct hilo_task *owner;
-	bool outside, inside;
+	bool asked, outside;
 	int rc;
 
 	if (!place)
 		return hilo_fail(-EINVAL, "hilo_group_leave: group is NULL");
 	owner = group->scope.task;
+	asked = scope_has_fired(&group->scope); /* before to leave becomes a reason to stop, too */
 	if (code < 0)
 		group_stop(group, REASON_PARENT);
 	rc = group_wait(group);
@@ -386,10 +387,9 @@ int hilo_group_leave(hilo_group *place, int code)
 		(void)group_wait(group);
 		owner->shield--;
 	}
-	inside = scope_has_fired(&group->scope);
 	hilo__scope_leave(&group->scope);
 	outside = task_is_interrupted(owner);
-	if (code == -ECANCELED && inside && !outside)
+	if (code == -ECANCELED && asked && !outside)
 		code = 0;
 	else if (code >= 0 && rc < 0 && outside)
 		code = -ECANCELED;

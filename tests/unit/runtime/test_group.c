@@ -287,6 +287,19 @@ TASK_TEST(test_cancel_that_a_shield_keeps_off_does_not_reach_the_group)
 	return 0;
 }
 
+TASK_TEST(test_block_that_ends_as_cancelled_by_itself)
+{
+	int rc;
+
+	HILO_GROUP (group, &rc) {
+		(void)hilo_group_spawn(group, test_entry_sleep_forever, NULL);
+		rc = -ECANCELED; /* of a task that it has awaited, maybe */
+	}
+	TASK_CHECK(rc, ==, -ECANCELED);
+	TASK_CHECK(hilo_task_cancelling(hilo_task_current()), ==, 0);
+	return hilo_sleep(1);
+}
+
 static int sleeps_in_nested_groups(void *arg)
 {
 	int inner = 0, rc;
@@ -511,6 +524,7 @@ int main(void)
 		cmocka_unit_test(test_cancel_of_the_owner_cancels_the_tasks),
 		cmocka_unit_test(test_cancel_before_the_block_cancels_the_tasks),
 		cmocka_unit_test(test_cancel_that_a_shield_keeps_off_does_not_reach_the_group),
+		cmocka_unit_test(test_block_that_ends_as_cancelled_by_itself),
 		cmocka_unit_test(test_failure_in_the_outer_group_reaches_the_inner_one),
 		cmocka_unit_test(test_timeout_around_a_group),
 		cmocka_unit_test(test_every_way_out_waits),
