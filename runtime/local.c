@@ -3,6 +3,9 @@
  * local.c - task-local values as users see them. The chains are in scheduler/locals.h.
  *
  * P1  A context is entered by a CAS that acquires, and left by a store that releases.
+ *
+ * Whoever runs in a context does so with a slot that is the same as outside. A token has to tell the two apart:
+ * so a context has a value of its own in it, which says which one it is.
  */
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/local.h>
@@ -17,20 +20,25 @@
 struct token {
 	const hilo_local *local; /* NULL: it was used */
 	struct binding **slot;	 /* of who has set it: to tell, not to look into */
+	void *context;		 /* that he ran in; likewise */
 	struct binding *back;
 	struct local_value *before;
 };
 
 _Static_assert(sizeof(struct token) <= sizeof(hilo_local_token), "the caller's place is large enough");
 
+static const hilo_local context_key = HILO_LOCAL("context", NULL, NULL);
+
+static void *chain_get(const struct binding *chain, const hilo_local *local)
+{
+	struct local_value *value = hilo__locals_find(chain, local);
+
+	return value ? value->data : local->initial;
+}
+
 void *hilo_local_get(const hilo_local *local)
 {
-	struct local_value *value;
-
-	if (!local)
-		return NULL;
-	value = hilo__locals_find(*locals_slot(thread_self()), local);
-	return value ? value->data : local->initial;
+	return local ? chain_get(*locals_slot(thread_self()), local) : NULL;
 }
 
 /* The slot of whoever runs; of a plain thread, once something is there that will empty it. NULL: no memory. */
@@ -59,6 +67,7 @@ int hilo_local_set(const hilo_local *local, void *value, hilo_local_token *place
 	if (rc == 0 && token) {
 		token->local = local;
 		token->slot = slot;
+		token->context = chain_get(*slot, &context_key);
 	}
 	return rc;
 }
@@ -73,8 +82,9 @@ int hilo_local_reset(hilo_local_token *place)
 		return hilo_fail(-EINVAL, "hilo_local_reset: token is NULL");
 	if (!token->local)
 		return HILO_EINVALSTATE;
-	if (token->slot != slot)
-		return hilo_fail(-EINVAL, "hilo_local_reset: %s was set by another task, callback or thread",
+	if (token->slot != slot || token->context != chain_get(*slot, &context_key))
+		return hilo_fail(-EINVAL,
+				 "hilo_local_reset: %s was set by another task, callback, thread or context",
 				 token->local->name);
 	local = token->local;
 	token->local = NULL; /* before: a value that is dropped may do anything */
@@ -95,6 +105,10 @@ hilo_context *hilo_context_copy(void)
 		return NULL;
 	atomic_setup(&context->entered, false);
 	context->chain = locals_inherit(thread_self());
+	if (hilo__locals_set(&context->chain, &context_key, context, NULL, NULL, NULL) < 0) {
+		hilo_context_free(context);
+		return NULL;
+	}
 	return context;
 }
 

@@ -34,7 +34,7 @@ typedef struct hilo_local {
 
 /* What it takes to go back to the value before. Opaque; belongs to whoever has set the value. */
 typedef struct hilo_local_token {
-	void *hilo_private[4];
+	void *hilo_private[5];
 } hilo_local_token;
 
 /* [any] The value of the running task, callback or thread for @local; borrowed, until it is set again. */
@@ -49,7 +49,7 @@ HILO_API HILO_MUST_CHECK int hilo_local_set(const hilo_local *local, void *value
 /*
  * [who has set it] Go back to what was there before the call that gave @token, whatever was set since. Never
  * fails for want of memory. HILO_EINVALSTATE: that was done before. -EINVAL: @token is NULL, or of another
- * task, callback or thread.
+ * task, callback, thread or context (hilo_context_run).
  */
 HILO_API int hilo_local_reset(hilo_local_token *token);
 

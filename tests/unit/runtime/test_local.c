@@ -184,6 +184,35 @@ static int enters_again(void *context)
 	return hilo_context_run(context, check_in_context, NULL);
 }
 
+static int takes_back(void *token)
+{
+	return hilo_local_reset(token);
+}
+
+static int sets_in_context(void *token)
+{
+	TASK_CHECK(hilo_local_set(&plain, VALUE(5), token), ==, 0);
+	return 0;
+}
+
+TASK_TEST(test_token_belongs_to_its_context)
+{
+	hilo_local_token token;
+	hilo_context *context;
+
+	TASK_CHECK(hilo_local_set(&plain, VALUE(1), &token), ==, 0);
+	context = hilo_context_copy();
+	TASK_CHECK(hilo_context_run(context, takes_back, &token), ==, -EINVAL);
+	CHECK(&plain, 1);
+	TASK_CHECK(hilo_local_reset(&token), ==, 0);
+	CHECK(&plain, 0);
+	TASK_CHECK(hilo_context_run(context, sets_in_context, &token), ==, 0);
+	TASK_CHECK(hilo_local_reset(&token), ==, -EINVAL);
+	TASK_CHECK(hilo_context_run(context, takes_back, &token), ==, 0);
+	hilo_context_free(context);
+	return 0;
+}
+
 TASK_TEST(test_context_is_a_copy_to_run_in)
 {
 	hilo_context *context;
@@ -264,6 +293,7 @@ int main(void)
 		cmocka_unit_test(test_value_is_dropped_once_with_its_last_task),
 		cmocka_unit_test(test_many_sets_keep_the_chain_short),
 		cmocka_unit_test(test_context_is_a_copy_to_run_in),
+		cmocka_unit_test(test_token_belongs_to_its_context),
 		cmocka_unit_test(test_plain_thread_has_its_own),
 		cmocka_unit_test(test_tasks_of_all_workers_share),
 	};
