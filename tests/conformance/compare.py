@@ -57,11 +57,12 @@ def traces_by_lot(program, seed, natural):
                 fail(name, f"HILO_TEST_SEED={chosen} changes the trace", diff(natural.get(name, []), trace))
 
 
-def is_of_this_python(version, and_later):
-    if not version:
+def is_of_this_python(first, last):
+    """Whether this Python's version is from the first to the last one; "and later" is the last without an end."""
+    if not first:
         return True
-    version = tuple(map(int, version.split(".")))
-    return sys.version_info[:2] >= version if and_later else sys.version_info[:2] == version
+    minor = sys.version_info.minor
+    return minor >= int(first) if last == "and later" else int(first) <= minor <= int(last or first)
 
 
 def documented_differences():
@@ -70,7 +71,7 @@ def documented_differences():
     documented = {}
     for section in re.split(r"^### ", text, flags=re.M)[1:]:
         match = re.fullmatch(
-            r"(\w+)(?: \(Python (3\.\d+)( and later)?\))?\n\n(?!```).+?\n\n```diff\n(.*?)```\n(?:\n## .*)?\s*",
+            r"(\w+)(?: \(Python 3\.(\d+)(?: (?:to 3\.)?(\d+|and later))?\))?\n\n(?!```).+?\n\n```diff\n(.*?)```\n(?:\n## .*)?\s*",
             section, flags=re.S)
         if not match:
             fail(section.splitlines()[0], "differences.md needs a reason, and then the difference")

@@ -26,8 +26,8 @@ struct scenario {
 	}
 #define TOPIC(topic, ...) const struct scenario topic[] = {__VA_ARGS__, {NULL, NULL, 0}}
 
-extern const struct scenario callbacks[], cancel[], errors[], executors[], futures[], gather[], shield[],
-	tasks[], timeouts[], uncancel[], wait_for[], wait_several[];
+extern const struct scenario callbacks[], cancel[], contexts[], errors[], executors[], futures[], gather[],
+	groups[], reasons[], scopes[], shield[], tasks[], timeouts[], uncancel[], wait_for[], wait_several[];
 
 /* [any] The call must succeed. */
 #define OK(call) TASK_CHECK(call, ==, 0)

@@ -89,8 +89,24 @@ def say(text):
     _trace.append(when + text)
 
 
+# What some messages of RuntimeError mean.
+_runtime_errors = {
+    "after shutdown": "closed",
+    "is shutting down": "closed",
+    "Cannot change state": "invalid state",
+    "has already been used": "invalid state",
+    "is already entered": "EBUSY",
+}
+
+
+def _runtime_error(text):
+    return next((word for part, word in _runtime_errors.items() if part in text), "not here")
+
+
 def _word(outcome):
     match outcome:
+        case BaseExceptionGroup():
+            return _word(outcome.exceptions[0])
         case CancelledError():
             return "cancelled"
         case TimeoutError():
@@ -101,10 +117,8 @@ def _word(outcome):
             return errno.errorcode[outcome.errno]
         case ValueError():
             return "EINVAL"
-        case RuntimeError() if "after shutdown" in str(outcome):
-            return "closed"
         case RuntimeError():
-            return "not here"
+            return _runtime_error(str(outcome))
         case _:
             return str(outcome or 0)
 
@@ -139,6 +153,13 @@ def tried(function, *args):
         return function(*args)
     except (Exception, CancelledError) as failure:
         return failure
+
+
+def failures_in(outcome):
+    """The failures that a group has ended with, in their order; anything else alone."""
+    if isinstance(outcome, BaseExceptionGroup):
+        return [failure for inner in outcome.exceptions for failure in failures_in(inner)]
+    return [outcome]
 
 
 def leave_with(outcome):
@@ -180,6 +201,21 @@ def ask_to_cancel(name, task):
 def set_value(future, value):
     failure = tried(future.set_result, value)
     say_end("set", failure or value)
+
+
+async def section(coroutine):
+    """What lies between hilo_shield_enter and hilo_shield_leave: a cancel waits for the next await behind it."""
+    inner = spawn(coroutine)
+    requests = 0
+    while not inner.done():
+        try:
+            await asyncio.wait([inner])
+        except CancelledError:
+            requests += 1
+    for _ in range(requests):
+        asyncio.current_task().uncancel()
+        asyncio.current_task().cancel()
+    return inner.result()
 
 
 async def sleeper(name, ms, code=0, cleanup=0, keeps=False):

@@ -13,9 +13,9 @@
 
 #include "tests/support/simulate.h"
 
-static const struct scenario *const topics[] = {callbacks, cancel,   errors,   executors,
-						futures,   gather,   shield,   tasks,
-						timeouts,  uncancel, wait_for, wait_several};
+static const struct scenario *const topics[] = {
+	callbacks, cancel, contexts, errors, executors, futures,  gather,   groups,
+	reasons,   scopes, shield,   tasks,  timeouts,	uncancel, wait_for, wait_several};
 
 static struct {
 	const struct scenario *scenario;

@@ -44,21 +44,6 @@ async def inner_in_time():
     say_end("await", await ended(asyncio.wait_for(inner, 0.010)))
 
 
-async def section(coroutine):
-    """What lies between hilo_shield_enter and hilo_shield_leave: a cancel waits for the next await behind it."""
-    inner = spawn(coroutine)
-    requests = 0
-    while not inner.done():
-        try:
-            await asyncio.wait([inner])
-        except CancelledError:
-            requests += 1
-    for _ in range(requests):
-        asyncio.current_task().uncancel()
-        asyncio.current_task().cancel()
-    return inner.result()
-
-
 async def sections(depth):
     if depth > 1:
         await section(sections(depth - 1))
