@@ -56,7 +56,8 @@ HILO_API int hilo_group_spawn(hilo_group *group, hilo_task_fn entry, void *arg);
 
 /*
  * [as above] The same with options, and a handle of one's own in *@ret, unless @ret is NULL; to be ended as
- * any other. HILO_TASK_EAGER has no effect. On failure @arg was not taken.
+ * any other, and there when this returns, though the task may have begun before. Suspends for HILO_TASK_EAGER, as
+ * hilo_spawn_with. On failure @arg was not taken.
  */
 HILO_API int hilo_group_spawn_with(hilo_group *group, hilo_task_fn entry, void *arg,
 				   const hilo_task_opts *opts, hilo_task **ret);

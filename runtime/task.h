@@ -47,7 +47,7 @@ typedef struct hilo_task_opts {
 	size_t size;	  /* sizeof(hilo_task_opts) */
 	const char *name; /* copied; default "task-N" */
 	enum hilo_stack_class stack;
-	unsigned flags;		    /* HILO_TASK_PINNED */
+	unsigned flags;		    /* HILO_TASK_* below */
 	hilo_loop *loop;	    /* with HILO_TASK_PINNED: on which loop; NULL: the caller's */
 	void (*destroy)(void *arg); /* called with the argument once the task has ended or could not start */
 } hilo_task_opts;
@@ -66,6 +66,7 @@ typedef struct hilo_task_hooks {
 } hilo_task_hooks;
 
 #define HILO_TASK_PINNED 1u /* bound to a loop: another thread runs it only while that loop's is held */
+#define HILO_TASK_EAGER 2u  /* begins inside the spawn, see hilo_spawn_with */
 
 /*
  * [any task, callback] Make a task that calls @entry(@arg), and return its handle. It may start at
@@ -77,6 +78,14 @@ HILO_API hilo_task *hilo_spawn(hilo_task_fn entry, void *arg);
 
 /*
  * [any task, callback] As hilo_spawn with options; @opts is borrowed and may be NULL.
+ *
+ * HILO_TASK_EAGER, from a task: the new one runs at once, on this worker; the caller goes on when it first
+ * suspends or ends. So this spawn suspends, though it has no deadline; cancelled callers may do it, too. The
+ * caller is ready meanwhile, and next on its worker; if the new task runs for long another worker takes it
+ * over, and it goes on beside it. Otherwise a task that never suspended is done when this returns. A caller
+ * that is pinned, or has started others so while it was started so itself, goes on in its turn. From a
+ * callback, with hilo_submit, for another loop and where there is no stack at the moment, it begins as any other.
+ *
  * 0, -EINVAL (a field out of its range, HILO_TASK_PINNED on a foreign runtime's loop), -E2BIG, -ENOMEM,
  * -EDEADLK outside of a runtime, HILO_ECLOSED when the runtime is shutting down.
  * With @ret NULL the task is detached from birth. On failure @arg was not taken.

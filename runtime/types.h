@@ -9,9 +9,9 @@
  *
  * Suspends   A function can suspend the calling task if and only if its last parameter is
  *            `hilo_time deadline`. The named exceptions say so in their comments: hilo_sleep,
- *            hilo_yield, hilo_checkpoint, hilo_run, hilo_runtime_run_until_complete, hilo_runtime_free, and
- *            the end of a block that something is acquired or waited for in: HILO_GROUP, HILO_WITH,
- *            HILO_DEFER.
+ *            hilo_yield, hilo_checkpoint, hilo_run, hilo_runtime_run_until_complete, hilo_runtime_free,
+ *            hilo_spawn_with and hilo_group_spawn_with for an eager task, and the end of a block that
+ *            something is acquired or waited for in: HILO_GROUP, HILO_WITH, HILO_DEFER.
  * Errors     Every function that can fail returns a negative errno value, as system calls do in the
  *            kernel; 0 or more is success. `errno` itself is never used to report anything.
  *

@@ -168,6 +168,24 @@ static inline void loop_push_ring(struct hilo_loop *loop, struct hilo_task *task
 		hilo__loop_spill_ring(loop);
 }
 
+/*
+ * [owner] Into the loop's slot. Returns what was there before, which the caller queues; NULL: nothing was.
+ */
+static inline struct hilo_task *loop_fill_slot(struct hilo_loop *loop, struct hilo_task *task)
+{
+	return xchg_acq_rel(&loop->slot, task); /* pairs with itself: owner and thieves exchange */
+}
+
+/* [owner] Make room in the loop's deque. */
+void hilo__loop_spill_deque(struct hilo_loop *loop);
+
+/* [owner] Into the loop's deque, as its newest. Never fails. */
+static inline void loop_push_deque(struct hilo_loop *loop, struct hilo_task *task)
+{
+	while (HILO__UNLIKELY(hilo__deque_push(&loop->deque, task) < 0))
+		hilo__loop_spill_deque(loop);
+}
+
 /* [any] Claim the sleep of @loop's thread and end it; false if it does not sleep. P1, P2 of idle.h. */
 bool hilo__loop_wake(struct hilo_loop *loop);
 
@@ -179,6 +197,15 @@ void hilo__worker_look(struct hilo_loop *loop);
 
 /* [task, suspends] Leave the running fiber in the way of @leave; returns when it runs again. */
 void hilo__leave(struct thread *self, enum leave leave);
+
+/*
+ * [task, suspends] Run @task, which is fresh and in no queue, at once; the running one goes on when that
+ * waits or has ended, unless another worker has taken it over meanwhile.
+ */
+void hilo__leave_for(struct thread *self, struct hilo_task *task);
+
+/* [task, may suspend] Before hilo__leave_for: go to the back of the queue if that was done often enough. */
+void hilo__leave_late_for(struct thread *self);
 
 /* [task, may suspend] Go to the back of the queue if the turn has lasted long enough. */
 void hilo__leave_late(struct thread *self);

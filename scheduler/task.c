@@ -121,7 +121,7 @@ HILO__COLD void hilo__loop_spill_ring(struct hilo_loop *loop)
 }
 
 /* [owner] Make room in a full deque: the older half goes to `fresh`, newest on top. */
-static HILO__COLD void loop_spill_deque(struct hilo_loop *loop)
+HILO__COLD void hilo__loop_spill_deque(struct hilo_loop *loop)
 {
 	struct link *first, *last;
 
@@ -180,7 +180,7 @@ void hilo__task_ready(struct hilo_task *task)
 	/* The last one that a task has woken, or the first one that the turn has. */
 	if (loop->slot_runs < SLOT_RUNS &&
 	    (self->task || !load_relaxed(&loop->slot))) { /* relaxed: only we fill it */
-		task = xchg_acq_rel(&loop->slot, task);	  /* pairs with itself: owner and thieves exchange */
+		task = loop_fill_slot(loop, task);
 		if (!task)
 			return;
 	}
@@ -221,19 +221,41 @@ void hilo__task_nudge(struct hilo_task *task)
 	}
 }
 
+/* [worker] It asks to be started eagerly, and can be: by a task, on the loop that it may run on. */
+static bool task_is_eager(struct thread *self, const struct hilo_task *task)
+{
+	return task->flags & TASK_EAGER && self->task &&
+	       (!(task->flags & TASK_PINNED) || task->loop == self->loop);
+}
+
+/* [worker] Start what is not simply queued here. False: @task is, after all. */
+static HILO__COLD bool task_start_special(struct thread *self, struct hilo_task *task)
+{
+	if (task_is_eager(self, task)) {
+		hilo__leave_late_for(self);
+		self = thread_self();
+		if (task_is_eager(self, task)) {
+			task->loop = self->loop;
+			hilo__leave_for(self, task);
+			return true;
+		}
+	}
+	if (!(task->flags & TASK_PINNED))
+		return false;
+	task_ready_pinned(task);
+	return true;
+}
+
 void hilo__task_start(struct thread *self, struct hilo_task *task)
 {
 	struct hilo_loop *loop = self->loop;
 
 	stat_add(&loop->stats.spawned, 1);
 	TRACE_EVENT(loop->trace, TRACE_SPAWN, task->id, trace_id(self));
-	if (HILO__UNLIKELY(task->flags & TASK_PINNED)) {
-		task_ready_pinned(task);
+	if (HILO__UNLIKELY(task->flags & (TASK_PINNED | TASK_EAGER)) && task_start_special(self, task))
 		return;
-	}
 	task->loop = loop;
-	while (HILO__UNLIKELY(hilo__deque_push(&loop->deque, task) < 0))
-		loop_spill_deque(loop);
+	loop_push_deque(loop, task);
 	if (HILO__UNLIKELY(hilo__deque_own_count(&loop->deque) % SPAWNS_PER_LOOK == 0))
 		hilo__worker_look(loop);
 	if (LOT(loop, 16))

@@ -50,6 +50,7 @@ struct hilo_task {
 #define TASK_PINNED 1u
 #define TASK_THREAD 2u /* a plain thread's record */
 #define TASK_MAIN 4u   /* the runtime's first task: its result is always looked at */
+#define TASK_EAGER 8u  /* starts inside the spawn, if that is made by a task */
 
 _Static_assert(sizeof(struct hilo_task) <= 128, "a record is two cache lines");
 _Static_assert(offsetof(struct hilo_task, link) == TASK_LINK_OFFSET, "queues find the link there");

@@ -25,6 +25,7 @@ enum leave {
 	LEAVE_NOTHING,
 	LEAVE_PARK,  /* commit its task's wait, or queue it if it was notified */
 	LEAVE_YIELD, /* to the back of the queue */
+	LEAVE_NEXT,  /* it is to go on after the one that runs now: to the slot */
 	LEAVE_FREE,  /* its task has ended: the fiber goes to the cache */
 };
 

@@ -11,7 +11,6 @@
 #include "scheduler/spare.h"
 #include "scheduler/standin.h"
 
-#define TURN_TASKS 61
 /* Work for less than this is not worth a wake-up: it costs the waker 6 to 11 us (docs/design/scheduling.md). */
 #define WAKE_WORK_US 40
 #define WAKE_RUN_NS 200

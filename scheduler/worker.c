@@ -150,6 +150,24 @@ static inline struct hilo_task *loop_pick(struct hilo_loop *loop)
 	return task;
 }
 
+/*
+ * [owner] @task has started another one before it went on: it is next. While it waits for that in the slot
+ * nobody else may jump the queue. Its own starter, if it was started so itself, comes after it: the newest
+ * first, and thieves take the oldest.
+ */
+static HILO__COLD void worker_queue_next(struct hilo_loop *loop, struct hilo_task *task)
+{
+	if (task->flags & TASK_PINNED) {
+		hilo__task_ready(task);
+		return;
+	}
+	if (loop->slot_runs < SLOT_RUNS)
+		loop->slot_runs = SLOT_RUNS;
+	task = loop_fill_slot(loop, task);
+	if (task)
+		loop_push_deque(loop, task);
+}
+
 /* [the fiber switched to] Do with the fiber that was left what it asked for. */
 static inline void finish_leave(struct thread *self)
 {
@@ -167,6 +185,9 @@ static inline void finish_leave(struct thread *self)
 		break;
 	case LEAVE_YIELD:
 		worker_requeue(loop, task);
+		break;
+	case LEAVE_NEXT:
+		worker_queue_next(loop, task);
 		break;
 	case LEAVE_FREE:
 		/* Release: who sees this put sees its taking. relaxed: own value */
@@ -208,7 +229,7 @@ static HILO__COLD void task_starved(struct hilo_loop *loop, struct hilo_task *ta
 }
 
 /* [owner] The fiber to switch to for @task, or the root for NULL; makes it the thread's. */
-static inline struct fiber *thread_enter(struct thread *self, struct hilo_task *task)
+static HILO__ALWAYS_INLINE struct fiber *thread_enter(struct thread *self, struct hilo_task *task)
 {
 	struct hilo_loop *loop = self->loop;
 	struct fiber *to = &self->root;
@@ -232,7 +253,7 @@ static inline struct fiber *thread_enter(struct thread *self, struct hilo_task *
 }
 
 /* [owner] From @from to @task, or to the root if NULL; returns when @from is switched to again. */
-static inline void thread_switch(struct thread *self, struct fiber *from, struct hilo_task *task)
+static HILO__ALWAYS_INLINE void thread_switch(struct thread *self, struct fiber *from, struct hilo_task *task)
 {
 	struct fiber *to = thread_enter(self, task);
 
@@ -273,6 +294,31 @@ void hilo__leave(struct thread *self, enum leave leave)
 	self->left = fiber;
 	self->left_task = task;
 	thread_switch(self, fiber, next);
+}
+
+HILO__COLD void hilo__leave_for(struct thread *self, struct hilo_task *task)
+{
+	struct hilo_loop *loop = self->loop;
+
+	if (loop->countdown)
+		loop->countdown--;
+	loop_count_run(loop);
+	self->leave = LEAVE_NEXT;
+	self->left = self->fiber;
+	self->left_task = self->task;
+	thread_switch(self, self->fiber, task);
+}
+
+/*
+ * Two runs that fit in the turn, that of the task that is started and the one after it, come from the slot
+ * as often as there are runs in a turn; longer ones no more often than anything else may.
+ */
+HILO__COLD void hilo__leave_late_for(struct thread *self)
+{
+	struct hilo_loop *loop = self->loop;
+
+	if (loop->slot_runs >= (loop->countdown >= 2 ? TURN_TASKS : SLOT_RUNS))
+		hilo__leave(self, LEAVE_YIELD);
 }
 
 void hilo__leave_late(struct thread *self)

@@ -7,6 +7,8 @@
 
 /* A turn lasts this long at most when tasks are short; one task at least. */
 #define TURN_US 50
+/* And has so many runs at most. */
+#define TURN_TASKS 61
 
 /* A worker's thread. @arg is its loop. */
 void *hilo__worker_main(void *arg);

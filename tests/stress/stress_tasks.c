@@ -50,7 +50,9 @@ static hilo_task *node_make(struct random *random, unsigned depth, bool outside,
 	TASK_CHECK(node, !=, NULL);
 	*node = (struct node){random_u64(random), depth};
 	if (random_below(random, 8) == 0)
-		opts.flags = HILO_TASK_PINNED;
+		opts.flags |= HILO_TASK_PINNED;
+	if (random_below(random, 8) == 0)
+		opts.flags |= HILO_TASK_EAGER;
 	if (random_below(random, 16) == 0)
 		opts.stack = HILO_STACK_16K + (int)random_below(random, 3);
 	if (random_below(random, 16) == 0)

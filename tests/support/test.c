@@ -94,6 +94,20 @@ int test_run(unsigned workers, hilo_task_fn body, void *arg)
 	return hilo_run(body, arg, &opts);
 }
 
+int test_run_natural(unsigned workers, hilo_task_fn body, void *arg)
+{
+	const char *asked = getenv("HILO_TEST_SEED");
+	char kept[64];
+	int result;
+
+	(void)snprintf(kept, sizeof(kept), "%s", asked ? asked : "");
+	(void)unsetenv("HILO_TEST_SEED");
+	result = test_run(workers, body, arg);
+	if (asked)
+		(void)setenv("HILO_TEST_SEED", kept, 1);
+	return result;
+}
+
 void test_each(hilo_task_fn body)
 {
 	static const unsigned workers[] = {1, 2, 4};

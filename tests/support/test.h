@@ -62,7 +62,10 @@ unsigned test_rounds(unsigned n);
 /* [test] Run @body(@arg) in a new runtime with @workers, and return what it returned. */
 int test_run(unsigned workers, hilo_task_fn body, void *arg);
 
-/* [test] The same with 1, 2 and 4 workers; each must return 0. */
+/* [test] The same in the order that a program has, not by lot: whichever seed was asked for. */
+int test_run_natural(unsigned workers, hilo_task_fn body, void *arg);
+
+/* [test] As test_run with 1, 2 and 4 workers; each must return 0. */
 void test_each(hilo_task_fn body);
 
 /*

@@ -443,6 +443,37 @@ static void test_a_task_waits_for_a_stack_while_others_hold_one(void **state)
 	assert_int_equal(test_run(1, no_stack_main, NULL), 0);
 }
 
+/* A task that is to begin inside its spawn waits like any other; its spawner goes on. */
+static int no_stack_eager_main(void *arg)
+{
+	hilo_task_opts opts = {.size = sizeof(opts),
+			       .stack = HILO_STACK_256K,
+			       .flags = HILO_TASK_EAGER,
+			       .destroy = destroy_count};
+	hilo_task *task;
+
+	(void)arg;
+	store_release(&destroyed, 0);
+	TASK_CHECK(hilo_spawn_with(nothing_main, NULL, NULL, &task), ==, 0);
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0); /* from now on there are records */
+	stacks_refuse();
+	TASK_CHECK(hilo_spawn_with(nothing_main, NULL, &opts, &task), ==, 0);
+	for (int i = 0; i < 20; i++)
+		TASK_CHECK(hilo_yield(), ==, 0);
+	TASK_CHECK(hilo_task_is_done(task), ==, 0);
+	TASK_CHECK(load_acquire(&destroyed), ==, 0);
+	stacks_allow();
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0);
+	TASK_CHECK(load_acquire(&destroyed), ==, 1);
+	return 0;
+}
+
+static void test_an_eager_task_waits_for_a_stack(void **state)
+{
+	(void)state;
+	assert_int_equal(test_run(1, no_stack_eager_main, NULL), 0);
+}
+
 static void test_nobody_holds_a_stack(void **state)
 {
 	hilo_opts opts = {.size = sizeof(opts), .workers = 1};
@@ -489,6 +520,7 @@ int main(void)
 		cmocka_unit_test(test_each_request_is_refused_once),
 		cmocka_unit_test(test_no_thread_for_a_call),
 		cmocka_unit_test(test_a_task_waits_for_a_stack_while_others_hold_one),
+		cmocka_unit_test(test_an_eager_task_waits_for_a_stack),
 		cmocka_unit_test(test_nobody_holds_a_stack),
 		cmocka_unit_test(test_a_failure_without_its_message),
 	};

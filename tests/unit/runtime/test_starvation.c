@@ -4,23 +4,11 @@
  * worker as with two. The hog here blocks until the others have done their work: if they cannot,
  * nothing ever ends, and the test's limit in time says so. No clock is looked at.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <hilo/hilo.h>
+#include "tests/support/test.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "scheduler/base/atomic.h"
 
 #define TICKS 20
 
@@ -557,23 +545,15 @@ static int crowd_main(void *arg)
 /* In the natural order of the queues: an order by lot starves nobody. */
 static void test_tasks_that_join_children_for_ever_starve_nobody(void **state)
 {
-	const char *seed = getenv("HILO_TEST_SEED");
-	char kept[64];
-
 	(void)state;
-	(void)snprintf(kept, sizeof(kept), "%s", seed ? seed : "");
-	(void)unsetenv("HILO_TEST_SEED");
 	for (unsigned workers = 1; workers <= 2; workers++) {
-		hilo_opts opts = {.size = sizeof(opts), .workers = workers};
 		struct crowded crowded;
 
 		memset(&crowded, 0, sizeof(crowded));
-		assert_int_equal(hilo_run(crowd_main, &crowded, &opts), 0);
+		assert_int_equal(test_run_natural(workers, crowd_main, &crowded), 0);
 		for (int i = 0; i < 4; i++)
 			assert_int_equal(load_acquire(&crowded.turns[i]), TICKS);
 	}
-	if (seed)
-		(void)setenv("HILO_TEST_SEED", kept, 1);
 }
 
 int main(void)
