@@ -51,7 +51,7 @@ static int spec_add_opts(struct task_spec *spec, struct hilo_runtime *runtime, c
 	}
 	spec->destroy = opts.destroy;
 	if (opts.name && *opts.name) {
-		spec->name = hilo__strdup(opts.name);
+		spec->name = hilo__name_new(opts.name);
 		if (!spec->name)
 			return -ENOMEM;
 	}
@@ -84,7 +84,7 @@ static inline int task_spawn(struct task_spec *spec, const hilo_task_opts *opts,
 	spec->references = ret ? 1 : 0;
 	task = hilo__task_new(loop->heap, loop->runtime, spec);
 	if (HILO__UNLIKELY(!task)) {
-		hilo__free((void *)(uintptr_t)spec->name);
+		hilo__names_free(spec->name);
 		return -ENOMEM;
 	}
 	if (ret)
@@ -157,7 +157,7 @@ int hilo__submit(hilo_runtime *runtime, struct task_spec *spec, const hilo_task_
 	spec->references = ret ? 1 : 0;
 	task = heap ? hilo__task_new(heap, runtime, spec) : NULL;
 	if (!task) {
-		hilo__free((void *)(uintptr_t)spec->name);
+		hilo__names_free(spec->name);
 		return -ENOMEM;
 	}
 	if (!runtime_hold(runtime)) {
@@ -406,13 +406,15 @@ hilo_task *hilo_task_current(void)
 	return task_self();
 }
 
+#define DEFAULT_NAME "task-%llu"
+
 const char *hilo__task_label(const hilo_task *task, char *buf, size_t size)
 {
-	/* pairs with the CAS in hilo_task_name */
+	/* pairs with hilo__name_replace */
 	const char *name = load_acquire(&((hilo_task *)(uintptr_t)task)->name);
 
 	if (!name)
-		(void)snprintf(buf, size, "task-%llu", (unsigned long long)task->id);
+		(void)snprintf(buf, size, DEFAULT_NAME, (unsigned long long)task->id);
 	return name ? name : buf;
 }
 
@@ -428,20 +430,59 @@ const char *hilo_task_name(const hilo_task *task)
 	name = hilo__task_label(task, text, sizeof(text));
 	if (name != text)
 		return name;
-	name = hilo__strdup(text);
+	name = hilo__name_new(text);
 	if (!name)
 		return "task";
-	/* pairs with the load in hilo__task_label; two ask at once: the first one's text stays */
-	if (!cas_acq_rel(&named->name, &none, name)) {
-		hilo__free((void *)(uintptr_t)name);
+	/* Two ask at once: the first one's text stays. */
+	if (!hilo__name_replace(named, &none, name)) {
+		hilo__names_free(name);
 		return none;
 	}
 	return name;
 }
 
+int hilo_task_set_name(hilo_task *task, const char *name)
+{
+	char text[TASK_LABEL_SIZE];
+	const char *older, *newer;
+
+	if (!task)
+		return -ENOMEM;
+	if (!name || !*name) {
+		(void)snprintf(text, sizeof(text), DEFAULT_NAME, (unsigned long long)task->id);
+		name = text;
+	}
+	older = load_acquire(&task->name); /* pairs with hilo__name_replace */
+	if (older && strcmp(older, name) == 0)
+		return 0;
+	newer = hilo__name_new(name);
+	if (!newer)
+		return -ENOMEM;
+	while (!hilo__name_replace(task, &older, newer))
+		;
+	return 0;
+}
+
 uint64_t hilo_task_id(const hilo_task *task)
 {
 	return task ? task->id : 0;
+}
+
+hilo_task_fn hilo_task_entry(const hilo_task *task)
+{
+	return task ? task->entry : NULL;
+}
+
+hilo_runtime *hilo_task_runtime(const hilo_task *task)
+{
+	return task ? load_relaxed(
+			      &((hilo_task *)(uintptr_t)task)->runtime) /* relaxed: constant while it lives */
+		    : NULL;
+}
+
+hilo_loop *hilo_task_loop(const hilo_task *task)
+{
+	return task && task->flags & TASK_PINNED ? task->loop : NULL;
 }
 
 int hilo_task_is_done(const hilo_task *task)

@@ -174,8 +174,23 @@ HILO_API int hilo_sleep_until(hilo_time when);
 /* [any] The calling task, borrowed; NULL in a plain thread and in a callback. */
 HILO_API hilo_task *hilo_task_current(void);
 
-/* [any] The name; valid as long as the handle. Copies nothing. */
+/* [any] The name; valid as long as the handle, though the task may be given another. Copies nothing. */
 HILO_API const char *hilo_task_name(const hilo_task *task);
+
+/*
+ * [any] Give @task another name, which is copied; NULL or "" is "task-N" again. 0, or -ENOMEM, also for NULL.
+ * Earlier names stay in memory as long as the task: it is not for text that changes all the time.
+ */
+HILO_API int hilo_task_set_name(hilo_task *task, const char *name);
+
+/* [any] The function that it runs. NULL: NULL, here and below. */
+HILO_API hilo_task_fn hilo_task_entry(const hilo_task *task);
+
+/* [any] The runtime that it belongs to: the handle does not keep that one, whoever is in it does. */
+HILO_API hilo_runtime *hilo_task_runtime(const hilo_task *task);
+
+/* [any] The loop that it is bound to; NULL: to none, so that where it runs changes at any time. */
+HILO_API hilo_loop *hilo_task_loop(const hilo_task *task);
 
 /* [any] The number of the task, unique in its process. */
 HILO_API uint64_t hilo_task_id(const hilo_task *task);

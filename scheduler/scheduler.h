@@ -137,6 +137,15 @@ struct task_spec {
 struct hilo_task *hilo__task_new(struct heap *heap, struct hilo_runtime *runtime,
 				 const struct task_spec *spec);
 
+/* [any] A copy of @text as a name, which has no older one yet. NULL: out of memory. */
+const char *hilo__name_new(const char *text);
+
+/* [any] Make @name, in place of @older, the newest of @task. False: *@older was not, and is now. */
+bool hilo__name_replace(struct hilo_task *task, const char **older, const char *name);
+
+/* [the last who knows them] Free @newest and all that it has replaced. NULL: none. */
+void hilo__names_free(const char *newest);
+
 /* [whoever the word says] Give the record back. */
 void hilo__task_free(struct hilo_task *task);
 

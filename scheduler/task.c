@@ -17,6 +17,7 @@
 #include "scheduler/scheduler.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "scheduler/base/mem.h"
 #include "scheduler/base/panic.h"
@@ -68,6 +69,47 @@ struct hilo_task *hilo__task_new(struct heap *heap, struct hilo_runtime *runtime
 	return task;
 }
 
+/* Whoever has asked for a name keeps its text as long as the task: so one that was replaced stays. */
+struct name {
+	struct name *older;
+	char text[];
+};
+
+static struct name *name_of(const char *text)
+{
+	return (struct name *)(void *)((char *)(uintptr_t)text - offsetof(struct name, text));
+}
+
+const char *hilo__name_new(const char *text)
+{
+	size_t size = strlen(text) + 1;
+	struct name *name = hilo__malloc(sizeof(*name) + size);
+
+	if (!name)
+		return NULL;
+	name->older = NULL;
+	return memcpy(name->text, text, size);
+}
+
+bool hilo__name_replace(struct hilo_task *task, const char **older, const char *name)
+{
+	name_of(name)->older = *older ? name_of(*older) : NULL;
+	return cas_acq_rel(&task->name, older,
+			   name); /* pairs with itself, and the load in hilo__task_label */
+}
+
+void hilo__names_free(const char *newest)
+{
+	struct name *name = newest ? name_of(newest) : NULL;
+
+	while (name) {
+		struct name *older = name->older;
+
+		hilo__free(name);
+		name = older;
+	}
+}
+
 static HILO__COLD void task_free_rest(struct hilo_task *task)
 {
 	if (task->done.result < 0 && !load_relaxed(&task->looked) &&
@@ -75,7 +117,7 @@ static HILO__COLD void task_free_rest(struct hilo_task *task)
 		hilo__on_lost_failure(task);
 	if (task->error)
 		hilo__on_error_free(task->error);
-	hilo__free((void *)(uintptr_t)load_relaxed(&task->name)); /* relaxed: nobody else is left */
+	hilo__names_free(load_relaxed(&task->name)); /* relaxed: nobody else is left */
 }
 
 void hilo__task_free(struct hilo_task *task)

@@ -35,7 +35,7 @@ struct hilo_task {
 
 	struct hilo_loop *loop; /* pinned to it, or the one it ran on last */
 	uint64_t id;
-	atomic(const char *) name; /* owned; NULL: not asked for yet, "task-<id>" */
+	atomic(const char *) name; /* hilo__name_new; NULL: not asked for yet, "task-<id>" */
 	void (*destroy)(void *arg);
 	atomic(const void *) spawn_site; /* return address of the call that made it; of a dead record, too */
 	struct error *error;		 /* owned; what hilo_fail attached */

@@ -133,6 +133,7 @@ static int ask_for_tasks(void)
 
 	if (rc == 0) {
 		(void)add_release(&made, 1);
+		rc = hilo_task_set_name(task, "renamed");
 		joined = hilo_join(task, HILO_FOREVER);
 		if (joined != -EIO) {
 			TASK_CHECK(joined, ==, -ENOMEM);

@@ -129,6 +129,80 @@ TASK_TEST(test_names_and_numbers)
 	return 0;
 }
 
+TASK_TEST(test_another_name)
+{
+	hilo_task_opts opts = {.size = sizeof(opts), .name = "first"};
+	hilo_task *task, *other = hilo_spawn(test_entry_return, NULL);
+	const char *first, *second;
+	char text[32] = "second";
+
+	TASK_CHECK(hilo_spawn_with(test_entry_return, NULL, &opts, &task), ==, 0);
+	first = hilo_task_name(task);
+	TASK_CHECK(hilo_task_set_name(task, text), ==, 0);
+	memset(text, 'x', sizeof(text) - 1);
+	second = hilo_task_name(task);
+	TASK_CHECK_TEXT(second, "second");
+	TASK_CHECK(hilo_task_set_name(task, "second"), ==, 0);
+	TASK_CHECK(hilo_task_name(task), ==, second); /* nothing has changed */
+	TASK_CHECK(hilo_task_set_name(task, NULL), ==, 0);
+	(void)snprintf(text, sizeof(text), "task-%llu", (unsigned long long)hilo_task_id(task));
+	TASK_CHECK_TEXT(hilo_task_name(task), text);
+	TASK_CHECK(hilo_task_set_name(other, "other"), ==, 0); /* nobody has asked before */
+	TASK_CHECK_TEXT(hilo_task_name(other), "other");
+	TASK_CHECK(hilo_task_set_name(NULL, "none"), ==, -ENOMEM);
+	TASK_CHECK(hilo_await(task, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_task_set_name(task, ""), ==, 0);
+	TASK_CHECK_TEXT(first, "first");
+	TASK_CHECK_TEXT(second, "second");
+	hilo_task_unref(task);
+	return hilo_join(other, HILO_FOREVER);
+}
+
+static int rename_often(void *arg)
+{
+	for (unsigned i = 0; i < test_rounds(300); i++) {
+		char text[32];
+
+		(void)snprintf(text, sizeof(text), "renamed-%u", i);
+		TASK_CHECK(hilo_task_set_name(arg, text), ==, 0);
+		TASK_CHECK_CONTAINS(hilo_task_name(arg), "renamed-");
+		if (i % 16 == 0)
+			(void)hilo_yield();
+	}
+	return 0;
+}
+
+TASK_TEST(test_many_give_one_task_names)
+{
+	hilo_task *task = hilo_spawn(test_entry_sleep_forever, NULL), *other[4];
+
+	for (size_t i = 0; i < array_size(other); i++)
+		other[i] = hilo_spawn(rename_often, task);
+	for (size_t i = 0; i < array_size(other); i++)
+		TASK_CHECK(hilo_join(other[i], HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_task_cancel(task), ==, 0);
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, -ECANCELED);
+	return 0;
+}
+
+TASK_TEST(test_what_a_task_is_made_of)
+{
+	hilo_task_opts opts = {.size = sizeof(opts), .flags = HILO_TASK_PINNED};
+	hilo_task *task = hilo_spawn(test_entry_return, NULL), *pinned;
+
+	opts.loop = hilo_runtime_loop(hilo_runtime_current(), 0);
+	TASK_CHECK(hilo_spawn_with(test_entry_return, NULL, &opts, &pinned), ==, 0);
+	TASK_CHECK(hilo_task_entry(task) == test_entry_return, ==, 1);
+	TASK_CHECK(hilo_task_runtime(task), ==, hilo_runtime_current());
+	TASK_CHECK(hilo_task_loop(task), ==, NULL);
+	TASK_CHECK(hilo_task_loop(pinned), ==, opts.loop);
+	TASK_CHECK(hilo_task_entry(NULL) == NULL, ==, 1);
+	TASK_CHECK(hilo_task_runtime(NULL), ==, NULL);
+	TASK_CHECK(hilo_task_loop(NULL), ==, NULL);
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0);
+	return hilo_join(pinned, HILO_FOREVER);
+}
+
 static int state_of_self(void *arg)
 {
 	(void)arg;
@@ -590,6 +664,9 @@ int main(void)
 		cmocka_unit_test(test_references_keep_the_handle),
 		cmocka_unit_test(test_detached_tasks_run_to_their_end),
 		cmocka_unit_test(test_names_and_numbers),
+		cmocka_unit_test(test_another_name),
+		cmocka_unit_test(test_many_give_one_task_names),
+		cmocka_unit_test(test_what_a_task_is_made_of),
 		cmocka_unit_test(test_states),
 		cmocka_unit_test(test_nobody_awaits_itself),
 		cmocka_unit_test(test_null_is_out_of_memory),
