@@ -84,6 +84,18 @@ void hilo__report_tasks(struct hilo_runtime *runtime, const char *what)
 	hilo__scheduler_foreach(runtime, report_task, (void *)(uintptr_t)what);
 }
 
+int hilo__write_line(int fd, char *line, size_t size, int length)
+{
+	ssize_t n;
+
+	if (length >= (int)size) {
+		length = (int)size - 1;
+		line[length - 1] = '\n';
+	}
+	n = hilo__sys_write(fd, line, (size_t)length);
+	return n < 0 ? (int)n : 0;
+}
+
 struct dump {
 	int fd;
 	int rc;
@@ -107,15 +119,8 @@ static void dump_task(struct hilo_task *task, void *ctx)
 			  hilo__task_label(task, label, sizeof(label)),
 			  states[waiting ? HILO_TASK_SUSPENDED : hilo_task_get_state(task)],
 			  (void *)(uintptr_t)task->entry, wait);
-	if (length >= (int)sizeof(line)) {
-		length = (int)sizeof(line) - 1;
-		line[length - 1] = '\n';
-	}
-	if (dump->rc == 0) {
-		ssize_t n = hilo__sys_write(dump->fd, line, (size_t)length);
-
-		dump->rc = n < 0 ? (int)n : 0;
-	}
+	if (dump->rc == 0)
+		dump->rc = hilo__write_line(dump->fd, line, sizeof(line), length);
 }
 
 int hilo_runtime_dump(const hilo_runtime *runtime, int fd)

@@ -37,6 +37,9 @@ static inline void hilo__task_looked(hilo_task *task)
 /* [any] As hilo_task_name, but a text that has yet to be made is put into @buf: asks for no memory. */
 const char *hilo__task_label(const hilo_task *task, char *buf, size_t size);
 
+/* [any] Write @line, which has room for @size and @length as snprintf says: cut if need be. 0 or -errno. */
+int hilo__write_line(int fd, char *line, size_t size, int length);
+
 /* [any] Tell the log of each task of @runtime, with @what as the verb, and what it waits for. */
 void hilo__report_tasks(struct hilo_runtime *runtime, const char *what);
 

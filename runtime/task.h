@@ -205,6 +205,22 @@ HILO_API int hilo_task_foreach(hilo_runtime *runtime, void (*fn)(hilo_task *task
 /* [any] What the task is doing, at some moment during the call. */
 HILO_API enum hilo_task_state hilo_task_get_state(const hilo_task *task);
 
+/*
+ * [any] Where a suspended task is, or the calling one: return addresses, the innermost first, into @frames.
+ * Returns how many there are, @max at most. Before the user's functions come those of this library in
+ * which it waits. The task is not run for that, and a wake-up that comes meanwhile takes effect afterwards.
+ * Never suspends.
+ * -EAGAIN when the task is not suspended: it runs on another worker, is ready, has not begun or has ended,
+ * or somebody else is just looking; -EOPNOTSUPP where stacks cannot be walked; -ENOMEM for NULL.
+ */
+HILO_API HILO_MUST_CHECK int hilo_task_get_stack(hilo_task *task, void **frames, size_t max);
+
+/*
+ * [any] The same as text to @fd: a line with number and name of the task, and one for each of its first 100
+ * frames, with what the dynamic linker knows of it. 0, what hilo_task_get_stack or write(2) answers, or -EINVAL.
+ */
+HILO_API int hilo_task_print_stack(hilo_task *task, int fd);
+
 /* [any] True once the task has ended and its result can be read; of NULL, too: it could not be made. */
 HILO_API int hilo_task_is_done(const hilo_task *task);
 

@@ -24,10 +24,11 @@
  *
  * I1  P is set by the task's own thread after its stack was left, cleared by exactly one wake or
  *     cancel; between that and the next run the task belongs to whoever cleared P, who queues it.
+ *     Who only looks at the stack holds it so, too, and sets P again; if N is set by then, he queues it.
  * I2  N is set at most once per consumption; a task that finds it set does not park.
  * P1  wake and cancel release (their CAS), end_wait, consume and commit acquire: what the waker did
  *     before, the task sees after. A task that was parked sees it through the queue as well.
- * P2  commit releases the task's stack to whoever clears P (acquire in wake and cancel).
+ * P2  commit releases the task's stack to whoever clears P (acquire in wake, cancel and hold).
  *
  * Every change is one read-modify-write, so that a cancel is never overwritten. Rejected: a plain
  * store on resume, which is two nanoseconds cheaper. A cancel that lands in the owner's store buffer
@@ -75,7 +76,7 @@ static inline void task_state_reset(task_state *word)
 				    << TASK_EPISODE_SHIFT); /* published by the queue */
 }
 
-/* [task's thread, its stack left behind] Park it. False: it was notified, so it must be queued. */
+/* [task's thread, its stack left behind; or who holds it] Park it. False: it was notified, so it must be queued. */
 static inline bool task_state_commit(task_state *word)
 {
 	uint64_t state = load_relaxed(word); /* relaxed: only an expected value */
@@ -85,6 +86,22 @@ static inline bool task_state_commit(task_state *word)
 			return false;
 	} while (!MUTANT(21, cas_acq_rel(word, &state, state | TASK_PARKED),
 			 cas_relaxed(word, &state, state | TASK_PARKED))); /* P1, P2 */
+	return true;
+}
+
+/*
+ * [any, holds a reference on the task] Hold a task that is parked: its stack stays as it is, until it is
+ * committed again by us, who queue it if that fails. False: it is not parked, or somebody else holds it.
+ */
+static inline bool task_state_hold(task_state *word)
+{
+	uint64_t state = load_relaxed(word); /* relaxed: only an expected value */
+
+	do {
+		if (MUTANT(130, !(state & TASK_PARKED), 0))
+			return false;
+	} while (!MUTANT(131, cas_acq_rel(word, &state, state & ~TASK_PARKED),
+			 cas_relaxed(word, &state, state & ~TASK_PARKED))); /* P2 */
 	return true;
 }
 

@@ -18,6 +18,7 @@
 
 #include "scheduler/base/clock.h"
 #include "scheduler/base/lock.h"
+#include "scheduler/fiber/unwind.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/standin.h"
 
@@ -147,4 +148,24 @@ bool hilo__wait_look(struct hilo_task *task, struct wait_seen *ret)
 	/* The end of the wait may be seen before what ended it. */
 	return ret->kind != WAIT_NOTHING && after & TASK_PARKED &&
 	       MUTANT(77, task_state_episode(after) == task_state_episode(state), true);
+}
+
+/* While the task is held nobody runs it: what wakes it meanwhile leaves a notification, and it to us. */
+int hilo__wait_frames(struct hilo_task *task, void **frames, size_t max)
+{
+	int n;
+
+	if (!task_state_hold(&task->state))
+		return -EAGAIN;
+	n = hilo__unwind_fiber(load_relaxed(&task->fiber), frames, max); /* relaxed: the hold has acquired */
+	if (!task_state_commit(&task->state)) {
+		TRACE_HERE(thread_self(), TRACE_WAKE, task->id, 0);
+		hilo__task_ready(task);
+	}
+	return n;
+}
+
+int hilo__wait_frames_here(const void *from, void **frames, size_t max)
+{
+	return hilo__unwind_here(from, frames, max);
 }

@@ -62,6 +62,15 @@ struct wait_seen {
 /* [any, holds a reference on @task] False: it is not parked, or has changed meanwhile. */
 bool hilo__wait_look(struct hilo_task *task, struct wait_seen *ret);
 
+/*
+ * [any, holds a reference on @task] Return addresses of a parked task, the innermost first. How many are
+ * in @frames then, @max at most; -EAGAIN: it is not parked; -EOPNOTSUPP. Never suspends.
+ */
+int hilo__wait_frames(struct hilo_task *task, void **frames, size_t max);
+
+/* [any] The same of the caller, from @from on, one of its return addresses. */
+int hilo__wait_frames_here(const void *from, void **frames, size_t max);
+
 /* [any] Begin. 0; -ECANCELED; -EDEADLK in a callback; -ENOMEM (a plain thread's first wait). */
 int hilo__wait_begin(struct wait *wait, enum wait_kind kind, const void *object, hilo_time deadline);
 

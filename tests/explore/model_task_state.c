@@ -145,6 +145,22 @@ static void task_uncancels(void)
 	(void)task_state_uncancel(&word);
 }
 
+/* Looks at the stack of the task while that is parked. */
+static void holder(void)
+{
+	if (!task_state_hold(&word))
+		return;
+	EXPLORE_CHECK(plain_load(&stack) == 1u);
+	if (!task_state_commit(&word))
+		task_queue();
+}
+
+static void holder_twice(void)
+{
+	holder();
+	holder();
+}
+
 static void finish(void)
 {
 	EXPLORE_CHECK(queued == 0);
@@ -172,6 +188,12 @@ static const struct explore_model models[] = {
 		      task_waits_or_is_cancelled, canceller),
 	EXPLORE_MODEL("state_wake_cancel", "T0 waits; T1 wakes; T2 cancels", setup, finish_cancelled,
 		      task_waits_or_is_cancelled, waker_first_again, canceller),
+	EXPLORE_MODEL("state_hold", "T0 waits; T1 wakes it; T2 looks at its stack twice", setup, finish,
+		      task_waits_once, waker_first, holder_twice),
+	EXPLORE_MODEL("state_hold_two", "T0 waits; T1 wakes it; T2, T3 look at its stack", setup, finish,
+		      task_waits_once, waker_first, holder, holder),
+	EXPLORE_MODEL("state_hold_cancel", "T0 waits; T1 cancels; T2 looks at its stack twice", setup,
+		      finish_cancelled, task_waits_or_is_cancelled, canceller, holder_twice),
 	EXPLORE_MODEL("state_cancel_uncancel", "T0 waits, takes a request back; T1 cancels twice; T2 wakes",
 		      setup, finish, task_uncancels, canceller_twice, waker_first_again),
 };
