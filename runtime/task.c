@@ -22,8 +22,10 @@ static int opts_check(const hilo_task_opts *opts, const struct hilo_runtime *run
 {
 	if ((unsigned)opts->stack > HILO_STACK_8M)
 		return hilo_fail(-EINVAL, "hilo_task_opts.stack is %d: no such class", (int)opts->stack);
-	if (opts->flags & ~(HILO_TASK_PINNED | HILO_TASK_EAGER))
+	if (opts->flags & ~(HILO_TASK_PINNED | HILO_TASK_EAGER | HILO_TASK_HIGH | HILO_TASK_LOW))
 		return hilo_fail(-EINVAL, "hilo_task_opts.flags is %#x: unknown flag", opts->flags);
+	if (opts->flags & HILO_TASK_HIGH && opts->flags & HILO_TASK_LOW)
+		return hilo_fail(-EINVAL, "hilo_task_opts.flags is %#x: both high and low", opts->flags);
 	if (opts->loop && opts->loop->runtime != runtime)
 		return hilo_fail(-EINVAL, "hilo_task_opts.loop belongs to another runtime");
 	return 0;
@@ -43,6 +45,10 @@ static int spec_add_opts(struct task_spec *spec, struct hilo_runtime *runtime, c
 		spec->stack_class = opts.stack;
 	if (opts.flags & HILO_TASK_EAGER)
 		spec->flags |= TASK_EAGER;
+	if (opts.flags & HILO_TASK_HIGH)
+		spec->flags |= TASK_HIGH;
+	if (opts.flags & HILO_TASK_LOW)
+		spec->flags |= TASK_LOW;
 	if (opts.flags & HILO_TASK_PINNED) {
 		spec->flags |= TASK_PINNED;
 		spec->loop = opts.loop				? opts.loop

@@ -67,6 +67,8 @@ typedef struct hilo_task_hooks {
 
 #define HILO_TASK_PINNED 1u /* bound to a loop: another thread runs it only while that loop's is held */
 #define HILO_TASK_EAGER 2u  /* begins inside the spawn, see hilo_spawn_with */
+#define HILO_TASK_HIGH 4u   /* goes before others that are ready, see hilo_spawn_with */
+#define HILO_TASK_LOW 8u    /* after them */
 
 /*
  * [any task, callback] Make a task that calls @entry(@arg), and return its handle. It may start at
@@ -86,7 +88,14 @@ HILO_API hilo_task *hilo_spawn(hilo_task_fn entry, void *arg);
  * that is pinned, or has started others so while it was started so itself, goes on in its turn. From a
  * callback, with hilo_submit, for another loop and where there is no stack at the moment, it begins as any other.
  *
- * 0, -EINVAL (a field out of its range, HILO_TASK_PINNED on a foreign runtime's loop), -E2BIG, -ENOMEM,
+ * HILO_TASK_HIGH, HILO_TASK_LOW: whenever a worker chooses a task of its loop, high ones that are ready
+ * come first, low ones last; those of the same priority in the order in which they became ready. None
+ * starves: while others are ready, too, a high one is chosen seven times in a row at most, and a low one at
+ * least once in 64 turns of the loop (of 50 us each, or one task that takes longer). What another thread
+ * makes ready is seen with the next turn. The priority lasts for the task's life; nobody is interrupted.
+ *
+ * 0, -EINVAL (a field out of its range, HILO_TASK_HIGH with HILO_TASK_LOW, HILO_TASK_PINNED on a foreign
+ * runtime's loop), -E2BIG, -ENOMEM,
  * -EDEADLK outside of a runtime, HILO_ECLOSED when the runtime is shutting down.
  * With @ret NULL the task is detached from birth. On failure @arg was not taken.
  */

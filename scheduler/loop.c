@@ -52,6 +52,8 @@ static void loop_init_shared(struct hilo_loop *loop)
 	hilo__inbox_init(&loop->fresh);
 	hilo__inbox_init(&loop->starved);
 	queue_init(&loop->pinned);
+	queue_init(&loop->high);
+	queue_init(&loop->low);
 	queue_init(&loop->calls);
 	atomic_setup(&loop->calling, 0);
 	spin_init(&loop->ties_lock);

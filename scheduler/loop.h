@@ -15,6 +15,8 @@
  *	fresh    what the deque had no room for, newest first; any thread may take it all
  *	starved  fresh tasks that found no stack: the owner tries them again, or who stands in for it
  *	pinned   tasks bound to this loop
+ *	high     tasks of high priority, bound or not: before all others, 7 times in a row at most
+ *	low      tasks of low priority, bound or not: when there are no others, and now and then
  *	calls    callbacks, strictly in order, one at a time
  *
  * One turn of the loop (turn.c): callbacks; timers that are due; completions of the poller, if the
@@ -80,6 +82,7 @@ struct hilo_loop {
 	unsigned budget;      /* tasks of one turn */
 	unsigned choices;     /* between the queues: which one is next */
 	bool ring_is_long;    /* when the turn began */
+	bool special;	      /* there may be something in pinned, high or low */
 	unsigned slot_runs;   /* how often in a row the slot was taken */
 	unsigned free_waits;  /* waits that were over at once, until the clock is looked at again */
 	uint64_t turn_cycles; /* when this turn began */
@@ -109,6 +112,10 @@ struct hilo_loop {
 	struct proc_thread proc; /* of its thread; read by those who see it run */
 	bool slept;		 /* since the last task was run */
 	bool spare;		 /* a spare worker's, see spare.c */
+	unsigned high_runs;	 /* how often in a row a task of high priority was taken */
+	unsigned bound_runs;	 /* choices that one of pinned might have been */
+	uint64_t low_turn;	 /* when one of low was taken last, or there was none */
+	bool yielder_first;	 /* what was chosen last comes after the task that yields */
 	bool helping;		 /* a spare one: has looked at all workers since it took something */
 #ifdef HILO_TESTING
 	bool chaos;
@@ -131,6 +138,8 @@ struct hilo_loop {
 	struct inbox fresh;
 	struct inbox starved;
 	struct queue pinned;
+	struct queue high;
+	struct queue low;
 	struct queue calls;
 	atomic(uint32_t) calling; /* somebody runs callbacks: the owner, or who stands in for it */
 	struct spinlock ties_lock;

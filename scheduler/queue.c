@@ -49,6 +49,23 @@ struct link *hilo__queue_take(struct queue *queue)
 	return link;
 }
 
+unsigned hilo__queue_take_some(struct queue *queue, unsigned most, bool (*may)(struct link *link),
+			       struct link **ret)
+{
+	struct link **last = ret;
+	unsigned n;
+
+	spin_lock(&queue->lock);
+	for (n = 0; n < most && queue->first && may(queue->first); n++) {
+		*last = queue->first;
+		queue_unlink(queue, &queue->first);
+		last = &(*last)->next;
+	}
+	spin_unlock(&queue->lock);
+	*last = NULL;
+	return n;
+}
+
 void hilo__queue_move(struct queue *from, struct queue *to)
 {
 	struct link *first, **last;

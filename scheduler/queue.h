@@ -3,10 +3,12 @@
 #define HILO_SCHEDULER_QUEUE_H
 
 /*
- * queue.h - what is bound to one loop, its callbacks and its pinned tasks, first in, first out.
+ * queue.h - what is bound to one loop, its callbacks and its pinned tasks, and tasks that have a priority;
+ * first in, first out.
  *
  *	push -> inbox -> gather -> list -> take       push: any thread; the rest: the loop's owner,
- *	                                              or a worker that stands in for it (standin.c)
+ *	                                              or a worker that stands in for it (standin.c);
+ *	                                              take_some: thieves, too, who leave the inbox alone
  *
  * The list is what was taken from the inbox and put in order. Its lock is held for some instructions,
  * by gather and remove for some per link that they look at, and contended only while somebody stands
@@ -18,6 +20,8 @@
  *     no longer in the inbox, so he who leaves one behind stores the count (seq_cst), then reads the
  *     owner's park word (seq_cst, hilo__loop_notify), as a producer does.
  */
+#include <stdbool.h>
+
 #include "scheduler/base/lock.h"
 #include "scheduler/inbox.h"
 
@@ -44,6 +48,12 @@ static inline bool queue_is_empty(struct queue *queue)
 	return !load_relaxed(&queue->count) && hilo__inbox_is_empty(&queue->inbox); /* relaxed: a hint */
 }
 
+/* [any] How many there are that were gathered: a hint. */
+static inline unsigned queue_gathered(struct queue *queue)
+{
+	return load_relaxed(&queue->count); /* relaxed: a hint */
+}
+
 /* [any] The sleeper's half of P2. */
 static inline bool queue_is_empty_seq_cst(struct queue *queue)
 {
@@ -55,6 +65,13 @@ unsigned hilo__queue_gather(struct queue *queue);
 
 /* [server] The oldest of the list, or NULL. */
 struct link *hilo__queue_take(struct queue *queue);
+
+/*
+ * [any] Take the oldest of the list, @most at most and only as long as @may says so: chained in *@ret, oldest
+ * first, up to NULL. Returns how many.
+ */
+unsigned hilo__queue_take_some(struct queue *queue, unsigned most, bool (*may)(struct link *link),
+			       struct link **ret);
 
 /* [server] Everything of @from, gathered, to the end of the list of @to. */
 void hilo__queue_move(struct queue *from, struct queue *to);

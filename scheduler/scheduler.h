@@ -167,6 +167,15 @@ void hilo__task_nudge(struct hilo_task *task);
 /* [any] A reference on the live task in record @task of @runtime; false if there is none. */
 bool hilo__task_try_ref(struct hilo_task *task, struct hilo_runtime *runtime);
 
+/* [owner] Something is, or is about to be, in one of the queues for tasks that are not ordinary. */
+static inline void loop_expect_special(struct hilo_loop *loop)
+{
+	if (loop->special)
+		return;
+	loop->special = true;
+	loop->low_turn = load_relaxed(&loop->turns); /* relaxed: own value */
+}
+
 /* [owner] Make room in the loop's ring. */
 void hilo__loop_spill_ring(struct hilo_loop *loop);
 

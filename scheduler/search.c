@@ -68,8 +68,7 @@ static struct hilo_task *look_at(struct hilo_loop *loop, struct hilo_loop *victi
 	struct sighting *seen = &loop->sightings[victim->index];
 	uint64_t now = cycles_now();
 	uint64_t tick = load_relaxed(&victim->tick); /* relaxed: hints, all of them */
-	int64_t in_ring = hilo__ring_size(&victim->ring), in_deque = hilo__deque_size(&victim->deque);
-	uint64_t queued = (uint64_t)(in_ring + in_deque);
+	uint64_t queued = hilo__loop_queued(victim);
 
 	hilo__sighting_update(seen, victim, now);
 	if (load_relaxed(&victim->park) != PARK_RUNNING) { /* relaxed: as above */
@@ -229,6 +228,7 @@ static hilo_time sleep_deadline(struct hilo_loop *loop, bool watch)
 static bool nothing_came(struct hilo_loop *loop)
 {
 	return hilo__inbox_is_empty_seq_cst(&loop->inbox) && queue_is_empty_seq_cst(&loop->pinned) &&
+	       queue_is_empty_seq_cst(&loop->high) && queue_is_empty_seq_cst(&loop->low) &&
 	       (queue_is_empty_seq_cst(&loop->calls) || load_seq_cst(&loop->calling)) && /* P2 of loop.c */
 	       load_seq_cst(&loop->runtime->phase) != PHASE_STOPPED;			 /* P1 */
 }
@@ -317,7 +317,7 @@ struct hilo_task *hilo__worker_search(struct hilo_loop *loop)
 	if (loop->held) {
 		/* In a queue, where others find it: the callbacks may take their time. */
 		if (task)
-			loop_push_ring(loop, task);
+			worker_requeue(loop, task);
 		task = NULL;
 		hilo__standin_run_calls(loop);
 	} else if (!task && !hilo__loop_has_news(loop) && !hilo__stack_trim_some(hilo__clock_now()))

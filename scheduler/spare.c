@@ -268,6 +268,18 @@ static struct hilo_task *spare_take_own(struct hilo_loop *loop, unsigned *fresh)
 	return task;
 }
 
+/* [spare] All of one priority that are not bound. True: there were some. */
+static bool spare_give_priority(struct queue *from, struct queue *to)
+{
+	unsigned n = hilo__queue_gather(from);
+	struct link *oldest;
+
+	if (!hilo__queue_take_some(from, n, hilo__link_is_unbound, &oldest))
+		return false;
+	(void)hilo__inbox_push_chain(&to->inbox, hilo__link_reverse(oldest), oldest);
+	return true;
+}
+
 /* [spare] Give what is queued here to a worker that gets to it. */
 static void spare_give_back(struct hilo_loop *loop)
 {
@@ -275,10 +287,13 @@ static void spare_give_back(struct hilo_loop *loop)
 	struct link *newest = NULL, *oldest = NULL;
 	struct hilo_task *task;
 	unsigned fresh;
+	bool given;
 
 	loop->helping = true;
 	if (!relief)
 		return;
+	given = spare_give_priority(&loop->high, &relief->high);
+	given |= spare_give_priority(&loop->low, &relief->low);
 	/* Fresh ones only for who has few: they come into its ring, before what wakes there next. */
 	fresh = hilo__deque_size(&relief->deque) < FRESH_FEW ? FRESH_MAX : 0;
 	while ((task = spare_take_own(loop, &fresh))) {
@@ -289,17 +304,17 @@ static void spare_give_back(struct hilo_loop *loop)
 		if (!oldest)
 			oldest = link;
 	}
-	if (!newest)
-		return; /* somebody was faster, or they have to wait */
-	(void)hilo__inbox_push_chain(&relief->inbox, newest, oldest);
-	(void)hilo__loop_wake(relief); /* P1 of idle.h */
+	if (newest)
+		(void)hilo__inbox_push_chain(&relief->inbox, newest, oldest);
+	if (newest || given)		       /* else somebody was faster, or they have to wait */
+		(void)hilo__loop_wake(relief); /* P1 of idle.h */
 }
 
 void hilo__spare_turn(struct hilo_loop *loop)
 {
 	struct hilo_loop *host = loop->host;
 
-	if (hilo__worker_is_empty(loop) ||
+	if ((hilo__worker_is_empty(loop) && hilo__loop_is_ordinary(loop)) ||
 	    loop->turn_cycles - loop->relief_cycles < RELIEF_US * hilo__cycles_per_us())
 		return;
 	loop->relief_cycles = loop->turn_cycles;

@@ -16,8 +16,8 @@
 bool hilo__loop_has_news(struct hilo_loop *loop)
 {
 	return !hilo__inbox_is_empty(&loop->inbox) || !hilo__inbox_is_empty(&loop->backlog) ||
-	       !hilo__inbox_is_empty(&loop->fresh) || !queue_is_empty(&loop->pinned) ||
-	       loop_has_calls(loop) || !hilo__worker_is_empty(loop);
+	       !hilo__inbox_is_empty(&loop->fresh) || !hilo__loop_is_ordinary(loop) || loop_has_calls(loop) ||
+	       !hilo__worker_is_empty(loop);
 }
 
 bool hilo__standin_finds(struct hilo_loop *victim)
@@ -26,20 +26,59 @@ bool hilo__standin_finds(struct hilo_loop *victim)
 	       !hilo__inbox_is_empty(&victim->starved) || hilo__loop_has_news(victim);
 }
 
+bool hilo__link_is_unbound(struct link *link)
+{
+	return !(hilo__link_task(link)->flags & TASK_PINNED);
+}
+
+/* [searcher] Half of those of one priority, the oldest. One that is bound bars those behind it. */
+static int steal_priority(struct hilo_loop *loop, struct queue *from, struct queue *to,
+			  struct hilo_task **ret)
+{
+	unsigned most = (queue_gathered(from) + 1) / 2, n;
+	struct link *link, *next;
+
+	if (HILO__LIKELY(!most))
+		return 0;
+	n = hilo__queue_take_some(from, most < STEAL_MAX ? most : STEAL_MAX, hilo__link_is_unbound, &link);
+	if (!n)
+		return 0;
+	*ret = hilo__link_task(link);
+	for (link = link->next; link; link = next) {
+		next = link->next;
+		loop_expect_special(loop);
+		(void)hilo__inbox_push(&to->inbox, link);
+	}
+	return (int)n;
+}
+
+static int steal_fresh(struct hilo_loop *loop, struct hilo_loop *victim, struct hilo_task **ret)
+{
+	struct hilo_task *taken[STEAL_MAX];
+	int n = hilo__deque_steal_many(&victim->deque, taken, STEAL_MAX);
+
+	if (n <= 0)
+		return 0;
+	*ret = taken[0];
+	for (int i = 1; i < n; i++)
+		if (hilo__deque_push(&loop->deque, taken[i]) < 0)
+			loop_push_ring(loop, taken[i]);
+	return n;
+}
+
 struct hilo_task *hilo__steal_half(struct hilo_loop *loop, struct hilo_loop *victim)
 {
-	struct hilo_task *task = NULL, *taken[STEAL_MAX];
-	int n = hilo__ring_steal(&victim->ring, &loop->ring, &task);
+	struct hilo_task *task = NULL;
+	int n = steal_priority(loop, &victim->high, &loop->high, &task);
 
-	if (n <= 0) {
-		n = hilo__deque_steal_many(&victim->deque, taken, STEAL_MAX);
-		if (n <= 0)
-			return NULL;
-		task = taken[0];
-		for (int i = 1; i < n; i++)
-			if (hilo__deque_push(&loop->deque, taken[i]) < 0)
-				loop_push_ring(loop, taken[i]);
-	}
+	if (!n)
+		n = hilo__ring_steal(&victim->ring, &loop->ring, &task);
+	if (n <= 0)
+		n = steal_fresh(loop, victim, &task);
+	if (!n)
+		n = steal_priority(loop, &victim->low, &loop->low, &task);
+	if (!n)
+		return NULL;
 	stat_add(&loop->stats.steals, 1);
 	stat_add(&loop->stats.stolen, (uint64_t)n);
 	TRACE_EVENT(loop->trace, TRACE_STEAL, victim->index, n);
@@ -87,8 +126,12 @@ static void stand_in_lists(struct hilo_loop *loop, struct hilo_loop *victim)
 		chain = link->next;
 		(void)hilo__inbox_push(&loop->starved, link);
 	}
-	if (!queue_is_empty(&victim->pinned))
-		hilo__queue_move(&victim->pinned, &loop->pinned);
+	if (hilo__loop_is_ordinary(victim))
+		return;
+	loop_expect_special(loop);
+	hilo__queue_move(&victim->pinned, &loop->pinned);
+	hilo__queue_move(&victim->high, &loop->high);
+	hilo__queue_move(&victim->low, &loop->low);
 }
 
 /*
@@ -188,7 +231,7 @@ static void standin_look(struct hilo_loop *loop, struct hilo_loop *victim)
 	if (loop->serves % SERVES_PER_BULK == 0 || hilo__worker_is_empty(loop))
 		task = hilo__steal_half(loop, victim);
 	if (task)
-		loop_push_ring(loop, task);
+		worker_requeue(loop, task);
 	if (loop->held)
 		hilo__standin_run_calls(loop);
 }

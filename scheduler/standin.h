@@ -68,6 +68,9 @@ extern bool hilo__nobody_stands_in;
 /* [searcher] Take half of what @victim has queued; one to run is returned, the rest is ours. */
 struct hilo_task *hilo__steal_half(struct hilo_loop *loop, struct hilo_loop *victim);
 
+/* [who has the lock of its queue] The task of @link may run anywhere. */
+bool hilo__link_is_unbound(struct link *link);
+
 /* [owner] Something lies in our own queues, whatever it is. */
 bool hilo__loop_has_news(struct hilo_loop *loop);
 

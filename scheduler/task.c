@@ -2,7 +2,7 @@
 /*
  * task.c - making, finding and freeing the records of tasks, and getting ready ones into a queue.
  *
- * Where a ready task goes: a pinned one to its loop; one that a task of the same runtime has woken to
+ * Where a ready task goes: a pinned one to its loop; one with a priority to the queue for those; one that a task of the same runtime has woken to
  * the slot of that task's loop, which runs it next (what was there before goes to the ring); of those
  * that a turn has woken (timers, poller, callbacks) the first to the slot and the others to the ring;
  * one that another thread has woken to the inbox of the loop it ran on last.
@@ -184,12 +184,6 @@ void hilo__loop_post(struct hilo_loop *loop, struct inbox *inbox, struct link *l
 	(void)sub_release(&loop->visitors, 1); /* P2 */
 }
 
-/* [any] To its own loop, whoever we are. */
-static void task_ready_pinned(struct hilo_task *task)
-{
-	hilo__loop_post(task->loop, &task->loop->pinned.inbox, &task->link);
-}
-
 static HILO__COLD void thread_wake(struct hilo_task *record)
 {
 	/* pairs with the acquire in wait.c */
@@ -203,16 +197,33 @@ static void task_ready_remote(struct hilo_task *task)
 	hilo__loop_post(task->loop, &task->loop->inbox, &task->link);
 }
 
+/* [any] One that is not ordinary: into a queue of its own, of its loop if it is bound, else of ours if we have one. */
+static HILO__NOINLINE void task_ready_special(struct thread *self, struct hilo_task *task)
+{
+	struct hilo_loop *loop = task->loop, *ours = self->loop;
+	unsigned flags = task->flags;
+	struct queue *queue;
+
+	if (flags & TASK_THREAD) {
+		thread_wake(task);
+		return;
+	}
+	/* relaxed: constant while it lives */
+	if (!(flags & TASK_PINNED) && ours && ours->runtime == load_relaxed(&task->runtime))
+		loop = ours;
+	if (loop == ours)
+		loop_expect_special(loop);
+	queue = flags & TASK_HIGH ? &loop->high : flags & TASK_LOW ? &loop->low : &loop->pinned;
+	hilo__loop_post(loop, &queue->inbox, &task->link);
+}
+
 void hilo__task_ready(struct hilo_task *task)
 {
 	struct thread *self = thread_self();
 	struct hilo_loop *loop = self->loop;
 
-	if (HILO__UNLIKELY(task->flags & (TASK_PINNED | TASK_THREAD))) {
-		if (task->flags & TASK_THREAD)
-			thread_wake(task);
-		else
-			task_ready_pinned(task);
+	if (HILO__UNLIKELY(task->flags & TASK_SPECIAL)) {
+		task_ready_special(self, task);
 		return;
 	}
 	if (!loop || loop->runtime != load_relaxed(&task->runtime)) { /* relaxed: constant while it lives */
@@ -282,9 +293,11 @@ static HILO__COLD bool task_start_special(struct thread *self, struct hilo_task 
 			return true;
 		}
 	}
-	if (!(task->flags & TASK_PINNED))
+	if (!(task->flags & TASK_SPECIAL))
 		return false;
-	task_ready_pinned(task);
+	if (!(task->flags & TASK_PINNED))
+		task->loop = self->loop;
+	task_ready_special(self, task);
 	return true;
 }
 
@@ -294,7 +307,7 @@ void hilo__task_start(struct thread *self, struct hilo_task *task)
 
 	stat_add(&loop->stats.spawned, 1);
 	TRACE_EVENT(loop->trace, TRACE_SPAWN, task->id, trace_id(self));
-	if (HILO__UNLIKELY(task->flags & (TASK_PINNED | TASK_EAGER)) && task_start_special(self, task))
+	if (HILO__UNLIKELY(task->flags & (TASK_SPECIAL | TASK_EAGER)) && task_start_special(self, task))
 		return;
 	task->loop = loop;
 	loop_push_deque(loop, task);
@@ -315,7 +328,7 @@ void hilo__task_inject(struct hilo_runtime *runtime, struct hilo_task *task)
 
 	TRACE_HERE(thread_self(), TRACE_SPAWN, task->id, trace_id(thread_self()));
 	if (task->flags & TASK_PINNED) {
-		task_ready_pinned(task);
+		task_ready_special(thread_self(), task);
 		return;
 	}
 	if (load_relaxed(&loop->park) == PARK_RUNNING &&
@@ -326,5 +339,8 @@ void hilo__task_inject(struct hilo_runtime *runtime, struct hilo_task *task)
 			loop = runtime->loops[sleeper];
 	}
 	task->loop = loop;
-	task_ready_remote(task);
+	if (task->flags & TASK_SPECIAL)
+		task_ready_special(thread_self(), task);
+	else
+		task_ready_remote(task);
 }

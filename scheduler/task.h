@@ -51,6 +51,10 @@ struct hilo_task {
 #define TASK_THREAD 2u /* a plain thread's record */
 #define TASK_MAIN 4u   /* the runtime's first task: its result is always looked at */
 #define TASK_EAGER 8u  /* starts inside the spawn, if that is made by a task */
+#define TASK_HIGH 16u  /* its priority; neither: an ordinary one */
+#define TASK_LOW 32u
+/* Not for slot, deque and ring. */
+#define TASK_SPECIAL (TASK_PINNED | TASK_THREAD | TASK_HIGH | TASK_LOW)
 
 _Static_assert(sizeof(struct hilo_task) <= 128, "a record is two cache lines");
 _Static_assert(offsetof(struct hilo_task, link) == TASK_LINK_OFFSET, "queues find the link there");

@@ -105,10 +105,19 @@ void hilo__worker_take_fresh(struct hilo_loop *loop)
 		(void)hilo__deque_push(&loop->deque, hilo__link_task(some[--n]));
 }
 
+/* [owner] Where thieves see them. */
+static HILO__NOINLINE void loop_gather_special(struct hilo_loop *loop)
+{
+	loop_expect_special(loop);
+	(void)hilo__queue_gather(&loop->pinned);
+	(void)hilo__queue_gather(&loop->high);
+	(void)hilo__queue_gather(&loop->low);
+}
+
 void hilo__worker_drain(struct hilo_loop *loop)
 {
-	if (HILO__UNLIKELY(!hilo__inbox_is_empty(&loop->pinned.inbox)))
-		(void)hilo__queue_gather(&loop->pinned);
+	if (HILO__UNLIKELY(!hilo__loop_is_ordinary(loop)))
+		loop_gather_special(loop);
 	if (HILO__UNLIKELY(!hilo__inbox_is_empty(&loop->fresh)) &&
 	    hilo__deque_size(&loop->deque) <= DEQUE_CAP / 4)
 		hilo__worker_take_fresh(loop);
@@ -216,7 +225,7 @@ void hilo__worker_look(struct hilo_loop *loop)
 		return;
 	if (loop->run_least * 1000 < WAKE_RUN_NS * us)
 		return;
-	queued = (uint64_t)(hilo__ring_size(&loop->ring) + hilo__deque_size(&loop->deque));
+	queued = hilo__loop_queued(loop);
 	if (queued && queued * loop->run_least >= WAKE_WORK_US * us)
 		(void)hilo__worker_wake_one(loop->runtime, loop);
 }

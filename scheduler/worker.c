@@ -9,11 +9,12 @@
  * Only when there is nothing to pick, or the turn is over, the worker's own stack (the root) is
  * switched to: callbacks, timers, poller, inboxes, stealing and sleeping happen there.
  *
- * Order of picking: the slot (3 times in a row at most); then ring and deque in turn, so that
+ * Order of picking: tasks of high priority (7 times in a row at most); the slot (3 times in a row at most); then ring and deque in turn, so that
  * neither fresh nor woken tasks starve. A long ring comes more often while its tasks have begun: they
  * have stacks, and somebody waits for them. Fresh ones come in through the ring as well, from outside;
  * to prefer those to their own children would run trees breadth first. Now and then the oldest fresh
- * tasks are moved to the ring, so that the newest-first order of the deque starves nobody either.
+ * tasks are moved to the ring, so that the newest-first order of the deque starves nobody either. Tasks
+ * that are bound to the loop come in between, those of low priority when nothing else is there.
  *
  * Rejected: one queue, first in first out, for all tasks. A tree of tasks is then run breadth first:
  * every inner node holds a stack at the same time.
@@ -28,6 +29,11 @@
 #include "scheduler/base/panic.h"
 #include "scheduler/fiber/fiber.h"
 #include "scheduler/locals.h"
+
+/* Of high priority, in a row, while there are others. */
+#define HIGH_RUNS 7
+/* Between two tasks of low priority while there are others: 3 ms at most if runs are short. */
+#define LOW_TURNS 64
 
 bool hilo__worker_is_empty(struct hilo_loop *loop)
 {
@@ -92,11 +98,59 @@ static inline struct hilo_task *loop_take_ring(struct hilo_loop *loop)
 	return task;
 }
 
-static HILO__NOINLINE struct hilo_task *loop_take_pinned(struct hilo_loop *loop)
+/* [owner] The oldest of those that are not ordinary. */
+static struct hilo_task *loop_take_special(struct queue *queue)
 {
-	struct link *link = hilo__queue_take(&loop->pinned);
+	struct link *link = hilo__queue_take(queue);
 
+	if (!link && !hilo__inbox_is_empty(&queue->inbox) && hilo__queue_gather(queue))
+		link = hilo__queue_take(queue);
 	return link ? hilo__link_task(link) : NULL;
+}
+
+/* [owner] One of low priority, which comes again when all others have had some turns. */
+static struct hilo_task *loop_take_low(struct hilo_loop *loop)
+{
+	loop->low_turn = load_relaxed(&loop->turns); /* relaxed: own value */
+	return loop_take_special(&loop->low);
+}
+
+/*
+ * [owner] What to run next of those that are bound or have a priority; NULL: an ordinary one, or, if
+ * yielder_first is set, the running one, which yields and has the higher priority, once it is queued. High ones come first,
+ * but leave each eighth run to others. Low ones come last, but one each LOW_TURNS turns. Those that are
+ * bound have each fourth choice that the others leave.
+ */
+static HILO__NOINLINE struct hilo_task *loop_choose_special(struct hilo_loop *loop)
+{
+	struct thread *self = thread_self();
+	bool yields = self->leave == LEAVE_YIELD, high = yields && self->task->flags & TASK_HIGH;
+	uint64_t turns = load_relaxed(&loop->turns); /* relaxed: own value */
+	struct hilo_task *task = NULL;
+	bool alone;
+
+	if (loop->high_runs < HIGH_RUNS) {
+		task = loop_take_special(&loop->high);
+		loop->high_runs += task != NULL;
+		loop->yielder_first = !task && high;
+		if (task || loop->yielder_first)
+			return task;
+	}
+	loop->high_runs = 0;
+	if (queue_is_empty(&loop->low))
+		loop->low_turn = turns;
+	else if (turns - loop->low_turn >= LOW_TURNS && (task = loop_take_low(loop)))
+		return task;
+	alone = hilo__worker_is_empty(loop);
+	if ((loop->bound_runs++ % 4 == 1 || alone) && (task = loop_take_special(&loop->pinned)))
+		return task;
+	if (alone && (task = loop_take_special(&loop->high)))
+		return task;
+	loop->yielder_first = alone && yields && !(self->task->flags & TASK_LOW);
+	if (alone && !loop->yielder_first && (task = loop_take_low(loop)))
+		return task;
+	loop->special = !hilo__loop_is_ordinary(loop);
+	return NULL;
 }
 
 /* [owner] A run begins. */
@@ -113,19 +167,19 @@ static inline void loop_count_run(struct hilo_loop *loop)
  */
 static inline struct hilo_task *loop_choose(struct hilo_loop *loop)
 {
-	struct hilo_task *task = LOT(loop, 8) ? NULL : loop_take_slot(loop);
+	struct hilo_task *task;
 	unsigned choice;
 
+	/* What has come from outside, and was not gathered yet, comes with the next turn. */
+	if (HILO__UNLIKELY(loop->special) && ((task = loop_choose_special(loop)) || loop->yielder_first))
+		return task;
+	task = LOT(loop, 8) ? NULL : loop_take_slot(loop);
 	if (task)
 		return task;
 	choice = loop->choices++;
 	if (LOT(loop, 4))
 		choice++;
 	if (LOT(loop, 8) && (task = hilo__deque_pop_oldest(&loop->deque)))
-		return task;
-	/* relaxed: a hint; one that was not gathered yet comes with the next turn */
-	if (HILO__UNLIKELY(load_relaxed(&loop->pinned.count)) &&
-	    (choice % 4 == 1 || hilo__worker_is_empty(loop)) && (task = loop_take_pinned(loop)))
 		return task;
 	if (choice & 1 || (HILO__UNLIKELY(loop->ring_is_long) && choice & 7 && ring_has_begun(&loop->ring))) {
 		task = loop_take_ring(loop);
@@ -157,7 +211,7 @@ static inline struct hilo_task *loop_pick(struct hilo_loop *loop)
  */
 static HILO__COLD void worker_queue_next(struct hilo_loop *loop, struct hilo_task *task)
 {
-	if (task->flags & TASK_PINNED) {
+	if (task->flags & TASK_SPECIAL) {
 		hilo__task_ready(task);
 		return;
 	}
@@ -169,7 +223,7 @@ static HILO__COLD void worker_queue_next(struct hilo_loop *loop, struct hilo_tas
 }
 
 /* [the fiber switched to] Do with the fiber that was left what it asked for. */
-static inline void finish_leave(struct thread *self)
+static HILO__ALWAYS_INLINE void finish_leave(struct thread *self)
 {
 	struct hilo_task *task = self->left_task;
 	struct hilo_loop *loop = self->loop;
@@ -202,7 +256,7 @@ static inline void finish_leave(struct thread *self)
 static void fiber_main(struct fiber *fiber);
 
 /* [owner] The fiber that runs @task; attaches one to a fresh task. NULL: no memory for a stack. */
-static inline struct fiber *task_fiber(struct hilo_loop *loop, struct hilo_task *task)
+static HILO__ALWAYS_INLINE struct fiber *task_fiber(struct hilo_loop *loop, struct hilo_task *task)
 {
 	struct fiber *fiber = load_relaxed(&task->fiber); /* relaxed: ours, since we run it */
 
@@ -280,17 +334,17 @@ static inline void wait_is_last(struct hilo_loop *loop, struct fiber *fiber)
 
 void hilo__leave(struct thread *self, enum leave leave)
 {
-	struct hilo_task *task = self->task;
+	struct hilo_task *task = self->task, *next;
 	struct fiber *fiber = self->fiber;
-	struct hilo_task *next = loop_pick(self->loop);
 
+	self->leave = leave; /* before: it may make a difference */
+	next = loop_pick(self->loop);
 	if (leave == LEAVE_PARK) {
 		if (!next)
 			wait_is_last(self->loop, fiber);
 		/* Before the commit, after which others may wake it. relaxed: own value */
 		TRACE_EVENT(self->loop->trace, TRACE_PARK, task->id, load_relaxed(&fiber->wait.kind));
 	}
-	self->leave = leave;
 	self->left = fiber;
 	self->left_task = task;
 	thread_switch(self, fiber, next);

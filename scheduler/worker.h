@@ -25,10 +25,10 @@ void hilo__worker_awake(struct hilo_loop *loop);
 /* [owner] The task has run, or was cancelled before it could: everything that waits for it goes on. */
 void hilo__task_finish(struct hilo_task *task, int result);
 
-/* [owner] A task that could not go on, or gives way: to the back of the ring, or where it is pinned. */
+/* [owner] A task that could not go on, or gives way: to the back of the ring, or of its own queue. */
 static inline void worker_requeue(struct hilo_loop *loop, struct hilo_task *task)
 {
-	if (HILO__UNLIKELY(task->flags & TASK_PINNED))
+	if (HILO__UNLIKELY(task->flags & TASK_SPECIAL))
 		hilo__task_ready(task);
 	else
 		loop_push_ring(loop, task);
@@ -42,6 +42,19 @@ void hilo__worker_drain(struct hilo_loop *loop);
 
 /* [owner, own deque empty] Fresh tasks that once had no room, back into the deque. */
 void hilo__worker_take_fresh(struct hilo_loop *loop);
+
+/* [any] No task is queued that is bound to @loop or has a priority: a hint. */
+static inline bool hilo__loop_is_ordinary(struct hilo_loop *loop)
+{
+	return queue_is_empty(&loop->pinned) && queue_is_empty(&loop->high) && queue_is_empty(&loop->low);
+}
+
+/* [any] How many tasks are queued that thieves may take, more or less: a hint. */
+static inline uint64_t hilo__loop_queued(struct hilo_loop *loop)
+{
+	return (uint64_t)(hilo__ring_size(&loop->ring) + hilo__deque_size(&loop->deque)) +
+	       queue_gathered(&loop->high) + queue_gathered(&loop->low);
+}
 
 /* [owner] Nothing queued here, as far as the owner can see without an exchange. */
 bool hilo__worker_is_empty(struct hilo_loop *loop);

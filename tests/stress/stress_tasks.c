@@ -53,6 +53,8 @@ static hilo_task *node_make(struct random *random, unsigned depth, bool outside,
 		opts.flags |= HILO_TASK_PINNED;
 	if (random_below(random, 8) == 0)
 		opts.flags |= HILO_TASK_EAGER;
+	if (random_below(random, 8) == 0)
+		opts.flags |= random_below(random, 2) ? HILO_TASK_HIGH : HILO_TASK_LOW;
 	if (random_below(random, 16) == 0)
 		opts.stack = HILO_STACK_16K + (int)random_below(random, 3);
 	if (random_below(random, 16) == 0)

@@ -287,7 +287,7 @@ static int options_main(void *arg)
 	hilo_runtime *other = arg;
 	hilo_task_opts none = {0}, shorter = {.size = sizeof(shorter) - 1};
 	hilo_task_opts class = {.size = sizeof(class), .stack = 6, .destroy = destroy_count};
-	hilo_task_opts flags = {.size = sizeof(flags), .flags = 6};
+	hilo_task_opts flags = {.size = sizeof(flags), .flags = 0x60};
 	hilo_task_opts loop = {.size = sizeof(loop), .flags = HILO_TASK_PINNED};
 
 	opts_refused(&none, "size");
@@ -295,7 +295,7 @@ static int options_main(void *arg)
 	opts_refused(&class, "6");
 	class.stack = (enum hilo_stack_class) - 1;
 	opts_refused(&class, "stack");
-	opts_refused(&flags, "0x6");
+	opts_refused(&flags, "0x60");
 	loop.loop = hilo_runtime_loop(other, 0);
 	opts_refused(&loop, "another runtime");
 	return 0;
