@@ -43,6 +43,7 @@ static void hooks_set(void)
 	hilo__on_slow = hilo__debug_slow;
 	hilo__overflow_describe = overflow_describe;
 	hilo__overflow_running = overflow_running;
+	hilo__locks_find();
 }
 
 static int runtime_start(hilo_runtime *runtime, const hilo_opts *opts)

@@ -40,6 +40,9 @@ const char *hilo__task_label(const hilo_task *task, char *buf, size_t size);
 /* [any] Write @line, which has room for @size and @length as snprintf says: cut if need be. 0 or -errno. */
 int hilo__write_line(int fd, char *line, size_t size, int length);
 
+/* [any, once, before the first worker runs] If libhilo-locks.so is there, look at the locks of who suspends. */
+void hilo__locks_find(void);
+
 /* [any] Tell the log of each task of @runtime, with @what as the verb, and what it waits for. */
 void hilo__report_tasks(struct hilo_runtime *runtime, const char *what);
 

@@ -30,6 +30,7 @@
 static void loop_init_owner(struct hilo_loop *loop)
 {
 	loop->countdown = 1;
+	loop->special = hilo__on_suspend != NULL;
 	loop->budget = 1;
 	loop->turn_cycles = cycles_now();
 	loop->run_cycles = FIRST_RUN_US * hilo__cycles_per_us();

@@ -78,11 +78,11 @@ struct hilo_loop {
 	struct heap *heap;
 	atomic(struct hilo_task *) current; /* the task that runs; read by who looks in */
 	unsigned index;
-	unsigned countdown;   /* tasks until the next turn */
-	unsigned budget;      /* tasks of one turn */
-	unsigned choices;     /* between the queues: which one is next */
-	bool ring_is_long;    /* when the turn began */
-	bool special;	      /* there may be something in pinned, high or low */
+	unsigned countdown; /* tasks until the next turn */
+	unsigned budget;    /* tasks of one turn */
+	unsigned choices;   /* between the queues: which one is next */
+	bool ring_is_long;  /* when the turn began */
+	bool special; /* there may be something in pinned, high or low; or somebody looks at suspensions */
 	unsigned slot_runs;   /* how often in a row the slot was taken */
 	unsigned free_waits;  /* waits that were over at once, until the clock is looked at again */
 	uint64_t turn_cycles; /* when this turn began */

@@ -313,6 +313,9 @@ extern void (*hilo__on_lost_failure)(struct hilo_task *task);
 /* In debug mode: the thread of @loop has been held for so many cycles by now; set by the upper layer. */
 extern void (*hilo__on_slow)(struct hilo_loop *loop, uint64_t cycles);
 
+/* Called with each task that is about to suspend; NULL, as mostly: nobody looks. Set by the upper layer. */
+extern void (*hilo__on_suspend)(struct hilo_task *task);
+
 /* Frees what hilo_fail attached; set by the upper layer. */
 extern void (*hilo__on_error_free)(struct error *error);
 

@@ -2,10 +2,11 @@
 /*
  * task.c - making, finding and freeing the records of tasks, and getting ready ones into a queue.
  *
- * Where a ready task goes: a pinned one to its loop; one with a priority to the queue for those; one that a task of the same runtime has woken to
- * the slot of that task's loop, which runs it next (what was there before goes to the ring); of those
- * that a turn has woken (timers, poller, callbacks) the first to the slot and the others to the ring;
- * one that another thread has woken to the inbox of the loop it ran on last.
+ * Where a ready task goes: a pinned one to its loop; one with a priority to the queue for those; one that
+ * a task of the same runtime has woken to the slot of that task's loop, which runs it next (what was there
+ * before goes to the ring); of those that a turn has woken (timers, poller, callbacks) the first to the
+ * slot and the others to the ring; one that another thread has woken to the inbox of the loop it ran on
+ * last.
  *
  * P1  A record's fields are written before it is queued; each queue publishes them. A visitor, who has
  *     only found the record in its slab, reads `runtime` (acquire), then the word (acquire), and lets
@@ -197,7 +198,7 @@ static void task_ready_remote(struct hilo_task *task)
 	hilo__loop_post(task->loop, &task->loop->inbox, &task->link);
 }
 
-/* [any] One that is not ordinary: into a queue of its own, of its loop if it is bound, else of ours if we have one. */
+/* [any] One that is not ordinary: into a queue of its loop if it is bound, else of ours if we have one. */
 static HILO__NOINLINE void task_ready_special(struct thread *self, struct hilo_task *task)
 {
 	struct hilo_loop *loop = task->loop, *ours = self->loop;

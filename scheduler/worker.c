@@ -9,12 +9,13 @@
  * Only when there is nothing to pick, or the turn is over, the worker's own stack (the root) is
  * switched to: callbacks, timers, poller, inboxes, stealing and sleeping happen there.
  *
- * Order of picking: tasks of high priority (7 times in a row at most); the slot (3 times in a row at most); then ring and deque in turn, so that
- * neither fresh nor woken tasks starve. A long ring comes more often while its tasks have begun: they
- * have stacks, and somebody waits for them. Fresh ones come in through the ring as well, from outside;
- * to prefer those to their own children would run trees breadth first. Now and then the oldest fresh
- * tasks are moved to the ring, so that the newest-first order of the deque starves nobody either. Tasks
- * that are bound to the loop come in between, those of low priority when nothing else is there.
+ * Order of picking: tasks of high priority (7 times in a row at most); the slot (3 times in a row at most);
+ * then ring and deque in turn, so that neither fresh nor woken tasks starve. A long ring comes more often
+ * while its tasks have begun: they have stacks, and somebody waits for them. Fresh ones come in through the
+ * ring as well, from outside; to prefer those to their own children would run trees breadth first. Now and
+ * then the oldest fresh tasks are moved to the ring, so that the newest-first order of the deque starves
+ * nobody either. Tasks that are bound to the loop come in between, those of low priority when nothing else
+ * is there.
  *
  * Rejected: one queue, first in first out, for all tasks. A tree of tasks is then run breadth first:
  * every inner node holds a stack at the same time.
@@ -34,6 +35,8 @@
 #define HIGH_RUNS 7
 /* Between two tasks of low priority while there are others: 3 ms at most if runs are short. */
 #define LOW_TURNS 64
+
+void (*hilo__on_suspend)(struct hilo_task *task);
 
 bool hilo__worker_is_empty(struct hilo_loop *loop)
 {
@@ -116,14 +119,27 @@ static struct hilo_task *loop_take_low(struct hilo_loop *loop)
 }
 
 /*
- * [owner] What to run next of those that are bound or have a priority; NULL: an ordinary one, or, if
- * yielder_first is set, the running one, which yields and has the higher priority, once it is queued. High ones come first,
- * but leave each eighth run to others. Low ones come last, but one each LOW_TURNS turns. Those that are
- * bound have each fourth choice that the others leave.
+ * [owner, choosing] The thread; whoever wants to know has been told of the task that suspends, if one does.
+ * Called where ordinary tasks do not come by, but for once in a turn; who wants to know keeps `special` set.
  */
-static HILO__NOINLINE struct hilo_task *loop_choose_special(struct hilo_loop *loop)
+static HILO__COLD struct thread *thread_told(void)
 {
 	struct thread *self = thread_self();
+
+	if (HILO__UNLIKELY(hilo__on_suspend != NULL) && self->leave != LEAVE_NOTHING)
+		hilo__on_suspend(self->task);
+	return self;
+}
+
+/*
+ * [owner] What to run next of those that are bound or have a priority; NULL: an ordinary one, or, if
+ * yielder_first is set, the running one, which yields and has the higher priority, once it is queued. High
+ * ones come first, but leave each eighth run to others. Low ones come last, but one each LOW_TURNS turns.
+ * Those that are bound have each fourth choice that the others leave.
+ */
+static HILO__COLD struct hilo_task *loop_choose_special(struct hilo_loop *loop)
+{
+	const struct thread *self = thread_told();
 	bool yields = self->leave == LEAVE_YIELD, high = yields && self->task->flags & TASK_HIGH;
 	uint64_t turns = load_relaxed(&loop->turns); /* relaxed: own value */
 	struct hilo_task *task = NULL;
@@ -149,7 +165,7 @@ static HILO__NOINLINE struct hilo_task *loop_choose_special(struct hilo_loop *lo
 	loop->yielder_first = alone && yields && !(self->task->flags & TASK_LOW);
 	if (alone && !loop->yielder_first && (task = loop_take_low(loop)))
 		return task;
-	loop->special = !hilo__loop_is_ordinary(loop);
+	loop->special = hilo__on_suspend || !hilo__loop_is_ordinary(loop);
 	return NULL;
 }
 
@@ -194,8 +210,10 @@ static inline struct hilo_task *loop_pick(struct hilo_loop *loop)
 {
 	struct hilo_task *task;
 
-	if (HILO__UNLIKELY(loop->countdown == 0))
+	if (HILO__UNLIKELY(loop->countdown == 0)) {
+		(void)thread_told();
 		return NULL;
+	}
 	task = loop_choose(loop);
 	if (task) {
 		loop->countdown--;
@@ -354,6 +372,8 @@ HILO__COLD void hilo__leave_for(struct thread *self, struct hilo_task *task)
 {
 	struct hilo_loop *loop = self->loop;
 
+	if (HILO__UNLIKELY(hilo__on_suspend != NULL))
+		hilo__on_suspend(self->task);
 	if (loop->countdown)
 		loop->countdown--;
 	loop_count_run(loop);
