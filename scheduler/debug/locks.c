@@ -24,13 +24,13 @@ static _Thread_local struct {
 	struct held_lock held[KEPT]; /* the oldest first */
 } locks;
 
-static void lock_taken(int rc, const void *lock, const void *site, const char *kind)
+static void lock_taken(int rc, const volatile void *lock, const void *site, const char *kind)
 {
 	if ((rc == 0 || rc == EOWNERDEAD) && locks.count < KEPT)
-		locks.held[locks.count++] = (struct held_lock){lock, site, kind};
+		locks.held[locks.count++] = (struct held_lock){(const void *)(uintptr_t)lock, site, kind};
 }
 
-static void lock_given_back(const void *lock)
+static void lock_given_back(const volatile void *lock)
 {
 	for (unsigned i = locks.count; i-- > 0;) {
 		if (locks.held[i].lock != lock)
