@@ -109,6 +109,41 @@ static hilo_task *spawn_named(const char *name, hilo_task_fn entry, void *arg)
 	return task;
 }
 
+static int selects(void *future)
+{
+	return hilo_select((hilo_select_case[]){HILO_SELECT_FUTURE(future)}, 1, HILO_FOREVER);
+}
+
+static int takes_the_next(void *set)
+{
+	hilo_task *task;
+
+	return hilo_as_completed_next(set, &task, HILO_FOREVER) - 1;
+}
+
+/* Who waits for several is told from who waits for one. */
+TASK_TEST(test_dump_of_waits_for_several)
+{
+	static char text[1 << 16];
+	hilo_future *future = hilo_future_new();
+	hilo_task *selector = spawn_named("the-selector", selects, future), *taker;
+	hilo_as_completed *set;
+
+	TASK_CHECK(hilo_as_completed_new(&selector, 1, &set), ==, 0);
+	taker = spawn_named("the-taker", takes_the_next, set);
+	TEST_UNTIL(hilo_task_get_state(selector) == HILO_TASK_SUSPENDED &&
+		   hilo_task_get_state(taker) == HILO_TASK_SUSPENDED);
+	dump_read(hilo_runtime_current(), text, sizeof(text));
+	TASK_CHECK_CONTAINS(strstr(text, "the-selector suspended"), "waits=select");
+	TASK_CHECK_CONTAINS(strstr(text, "the-taker suspended"), "waits=tasks");
+	TASK_CHECK(hilo_future_set(future, NULL, NULL), ==, 0);
+	TASK_CHECK(hilo_join(taker, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_join(selector, HILO_FOREVER), ==, 0);
+	hilo_as_completed_free(set);
+	hilo_future_unref(future);
+	return 0;
+}
+
 static int shielded_wait(void *future)
 {
 	int rc;
@@ -243,6 +278,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dump_shows_what_tasks_wait_for),
 		cmocka_unit_test(test_dump_of_what_changes),
+		cmocka_unit_test(test_dump_of_waits_for_several),
 		cmocka_unit_test(test_dump_tells_since_when_a_task_waits),
 		cmocka_unit_test(test_what_a_task_has_computed_is_no_waiting),
 		cmocka_unit_test(test_report_names_what_does_not_end_and_what_it_waits_for),
