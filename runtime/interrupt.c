@@ -115,7 +115,7 @@ static bool sigint_is_ours(void)
 
 void hilo__interrupt_begin(hilo_runtime *runtime)
 {
-	struct sigaction action = {.sa_handler = interrupt_handler, .sa_flags = SA_RESTART | SA_ONSTACK};
+	struct sigaction action = {.sa_handler = interrupt_handler, .sa_flags = SA_ONSTACK};
 	struct thread *self = thread_self();
 
 	if (runtime->keep_sigint || getpid() != (pid_t)syscall(SYS_gettid) || !sigint_is_ours())

@@ -146,7 +146,8 @@ static inline bool task_state_nudge(task_state *word)
 {
 	uint64_t state = load_relaxed(word); /* relaxed: only an expected value */
 
-	while (!cas_acq_rel(word, &state, (state & ~TASK_PARKED) | TASK_NOTIFIED)) /* P1, P2 */
+	while (!MUTANT(79, cas_acq_rel(word, &state, (state & ~TASK_PARKED) | TASK_NOTIFIED),
+		       cas_relaxed(word, &state, (state & ~TASK_PARKED) | TASK_NOTIFIED))) /* P1, P2 */
 		;
 	return state & TASK_PARKED;
 }

@@ -5,7 +5,7 @@
  *
  * Checked: nobody sleeps for ever, with time limits that may end a sleep at any moment; and that when a
  * waiting call has returned, nobody touches the thread's futex any more: the record may then be
- * a task's.
+ * a task's. And that who is nudged by a signal handler sees what that has done.
  */
 #include <errno.h>
 
@@ -17,7 +17,8 @@
 #define DEADLINE ((hilo_time)1000)
 #define RESULT 7
 
-static struct completion done;
+static struct completion done, second;
+static atomic(uint32_t) signals;
 
 int hilo__error_own(int code)
 {
@@ -40,6 +41,9 @@ static void setup(void)
 	waiting_reset(EXPLORE_THREADS, 0xf);
 	completion_init(&done, 2);
 	done.result = 0;
+	completion_init(&second, 2);
+	second.result = 0;
+	atomic_setup(&signals, 0);
 }
 
 static void finish(void)
@@ -91,6 +95,39 @@ static void waiter_hasty_again(void)
 	give_record_up();
 }
 
+/* What the waiter looks at before it sleeps; it ends what is waited for when there was a signal. */
+static void look(void)
+{
+	if (load_acquire(&signals) && !completion_is_done(&second)) /* pairs with signal_handler */
+		EXPLORE_CHECK(!completion_set(&second));
+}
+
+/* As the handler of runtime/interrupt.c. */
+static void signal_handler(void)
+{
+	(void)add_release(&signals, 1); /* pairs with look */
+	hilo__task_nudge(&records[1]);
+}
+
+static void complete_and_signal(void)
+{
+	complete();
+	signal_handler();
+}
+
+static void await_signal(void)
+{
+	thread_self()->on_park = look;
+	EXPLORE_CHECK(hilo__await_completion(&second, WAIT_FUTURE, &second, HILO_FOREVER) == 0);
+	give_record_up();
+}
+
+static void await_both(void)
+{
+	EXPLORE_CHECK(await(HILO_FOREVER) == 0);
+	await_signal();
+}
+
 static const struct explore_model models[] = {
 	EXPLORE_MODEL("thread_await", "T0 completes; T1 awaits", setup, finish, complete, waiter_patient),
 	EXPLORE_MODEL("thread_await_limit", "T0 completes; T1 awaits for a limited time", setup, finish,
@@ -98,6 +135,11 @@ static const struct explore_model models[] = {
 	EXPLORE_MODEL("thread_await_again",
 		      "T0 completes; T1 awaits for a limited time, then without a limit", setup, finish,
 		      complete, waiter_hasty_again),
+	EXPLORE_MODEL("thread_nudge", "T0 is a signal, which T1 looks for before it sleeps", setup, finish,
+		      signal_handler, await_signal),
+	EXPLORE_MODEL("thread_nudge_again",
+		      "T0 completes, then is a signal; T1 awaits, then looks for the signal", setup, finish,
+		      complete_and_signal, await_both),
 	EXPLORE_MODEL_BOUND(2, "thread_two", "T0 completes; T1 awaits for a limited time, T2 without a limit",
 			    setup, finish, complete, waiter_hasty, waiter_patient),
 };

@@ -233,6 +233,62 @@ static int submit_main(void *arg)
 	return 0;
 }
 
+static int run_until_complete(void *arg)
+{
+	return hilo_runtime_run_until_complete(arg, nothing, NULL);
+}
+
+static int close_at_once(void *arg)
+{
+	return hilo_runtime_close(arg, HILO_FOREVER);
+}
+
+/* A thread that has never waited: without memory it neither runs nor closes anything, and nothing has happened. */
+static void *new_thread(void *arg)
+{
+	hilo_runtime *made = NULL;
+
+	TASK_CHECK(sweep(run_until_complete, arg, false), >=, 0);
+	hilo__mem_fail_at(1, true);
+	TASK_CHECK(hilo_runtime_new(NULL, &made), ==, -ENOMEM);
+	hilo__mem_fail_at(0, false);
+	TASK_CHECK(made, ==, NULL);
+	return NULL;
+}
+
+static void *new_thread_closes(void *arg)
+{
+	TASK_CHECK(close_at_once(arg), ==, 0);
+	return NULL;
+}
+
+static void test_runtimes_as_objects(void **state)
+{
+	hilo_opts opts = {.size = sizeof(opts), .workers = 2};
+	long live = live_settled();
+
+	(void)state;
+	for (int round = 0; round < 3; round++) {
+		hilo_runtime *runtime;
+		pthread_t thread;
+
+		assert_int_equal(hilo_runtime_new(&opts, &runtime), 0);
+		(void)sweep(run_until_complete, runtime, false);
+		assert_int_equal(pthread_create(&thread, NULL, new_thread, runtime), 0);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		if (round == 0) {
+			hilo__mem_fail_at(1, true); /* the thread that has made it needs no memory */
+			assert_int_equal(close_at_once(runtime), 0);
+			hilo__mem_fail_at(0, false);
+		} else if (round == 1) {
+			assert_int_equal(pthread_create(&thread, NULL, new_thread_closes, runtime), 0);
+			assert_int_equal(pthread_join(thread, NULL), 0);
+		}
+		assert_int_equal(hilo_runtime_free(runtime), 0);
+	}
+	assert_int_equal(live_settled(), live);
+}
+
 static void test_submit(void **state)
 {
 	hilo_opts opts = {.size = sizeof(opts), .workers = 2};
@@ -550,6 +606,7 @@ int main(void)
 			test_the_first_wait_of_a_thread), /* these two first: there are no heaps yet */
 		cmocka_unit_test(test_the_first_runtime),
 		cmocka_unit_test(test_runtimes),
+		cmocka_unit_test(test_runtimes_as_objects),
 		cmocka_unit_test(test_submit),
 		cmocka_unit_test(test_calls_and_futures),
 		cmocka_unit_test(test_executors),

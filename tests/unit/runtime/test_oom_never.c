@@ -228,6 +228,9 @@ static void test_closing(void **state)
 		assert_int_equal(hilo_runtime_new(&opts, &runtime), 0);
 		assert_int_equal(hilo_submit(runtime, leaves_much_behind, NULL, NULL, &task), 0);
 		assert_int_equal(hilo_join(task, HILO_FOREVER), 0);
+		ASKS_FOR_NOTHING(assert_int_equal(hilo_runtime_stop(runtime), 0));
+		ASKS_FOR_NOTHING(assert_int_equal(hilo_runtime_run_forever(runtime), 0));
+		ASKS_FOR_NOTHING(assert_int_equal(hilo_runtime_close(runtime, HILO_FOREVER), 0));
 		ASKS_FOR_NOTHING(assert_int_equal(hilo_runtime_free(runtime), 0));
 	}
 }

@@ -611,7 +611,9 @@ static void test_hilo_run_ends_whoever_is_in_its_runtime(void **state)
 
 		assert_int_equal(test_run(1 + round % 4, lend_main, &lent), 8);
 		assert_int_equal(visitor_end(&lent.forever), HILO_ECLOSED);
-		assert_int_equal(visitor_end(&lent.until), -ECANCELED);
+		/* Its task was cancelled, or came too late, though he was in before. */
+		if (visitor_end(&lent.until) != HILO_ECLOSED)
+			assert_int_equal(lent.until.result, -ECANCELED);
 		hilo_future_unref(lent.future);
 	}
 	assert_int_equal(test_run(2, close_refused_main, NULL), 0);
