@@ -18,15 +18,11 @@
 #include "runtime/error_impl.h"
 #include "runtime/exception_impl.h"
 #include "scheduler/base/mem.h"
-#include "scheduler/base/pool.h"
 #include "scheduler/worker.h"
-#include "tests/explore/waiting.h"
+#include "tests/explore/heaps.h"
 
 #define DEADLINE ((hilo_time)1000)
 
-/* One slab, as the pool would have made it, for the heap of T0; each thread has a heap. */
-static _Alignas(POOL_SLAB_SIZE) unsigned char slab_memory[POOL_SLAB_SIZE];
-static struct heap heaps[EXPLORE_THREADS];
 static hilo_future *future;
 static unsigned value[2];
 static atomic(uint32_t) wins, dropped, told, seen;
@@ -108,30 +104,9 @@ int hilo_fail(int code, const char *format, ...)
 	explore_fail("hilo_fail(%d, \"%s\")", code, format);
 }
 
-void *hilo__map_aligned(size_t alignment, size_t size)
-{
-	(void)alignment;
-	(void)size;
-	return NULL;
-}
-
 struct heap *hilo__thread_heap(struct thread *self)
 {
 	return self->heap;
-}
-
-static void heaps_setup(void)
-{
-	struct pool_slab *slab = slab_of(slab_memory + POOL_SLAB_SIZE / 2);
-	struct pool_object *object = (struct pool_object *)(void *)(slab_memory + POOL_SLAB_SIZE / 2);
-
-	memset(heaps, 0, sizeof(heaps));
-	slab->owner = &heaps[0];
-	slab->kind = POOL_OBJECT;
-	memset(object, 0, POOL_OBJECT_SIZE);
-	heaps[0].list[POOL_OBJECT].free = object;
-	for (unsigned i = 0; i < EXPLORE_THREADS; i++)
-		threads[i].heap = &heaps[i];
 }
 
 void hilo__worker_awake(struct hilo_loop *loop)
@@ -167,7 +142,8 @@ static void value_drop(void *dropped_value)
 static void setup_with(unsigned references, unsigned plain)
 {
 	waiting_reset(EXPLORE_THREADS, plain);
-	heaps_setup();
+	heaps_reset();
+	heaps_fill(0, POOL_OBJECT, 1);
 	loops_setup();
 	memset(&node, 0, sizeof(node));
 	memset(&second, 0, sizeof(second));
@@ -214,24 +190,9 @@ static void setup_done(void)
 	wins = 1;
 }
 
-static unsigned list_length(const struct pool_object *object)
-{
-	unsigned n = 0;
-
-	for (; object != NULL && n < 10; object = object->next)
-		n++;
-	return n;
-}
-
 static void finish(void)
 {
-	unsigned places = 0;
-
-	for (unsigned i = 0; i < EXPLORE_THREADS; i++)
-		places += list_length(heaps[i].list[POOL_OBJECT].free) +
-			  list_length(heaps[i].remote[POOL_OBJECT]) +
-			  list_length(heaps[i].list[POOL_OBJECT].out_first);
-	EXPLORE_CHECK(places == 1);
+	EXPLORE_CHECK(heaps_count(POOL_OBJECT) == 1);
 	waiting_check(EXPLORE_THREADS);
 	EXPLORE_CHECK(wins <= 1 && dropped + taken == wins);
 }

@@ -9,29 +9,17 @@
  */
 #include <errno.h>
 
-#include "scheduler/base/mem.h"
-#include "scheduler/base/pool.h"
-#include "tests/explore/waiting.h"
+#include "tests/explore/heaps.h"
 
 #define RESULT 7
 
-/* One slab, as the pool would have made it, for the heap of T0; each thread has a heap. */
-static _Alignas(POOL_SLAB_SIZE) unsigned char slab_memory[POOL_SLAB_SIZE];
-static struct heap heaps[EXPLORE_THREADS];
 static struct hilo_runtime runtime;
 static struct hilo_task *task; /* the one whose end the model is about */
 
-/* Nothing here is ever allocated but the record, and nothing mapped. */
+/* Nothing here is ever allocated but the record. */
 void hilo__free(void *p)
 {
 	EXPLORE_CHECK(p == NULL);
-}
-
-void *hilo__map_aligned(size_t alignment, size_t size)
-{
-	(void)alignment;
-	(void)size;
-	return NULL;
 }
 
 void hilo__loop_notify(struct hilo_loop *loop)
@@ -42,19 +30,6 @@ void hilo__loop_notify(struct hilo_loop *loop)
 void hilo__worker_look(struct hilo_loop *loop)
 {
 	(void)loop;
-}
-
-/* All heaps empty, but for one record in that of T0. */
-static void heaps_setup(void)
-{
-	struct pool_slab *slab = slab_of(slab_memory + POOL_SLAB_SIZE / 2);
-	struct pool_object *object = (struct pool_object *)(void *)(slab_memory + POOL_SLAB_SIZE / 2);
-
-	memset(heaps, 0, sizeof(heaps));
-	slab->owner = &heaps[0];
-	slab->kind = POOL_TASK;
-	memset(object, 0, POOL_OBJECT_SIZE);
-	heaps[0].list[POOL_TASK].free = object;
 }
 
 static int entry(void *arg)
@@ -75,9 +50,8 @@ static struct hilo_task *task_make(uint32_t references)
 static void setup_with(uint32_t references)
 {
 	waiting_reset(EXPLORE_THREADS, 0);
-	heaps_setup();
-	for (unsigned i = 0; i < EXPLORE_THREADS; i++)
-		threads[i].heap = &heaps[i];
+	heaps_reset();
+	heaps_fill(0, POOL_TASK, 1);
 	task = task_make(references);
 }
 
@@ -96,25 +70,10 @@ static void setup_joined_twice(void)
 	setup_with(2);
 }
 
-static unsigned list_length(const struct pool_object *object)
-{
-	unsigned n = 0;
-
-	for (; object != NULL && n < 10; object = object->next)
-		n++;
-	return n;
-}
-
 /* The record is in one place: free, on its way, or back home. */
 static void finish(void)
 {
-	unsigned places = 0;
-
-	for (unsigned i = 0; i < EXPLORE_THREADS; i++)
-		places += list_length(heaps[i].list[POOL_TASK].free) +
-			  list_length(heaps[i].remote[POOL_TASK]) +
-			  list_length(heaps[i].list[POOL_TASK].out_first);
-	EXPLORE_CHECK(places == 1);
+	EXPLORE_CHECK(heaps_count(POOL_TASK) == 1);
 	EXPLORE_CHECK(task->done.word == COMPLETION_DONE);
 }
 
