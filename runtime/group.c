@@ -82,7 +82,7 @@ static void child_free(struct child *child)
 /* [lock] Decide to stop for @reason. True: the caller has to do it, group_tell. */
 static bool group_decide(struct group *group, uint8_t reason)
 {
-	if (group->stopped)
+	if (MUTANT(142, group->stopped, 0))
 		return false;
 	group->stopped = reason;
 	return true;
@@ -100,12 +100,13 @@ static void group_tell(struct group *group)
 		spin_lock(&group->lock);
 		for (n = 0; n < BATCH && (link = list_pop_first(&group->running)); n++) {
 			list_add_tail(&group->told, link);
-			tasks[n] = hilo_task_ref(container_of(link, struct child, link)->task);
+			tasks[n] = container_of(link, struct child, link)->task;
+			MUTANT(144, completion_ref(&tasks[n]->done), (void)0);
 		}
 		spin_unlock(&group->lock);
 		for (unsigned i = 0; i < n; i++) {
 			(void)hilo__task_cancel(tasks[i], group->stopped);
-			hilo_task_unref(tasks[i]);
+			MUTANT(144, hilo_task_unref(tasks[i]), (void)0);
 		}
 	} while (n == BATCH);
 }
@@ -136,7 +137,7 @@ static void group_uncount(struct group *group, struct child *child)
 	episode = group->episode;
 	spin_unlock(&group->lock); /* P1: our last access */
 	if (wake)
-		hilo__task_wake(owner, episode);
+		hilo__task_wake(owner, MUTANT(143, episode, group->episode));
 }
 
 /* [who has completed child->task] */
@@ -192,7 +193,7 @@ static bool group_count(struct group *group)
 
 	spin_lock(&group->lock);
 	open = !group->stopped;
-	group->live += open;
+	group->live += MUTANT(145, open, false);
 	spin_unlock(&group->lock);
 	return open;
 }
@@ -220,7 +221,7 @@ static void group_add(struct group *group, struct child *child)
 	uint8_t stopped;
 
 	spin_lock(&group->lock);
-	stopped = group->stopped;
+	stopped = MUTANT(146, group->stopped, 0);
 	list_add_tail(stopped ? &group->told : &group->running, &child->link);
 	spin_unlock(&group->lock);
 	if (stopped)
@@ -310,7 +311,7 @@ static bool group_is_empty(struct group *group, uint32_t episode)
 	spin_lock(&group->lock);
 	empty = MUTANT(141, group->live == 0, list_empty(&group->running) && list_empty(&group->told));
 	group->waits = !empty;
-	group->episode = episode;
+	group->episode = MUTANT(147, episode, 0);
 	spin_unlock(&group->lock);
 	return empty;
 }
