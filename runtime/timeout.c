@@ -75,7 +75,7 @@ int hilo_timeout_leave(hilo_timeout *place, int code)
 
 	if (!place)
 		return hilo_fail(-EINVAL, "hilo_timeout_leave: timeout is NULL");
-	(void)hilo__timer_del(&timeout->host->timers, &timeout->timer);
+	(void)MUTANT(150, hilo__timer_del(&timeout->host->timers, &timeout->timer), false);
 	hilo__scope_leave(&timeout->scope);
 	if (code != -ECANCELED || timeout->scope.shields || !scope_has_fired(&timeout->scope) ||
 	    task_is_interrupted(timeout->scope.task))

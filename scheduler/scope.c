@@ -31,12 +31,13 @@ void hilo__scope_leave(struct scope *scope)
 void hilo__scope_fire(struct scope *scope, uint8_t reason)
 {
 	/* Pairs with itself: one of several who come at once. For the task: P1. */
-	if (xchg_acq_rel(&scope->fired, true))
+	if (MUTANT(151, xchg_acq_rel(&scope->fired, true), load_acquire(&scope->fired)))
 		return;
 	if (scope->shields)
 		hilo__task_nudge(scope->task);
 	else
 		(void)hilo__task_cancel(scope->task, reason);
+	MUTANT(151, (void)0, store_release(&scope->fired, true)); /* P1: before, not now */
 }
 
 bool hilo__task_must_stop(struct hilo_task *task)

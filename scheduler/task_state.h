@@ -130,22 +130,25 @@ static inline bool task_state_cancel(task_state *word, uint8_t reason)
 
 	do {
 		next = (state & ~TASK_PARKED) | TASK_NOTIFIED;
-		if (!(state & TASK_CANCEL_MASK))
+		if (MUTANT(154, !(state & TASK_CANCEL_MASK), true))
 			next |= (uint64_t)reason << TASK_REASON_SHIFT;
 		if ((state & TASK_CANCEL_MASK) != TASK_CANCEL_MASK)
 			next += TASK_CANCEL_ONE;
-	} while (!cas_acq_rel(word, &state, next)); /* P1, P2 */
+	} while (!MUTANT(153, cas_acq_rel(word, &state, next), cas_relaxed(word, &state, next))); /* P1, P2 */
 	return MUTANT(24, state & TASK_PARKED, 0);
 }
 
 /*
- * [any, async-signal-safe] Have the task look again at whatever it waits for now, or next. True: the caller must queue it. A wake
- * of the episode that was just read would not do: the task may be in the next one by then, and parked.
+ * [any, async-signal-safe] Have the task look again at whatever it waits for now, or next. True: the caller must
+ * queue it. A wake of the episode that was just read would not do: the task may be in the next one by then,
+ * and parked.
  */
 static inline bool task_state_nudge(task_state *word)
 {
 	uint64_t state = load_relaxed(word); /* relaxed: only an expected value */
 
+	if (MUTANT(152, false, true))
+		return task_state_wake(word, task_state_episode(state));
 	while (!MUTANT(79, cas_acq_rel(word, &state, (state & ~TASK_PARKED) | TASK_NOTIFIED),
 		       cas_relaxed(word, &state, (state & ~TASK_PARKED) | TASK_NOTIFIED))) /* P1, P2 */
 		;
@@ -162,7 +165,7 @@ static inline unsigned task_state_uncancel(task_state *word)
 		if (!(state & TASK_CANCEL_MASK))
 			return 0;
 		next = state - TASK_CANCEL_ONE;
-		if (!(next & TASK_CANCEL_MASK))
+		if (MUTANT(155, !(next & TASK_CANCEL_MASK), false))
 			next &= ~TASK_REASON_MASK;
 	} while (!cas_relaxed(word, &state, next)); /* relaxed: a count, guards nothing */
 	return task_state_cancels(next);

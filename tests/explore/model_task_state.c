@@ -125,6 +125,22 @@ static void waker_second_wait(void)
 	}
 }
 
+/* Whatever wait the task is in by then: it looks again. */
+static void nudger_second(void)
+{
+	store_release(&second, 1); /* read with acquire by the task */
+	if (task_state_nudge(&word))
+		task_queue();
+}
+
+static void task_waits_for_one_then_the_other(void)
+{
+	task_waits_once();
+	while (!load_acquire(&second))
+		task_park();
+	task_state_end_wait(&word);
+}
+
 /* Cancels, and never wakes otherwise. */
 static void canceller(void)
 {
@@ -161,6 +177,41 @@ static void holder_twice(void)
 	holder();
 }
 
+static void canceller_for_1(void)
+{
+	if (task_state_cancel(&word, 1))
+		task_queue();
+}
+
+static void canceller_for_2(void)
+{
+	if (task_state_cancel(&word, 2))
+		task_queue();
+}
+
+/* Each request has the reason of the first one of those that were set together. */
+static void task_uncancels_two(void)
+{
+	for (unsigned taken_back = 0; taken_back < 2; taken_back++) {
+		uint64_t state;
+
+		while (state = load_relaxed(&word),
+		       !task_state_cancels(state)) /* relaxed: as task_is_cancelled */
+			task_park();
+		task_state_end_wait(&word);
+		EXPLORE_CHECK(task_state_reason(state) == 1 || task_state_reason(state) == 2);
+		if (task_state_uncancel(&word) > 0)
+			EXPLORE_CHECK(task_state_reason(load_relaxed(&word)) ==
+				      task_state_reason(state)); /* relaxed: as above */
+	}
+}
+
+static void finish_uncancelled(void)
+{
+	EXPLORE_CHECK(queued == 0);
+	EXPLORE_CHECK(!(word & (TASK_PARKED | TASK_CANCEL_MASK | TASK_REASON_MASK)));
+}
+
 static void finish(void)
 {
 	EXPLORE_CHECK(queued == 0);
@@ -194,6 +245,11 @@ static const struct explore_model models[] = {
 		      task_waits_once, waker_first, holder, holder),
 	EXPLORE_MODEL("state_hold_cancel", "T0 waits; T1 cancels; T2 looks at its stack twice", setup,
 		      finish_cancelled, task_waits_or_is_cancelled, canceller, holder_twice),
+	EXPLORE_MODEL("state_nudge", "T0 waits twice; T1 wakes the first wait, T2 nudges for the second",
+		      setup, finish, task_waits_for_one_then_the_other, waker_first, nudger_second),
+	EXPLORE_MODEL("state_reasons",
+		      "T0 waits for two requests, takes each back; T1, T2 cancel for a reason each", setup,
+		      finish_uncancelled, task_uncancels_two, canceller_for_1, canceller_for_2),
 	EXPLORE_MODEL("state_cancel_uncancel", "T0 waits, takes a request back; T1 cancels twice; T2 wakes",
 		      setup, finish, task_uncancels, canceller_twice, waker_first_again),
 };
