@@ -7,11 +7,15 @@
 #include "scheduler/base/mem.h"
 
 /* So many hidden bindings are borne before the chain is made anew. */
+#ifdef HILO_EXPLORE
+#define HIDDEN_MAX 2
+#else
 #define HIDDEN_MAX 8
+#endif
 
 static void value_unref(struct local_value *value)
 {
-	if (!value || sub_acq_rel(&value->refs, 1) != 1) /* P1 */
+	if (!value || MUTANT(157, sub_acq_rel(&value->refs, 1), sub_release(&value->refs, 1)) != 1) /* P1 */
 		return;
 	if (value->drop)
 		value->drop(value->data);
@@ -33,7 +37,8 @@ static void binding_free(struct binding *binding)
 
 static void chain_unref(struct binding *chain)
 {
-	while (chain && sub_acq_rel(&chain->refs, 1) == 1) { /* P1 */
+	while (chain &&
+	       MUTANT(156, sub_acq_rel(&chain->refs, 1), sub_release(&chain->refs, 1)) == 1) { /* P1 */
 		struct binding *next = chain->next;
 
 		binding_free(chain);
@@ -146,7 +151,8 @@ void hilo__locals_restore(struct binding **slot, const void *key, struct binding
 	struct binding *first = *slot;
 
 	/* The common case: what was set is in front, and nobody else's. */
-	if (first && first->key == key && load_acquire(&first->refs) == 1 && /* P1 */
+	if (first && first->key == key &&
+	    MUTANT(158, load_acquire(&first->refs), load_relaxed(&first->refs)) == 1 && /* P1 */
 	    hilo__locals_find(first->next, key) == before) {
 		*slot = first->next;
 		binding_free(first);
