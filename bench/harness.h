@@ -118,5 +118,8 @@ void bench_hogs_block(struct bench *b);
 void bench_hogs_burn_less(struct bench *b);
 void bench_hogs_block_less(struct bench *b);
 void bench_idle(struct bench *b);
+void bench_start_stop(struct bench *b);
+void bench_cancel_sleepers(struct bench *b);
+void bench_done_roundtrip(struct bench *b);
 
 #endif /* BENCH_HARNESS_H */

@@ -42,6 +42,9 @@ static const struct workload workloads[] = {
 	{"hogs_burn_less", bench_hogs_burn_less, 400, 0, "hogs_burn with one worker idle"},
 	{"hogs_block_less", bench_hogs_block_less, 400, 0, "hogs_block with one worker idle"},
 	{"idle", bench_idle, 10000, 0, "context switches of an idle runtime in n ms"},
+	{"start_stop", bench_start_stop, 1000, 0, "n times: start a runtime, run an empty task, end it"},
+	{"cancel_sleepers", bench_cancel_sleepers, 100000, 0, "a task cancels and joins n that sleep"},
+	{"done_roundtrip", bench_done_roundtrip, 100000, 0, "n times a done callback there and one back"},
 };
 
 #define WORKLOADS (sizeof workloads / sizeof workloads[0])

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* libuv.c - what libuv has of the workloads: timers, on a loop for each worker, and the thread pool. */
+/* libuv.c - what libuv has of the workloads: timers, on a loop for each worker, the thread pool, wake-ups. */
 #include "peer.h"
 
 #include <uv.h>
@@ -130,6 +130,62 @@ static int offload(const struct peer *p, long n)
 	return peer_report(p, n, n - n % 64, took, check, "");
 }
 
+/* `done_roundtrip`: two sides wake each other, on loops of their own, or on one. */
+struct side {
+	uv_async_t handle;
+	uv_loop_t loop;
+	struct side *other;
+	long called, calls, wakes;
+};
+
+static void side_called(uv_async_t *handle)
+{
+	struct side *side = (struct side *)handle;
+
+	if (++side->called == side->calls)
+		uv_close((uv_handle_t *)handle, NULL);
+	if (side->called <= side->wakes)
+		uv_async_send(&side->other->handle);
+}
+
+static void side_run(void *arg)
+{
+	uv_run(arg, UV_RUN_DEFAULT);
+}
+
+static long roundtrips_run(int loops, long n)
+{
+	struct side side[2] = {{.other = &side[1], .calls = n, .wakes = n},
+			       {.other = &side[0], .calls = n, .wakes = n - 1}};
+	uv_thread_t thread;
+
+	for (int i = 0; i < loops; i++)
+		uv_loop_init(&side[i].loop);
+	for (int i = 0; i < 2; i++)
+		uv_async_init(&side[i % loops].loop, &side[i].handle, side_called);
+	uv_async_send(&side[0].handle);
+	if (loops == 2)
+		uv_thread_create(&thread, side_run, &side[1].loop);
+	side_run(&side[0].loop);
+	if (loops == 2)
+		uv_thread_join(&thread);
+	for (int i = 0; i < loops; i++)
+		uv_loop_close(&side[i].loop);
+	return side[0].called + side[1].called;
+}
+
+static int done_roundtrip(const struct peer *p, long n)
+{
+	int64_t took;
+	long check;
+
+	roundtrips_run(p->workers, n / 10 + 1);
+	took = -peer_now();
+	check = roundtrips_run(p->workers, n);
+	took += peer_now();
+	return peer_report(p, n, 2 * n, took, check, "");
+}
+
 int main(int argc, char **argv)
 {
 	struct peer p = peer_start("libuv", uv_version_string(), argc, argv);
@@ -138,5 +194,7 @@ int main(int argc, char **argv)
 		return timers(&p, peer_n(&p, 100000));
 	if (peer_is(&p, "offload"))
 		return offload(&p, peer_n(&p, 200000));
+	if (peer_is(&p, "done_roundtrip") && p.workers <= 2)
+		return done_roundtrip(&p, peer_n(&p, 100000));
 	return peer_cannot("libuv has callbacks, no tasks");
 }

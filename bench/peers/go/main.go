@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -184,6 +185,39 @@ func idleMemory(n int) (took time.Duration, bytes float64) {
 	return took + time.Since(start), bytes
 }
 
+// Each goroutine has a context of its own, cancelled one after the other; the time of that and of the ends.
+func cancelSleepers(n int) (took time.Duration, cancelled int64) {
+	var wg sync.WaitGroup
+	var waiting, ended atomic.Int64
+	cancel := make([]context.CancelFunc, n)
+	wg.Add(n)
+	for i := range cancel {
+		var ctx context.Context
+		ctx, cancel[i] = context.WithCancel(context.Background())
+		go func() {
+			waiting.Add(1)
+			timer := time.NewTimer(time.Hour)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+				ended.Add(1)
+			}
+			wg.Done()
+		}()
+	}
+	for waiting.Load() < int64(n) {
+		runtime.Gosched()
+	}
+	time.Sleep(50 * time.Millisecond)
+	start := time.Now()
+	for _, f := range cancel {
+		f()
+	}
+	wg.Wait()
+	return time.Since(start), ended.Load()
+}
+
 func cpu() float64 {
 	var u syscall.Rusage
 	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
@@ -213,10 +247,11 @@ var workloads = map[string]workload{
 	"yield":      {yield, 1000, tenth, times(1000)},
 	"skynet": {skynet, 6, func(n int) int { return n - 1 },
 		func(n int) int64 { return (power10(n+1) - 1) / 9 }},
-	"timers":        {timers, 100000, tenth, times(1)},
-	"offload":       {offload, 200000, tenth, func(n int) int64 { return int64(n - n%64) }},
-	"mixed_latency": {mixedLatency, 2000, tenth, times(1)},
-	"idle_memory":   {nil, 100000, nil, times(1)},
+	"timers":          {timers, 100000, tenth, times(1)},
+	"offload":         {offload, 200000, tenth, func(n int) int64 { return int64(n - n%64) }},
+	"mixed_latency":   {mixedLatency, 2000, tenth, times(1)},
+	"idle_memory":     {nil, 100000, nil, times(1)},
+	"cancel_sleepers": {nil, 100000, nil, times(1)},
 }
 
 func main() {
@@ -241,7 +276,10 @@ func main() {
 	var took time.Duration
 	var bytes float64
 	check, extra := int64(n), ""
-	if w.run == nil {
+	if name == "cancel_sleepers" {
+		cancelSleepers(n / 10)
+		took, check = cancelSleepers(n)
+	} else if w.run == nil {
 		took, bytes = idleMemory(n)
 		extra = fmt.Sprintf(",\"bytes_per_task\":%.1f", bytes)
 	} else {

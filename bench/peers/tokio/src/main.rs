@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
+use tokio::sync::{oneshot, Semaphore};
 
 fn status(key: &str) -> f64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -194,6 +194,74 @@ async fn idle_memory(n: u64) -> (Duration, f64) {
     (took + start.elapsed(), bytes)
 }
 
+/// As many runtimes, one after the other, each of which runs one empty future.
+fn start_stop(workers: usize, n: u64) -> u64 {
+    let ran = AtomicU64::new(0);
+    for _ in 0..n {
+        runtime(workers).block_on(async { ran.fetch_add(1, Relaxed) });
+    }
+    ran.load(Relaxed)
+}
+
+/// The time from the first abort to the end of the last task, and how many were cancelled.
+async fn cancel_sleepers(n: u64) -> (Duration, u64) {
+    let waiting = Arc::new(AtomicU64::new(0));
+    let tasks: Vec<_> = (0..n)
+        .map(|_| {
+            let waiting = waiting.clone();
+            tokio::spawn(async move {
+                waiting.fetch_add(1, Relaxed);
+                tokio::time::sleep(Duration::from_secs(3600)).await;
+            })
+        })
+        .collect();
+    while waiting.load(Relaxed) < n {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let (start, mut cancelled) = (Instant::now(), 0);
+    for task in &tasks {
+        task.abort();
+    }
+    for task in tasks {
+        cancelled += task.await.unwrap_err().is_cancelled() as u64;
+    }
+    (start.elapsed(), cancelled)
+}
+
+/// What one side sends the other: where to send the next one. None: that was the last.
+struct Turn(Option<oneshot::Sender<Turn>>);
+
+/// Makes `n` hops, each answered by one of the other side; returns the hops it has received.
+async fn side(n: u64, mut next: oneshot::Receiver<Turn>) -> u64 {
+    for received in 1..=n {
+        let Turn(answer) = next.await.unwrap();
+        let (to_us, from_other) = oneshot::channel();
+        next = from_other;
+        let last = received == n;
+        if let Some(answer) = answer {
+            let _ = answer.send(Turn(if last { None } else { Some(to_us) }));
+        }
+    }
+    n
+}
+
+/// Two sides on loops of their own, or on one; n hops each.
+fn done_roundtrip(workers: usize, n: u64) -> u64 {
+    let (first, turn) = oneshot::channel();
+    let (to_us, answer) = oneshot::channel();
+    let current = || Builder::new_current_thread().build().unwrap();
+    first.send(Turn(Some(to_us))).ok().unwrap();
+    if workers == 1 {
+        return current().block_on(async {
+            let other = tokio::spawn(side(n, turn));
+            side(n, answer).await + other.await.unwrap()
+        });
+    }
+    let other = std::thread::spawn(move || current().block_on(side(n, turn)));
+    current().block_on(side(n, answer)) + other.join().unwrap()
+}
+
 struct Line {
     workload: String,
     workers: usize,
@@ -244,6 +312,14 @@ impl Line {
     }
 }
 
+fn runtime(workers: usize) -> Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
 /// Runs the future as a task, on a worker, and waits for it here.
 fn on<T: Send + 'static>(rt: &Runtime, f: impl Future<Output = T> + Send + 'static) -> T {
     rt.block_on(rt.spawn(f)).unwrap()
@@ -266,18 +342,21 @@ fn main() {
         line.n = match line.workload.as_str() {
             "skynet" => 6,
             "spawn_inject" => 1_000_000,
-            "timers" | "idle_memory" => 100_000,
+            "timers" | "idle_memory" | "cancel_sleepers" | "done_roundtrip" => 100_000,
             "offload" => 200_000,
             "mixed_latency" => 2000,
             _ => 1000,
         };
     }
-    let rt = Builder::new_multi_thread()
-        .worker_threads(line.workers)
-        .enable_all()
-        .build()
-        .unwrap();
     let (n, workers) = (line.n, line.workers);
+    match line.workload.as_str() {
+        "start_stop" => return line.measure(n, n / 10, |n| start_stop(workers, n)),
+        "done_roundtrip" => {
+            return line.measure(2 * n, n / 10, |n| done_roundtrip(workers, n))
+        }
+        _ => (),
+    }
+    let rt = runtime(workers);
     match line.workload.as_str() {
         "spawn_join" => line.measure(n * 1000, n / 10, |n| on(&rt, spawn_join(n))),
         "spawn_inject" => line.measure(n, n / 10, |n| spawn_inject(&rt, n)),
@@ -291,6 +370,11 @@ fn main() {
         "idle_memory" => {
             let (took, bytes) = on(&rt, idle_memory(n));
             line.print(n, took, n, &format!(",\"bytes_per_task\":{:.1}", bytes));
+        }
+        "cancel_sleepers" => {
+            on(&rt, cancel_sleepers(n / 10));
+            let (took, cancelled) = on(&rt, cancel_sleepers(n));
+            line.print(n, took, cancelled, "");
         }
         _ => {
             eprintln!("tokio: cannot express this one");
