@@ -93,7 +93,7 @@ static int config_decide(hilo_runtime *runtime, const hilo_opts *opts)
 	struct cpu_report cpu;
 	int rc;
 
-	runtime->cpus = hilo__cpu_count(&cpu);
+	runtime->cpus = hilo__cpu_count_recent(&cpu);
 	runtime->affinity = cpu.affinity;
 	runtime->quota = cpu.period_us ? (double)cpu.quota_us / (double)cpu.period_us : 0;
 	runtime->workers = opts->workers ? opts->workers : runtime->cpus;

@@ -19,13 +19,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scheduler/base/clock.h"
 #include "scheduler/base/compiler.h"
+#include "scheduler/base/lock.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
 
 #define CPU_PATH_SIZE 4096
 #define CPU_FILE_MAX ((size_t)16 << 20) /* no mountinfo is larger in earnest */
 #define CPU_MASK_MAX ((size_t)1 << 20)	/* bytes: 8 million CPUs */
+
+/* For so long what the files said counts as recent. In ns; to read them takes 80 us. */
+#define QUOTA_RECENT INT64_C(1000000000)
 
 /* Where the process is in the two kinds of hierarchy; NULL: not in such a one. */
 struct cgroup_paths {
@@ -365,16 +370,53 @@ static unsigned affinity_count(void)
 	return rc < 0 ? 0 : (unsigned)CPU_COUNT(&mask);
 }
 
-unsigned hilo__cpu_count(struct cpu_report *ret)
+/* What the files said last. Taken by trying: in a child after fork nobody may be there to give it back. */
+static struct {
+	struct spinlock lock;
+	bool known;
+	int64_t read_at;
+	struct cpu_report report; /* of it the quota */
+} last_quota;
+
+static void quota_remember(const struct cpu_report *report)
+{
+	if (!spin_trylock(&last_quota.lock))
+		return;
+	last_quota.known = true;
+	last_quota.read_at = hilo__clock_now();
+	last_quota.report = *report;
+	spin_unlock(&last_quota.lock);
+}
+
+/* False: it is not known, or not any more. */
+static bool quota_recall(struct cpu_report *ret)
+{
+	int64_t age;
+	bool recent;
+
+	if (!spin_trylock(&last_quota.lock))
+		return false;
+	age = hilo__clock_now() - last_quota.read_at;
+	recent = last_quota.known && age >= 0 && age < QUOTA_RECENT;
+	if (recent)
+		*ret = last_quota.report;
+	spin_unlock(&last_quota.lock);
+	return recent;
+}
+
+static unsigned cpu_count(struct cpu_report *ret, bool may_recall)
 {
 	struct cpu_report report = {0};
 	int64_t cpus;
 
+	if (!may_recall || !quota_recall(&report)) {
+		quota_find(&report);
+		quota_remember(&report);
+	}
 	report.affinity = affinity_count();
 	if (!report.affinity)
 		report.affinity = 1;
 	report.count = report.affinity;
-	quota_find(&report);
 	if (report.period_us) {
 		cpus = report.quota_us / report.period_us + (report.quota_us % report.period_us != 0);
 		if (cpus < (int64_t)report.count)
@@ -383,6 +425,16 @@ unsigned hilo__cpu_count(struct cpu_report *ret)
 	if (ret)
 		*ret = report;
 	return report.count;
+}
+
+unsigned hilo__cpu_count(struct cpu_report *ret)
+{
+	return cpu_count(ret, false);
+}
+
+unsigned hilo__cpu_count_recent(struct cpu_report *ret)
+{
+	return cpu_count(ret, true);
 }
 
 bool hilo__cpu_throttled_likely(const struct cpu_report *report)

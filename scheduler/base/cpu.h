@@ -22,6 +22,9 @@ struct cpu_report {
  */
 unsigned hilo__cpu_count(struct cpu_report *ret);
 
+/* [any] The same, but the quota may be what it was up to a second ago: then no file is read. */
+unsigned hilo__cpu_count_recent(struct cpu_report *ret);
+
 /* True if running on all of the affinity mask would use up the quota: then spinning is harmful. */
 bool hilo__cpu_throttled_likely(const struct cpu_report *report);
 

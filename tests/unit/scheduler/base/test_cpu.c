@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "scheduler/base/clock.h"
 #include "scheduler/base/cpu.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
@@ -422,6 +423,48 @@ static void test_cpu_survives_every_failing_call(void **state)
 	}
 }
 
+static int64_t fake_now;
+
+static int64_t fake_clock(void *ctx)
+{
+	(void)ctx;
+	return fake_now;
+}
+
+static void test_cpu_recent_quota_is_kept_for_a_second(void **state)
+{
+	const int64_t second = INT64_C(1000000000);
+	struct cpu_report report;
+
+	(void)state;
+	fake_now = 5 * second;
+	hilo__clock_set_source(fake_clock, NULL);
+	tree_add_proc("0::/a\n", MOUNT_V2("/", "/cg"));
+	tree_add("/cg/a/cpu.max", "100000 100000\n");
+	assert_int_equal(hilo__cpu_count(NULL), 1);
+	tree_add("/cg/a/cpu.max", "200000 100000\n");
+	assert_int_equal(hilo__cpu_count_recent(&report), 1);
+	assert_int_equal(report.count, 1);
+	assert_int_equal(report.affinity, FAKE_CPUS);
+	assert_string_equal(report.quota_path, "/cg/a/cpu.max");
+	fake_now += second;
+	assert_int_equal(hilo__cpu_count_recent(NULL), 2);
+	tree_add("/cg/a/cpu.max", "300000 100000\n");
+	fake_now -= second / 2; /* a clock that was set back says nothing */
+	assert_int_equal(hilo__cpu_count_recent(NULL), 3);
+	hilo__clock_set_source(NULL, NULL);
+}
+
+static void test_cpu_recent_quota_meets_the_affinity_of_now(void **state)
+{
+	(void)state;
+	tree_add_proc("0::/a\n", MOUNT_V2("/", "/cg"));
+	tree_add("/cg/a/cpu.max", "200000 100000\n");
+	assert_int_equal(hilo__cpu_count(NULL), 2);
+	hilo__sys_fail(SYS_CALL_SCHED_GETAFFINITY, 1, EPERM, true);
+	assert_int_equal(hilo__cpu_count_recent(NULL), 1);
+}
+
 static size_t large_mask_size;
 
 /* As the kernel of a machine with many CPUs: refuses masks that are too small. */
@@ -499,6 +542,8 @@ int main(void)
 		CPU_TEST(test_cpu_long_path_does_not_limit),
 		CPU_TEST(test_cpu_interrupted_and_short_reads_change_nothing),
 		CPU_TEST(test_cpu_survives_every_failing_call),
+		CPU_TEST(test_cpu_recent_quota_is_kept_for_a_second),
+		CPU_TEST(test_cpu_recent_quota_meets_the_affinity_of_now),
 		CPU_TEST(test_cpu_mask_grows_as_needed),
 		CPU_TEST(test_cpu_unreadable_affinity_is_one),
 		CPU_TEST(test_cpu_of_this_machine),
