@@ -5,6 +5,12 @@
 /* run_impl.h - who is in a runtime from outside, and its end. */
 #include "runtime/runtime_impl.h"
 
+/*
+ * [outside] As hilo_runtime_new. @spare_later: the caller sees to the first spare worker, by
+ * hilo__scheduler_need_spare.
+ */
+int hilo__runtime_new(const hilo_opts *opts, bool spare_later, hilo_runtime **ret);
+
 /* [outside] Nobody is in @runtime, and from here on nobody comes in. False: somebody is, or ends it. */
 bool hilo__run_end_begin(hilo_runtime *runtime);
 

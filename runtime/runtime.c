@@ -58,7 +58,7 @@ static int runtime_start(hilo_runtime *runtime, const hilo_opts *opts)
 	return rc;
 }
 
-int hilo_runtime_new(const hilo_opts *opts, hilo_runtime **ret)
+int hilo__runtime_new(const hilo_opts *opts, bool spare_later, hilo_runtime **ret)
 {
 	struct thread *self = thread_self();
 	hilo_runtime *runtime;
@@ -73,12 +73,18 @@ int hilo_runtime_new(const hilo_opts *opts, hilo_runtime **ret)
 	memset(runtime, 0, sizeof(*runtime));
 	hilo__error_init();
 	(void)pthread_once(&hooks_once, hooks_set);
+	runtime->spare_later = spare_later;
 	rc = runtime_start(runtime, opts);
 	if (rc < 0)
 		hilo__free(runtime);
 	else
 		*ret = runtime;
 	return rc;
+}
+
+int hilo_runtime_new(const hilo_opts *opts, hilo_runtime **ret)
+{
+	return hilo__runtime_new(opts, false, ret);
 }
 
 /* [closing thread] What no deadline limits: the workers leave, callbacks end, nothing is left but the object. */

@@ -270,9 +270,10 @@ static int loop_make(struct hilo_runtime *runtime, unsigned index, struct hilo_l
 	return rc;
 }
 
-/* The workers and the first spare one: who runs a task has somebody on duty. */
+/* The workers and, unless somebody sees to that, the first spare one: who runs a task has somebody on duty. */
 static int scheduler_make_loops(struct hilo_runtime *runtime)
 {
+	unsigned first = runtime->workers + !runtime->spare_later;
 	int rc = 0;
 
 	runtime->limit = runtime->workers + SPARES_MAX;
@@ -282,7 +283,7 @@ static int scheduler_make_loops(struct hilo_runtime *runtime)
 	runtime->threads = hilo__calloc(runtime->limit, sizeof(pthread_t));
 	if (!runtime->spare_seen || !runtime->loops || !runtime->threads)
 		rc = -ENOMEM;
-	for (unsigned i = 0; i <= runtime->workers && rc == 0; i++) {
+	for (unsigned i = 0; i < first && rc == 0; i++) {
 		rc = loop_make(runtime, i, &runtime->loops[i]);
 		if (rc == 0)
 			store_relaxed(&runtime->all, i + 1); /* relaxed: nobody else is there yet */
@@ -346,13 +347,15 @@ bool hilo__scheduler_threadless;
 int hilo__scheduler_start(struct hilo_runtime *runtime)
 {
 	sigset_t before;
+	unsigned first;
 	int rc = scheduler_make_loops(runtime);
 
 	if (rc < 0)
 		return rc;
+	first = runtime_loops(runtime);
 	hilo__overflow_install();
 	hilo__signals_block(&before);
-	for (unsigned i = 0; i <= runtime->workers && rc == 0 && !hilo__scheduler_threadless; i++) {
+	for (unsigned i = 0; i < first && rc == 0 && !hilo__scheduler_threadless; i++) {
 		runtime->threads_started = i + 1; /* before it runs: the spare one may start another */
 		rc = hilo__sys_pthread_create(&runtime->threads[i], NULL, worker_main, runtime->loops[i]);
 		if (rc < 0)
@@ -389,6 +392,7 @@ static int spare_make(struct hilo_runtime *runtime)
 	unsigned index = runtime_loops(runtime);
 	struct hilo_loop *loop;
 	pthread_t thread;
+	sigset_t before;
 	int rc;
 
 	if (index == runtime->limit)
@@ -397,7 +401,9 @@ static int spare_make(struct hilo_runtime *runtime)
 	if (rc < 0)
 		return rc;
 	runtime->loops[index] = loop;
+	hilo__signals_block(&before);
 	rc = hilo__sys_pthread_create(&thread, NULL, spare_main, loop);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (rc < 0) {
 		hilo__loop_fini(loop);
 		hilo__free(loop);
@@ -433,6 +439,12 @@ void hilo__scheduler_add_spare(struct hilo_runtime *runtime)
 			runtime_loops(runtime) - runtime->workers, hilo_errname(rc));
 }
 
+void hilo__scheduler_need_spare(struct hilo_runtime *runtime)
+{
+	if (runtime_loops(runtime) == runtime->workers)
+		hilo__scheduler_add_spare(runtime);
+}
+
 static void task_cancel_left(struct hilo_task *task, void *ctx)
 {
 	(void)ctx;
@@ -458,6 +470,7 @@ static int close_round(struct hilo_runtime *runtime, hilo_time deadline)
 	(void)load_seq_cst(&runtime->quiet);			  /* P2 */
 	if (hilo__scheduler_live(runtime) > 0) {
 		hilo__scheduler_foreach(runtime, task_cancel_left, NULL);
+		hilo__scheduler_need_spare(runtime);
 		rc = hilo__wait_park(&wait);
 		if (hilo__scheduler_live(runtime) == 0)
 			rc = 0;

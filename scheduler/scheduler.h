@@ -50,9 +50,10 @@ struct hilo_runtime {
 	unsigned limit;		  /* workers and the most spare ones there may be */
 	struct hilo_loop **loops; /* room for that many: workers first, then spare ones */
 	pthread_t *threads;
-	unsigned threads_started;    /* workers and spare ones; written by who holds spare_starting */
-	atomic(bool) spare_failed;   /* the last try to make one has; a hint */
-	bool spare_said;	     /* that was told once; written by who holds spare_starting */
+	unsigned threads_started;  /* workers and spare ones; written by who holds spare_starting */
+	atomic(bool) spare_failed; /* the last try to make one has; a hint */
+	bool spare_said;	   /* that was told once; written by who holds spare_starting */
+	bool spare_later;	   /* who starts the runtime sees to the first spare one, once it is needed */
 	struct spinlock spare_lock;  /* of spare_seen; see spare.c */
 	struct sighting *spare_seen; /* one for each loop there may be; under spare_lock */
 
@@ -259,6 +260,9 @@ int hilo__scheduler_start(struct hilo_runtime *runtime);
 
 /* [spare] One more spare worker, unless the runtime stops, somebody is at it, or there are SPARES_MAX. */
 void hilo__scheduler_add_spare(struct hilo_runtime *runtime);
+
+/* [who started @runtime] Its tasks have not ended yet: let there be a spare worker, if there is none. */
+void hilo__scheduler_need_spare(struct hilo_runtime *runtime);
 
 /*
  * [outside, suspends; one at a time] Take no more tasks, cancel those that are left, wait for them to end. 0;

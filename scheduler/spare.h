@@ -10,7 +10,8 @@
  * run it may be held itself; so before it runs it gives the duty up, and calls another one, or has
  * one made if all of them are held. So there are as many as there are tasks that block at the same
  * time, up to SPARES_MAX, and one that watches. Those that are not on duty and stand in for nobody sleep
- * for good.
+ * for good. The first one is made with the workers; in hilo_run, whose thread waits outside and is held by
+ * no task, that thread makes it a moment later, and not at all for what has ended by then.
  *
  * What they have seen of the others is one for all of them: who takes the duty over goes on where the
  * last one was.

@@ -10,6 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "scheduler/base/atomic.h"
+#include "scheduler/base/sys.h"
+
 #define TICKS 20
 
 #define MORE 5 /* hogs beyond the number of workers */
@@ -469,6 +472,93 @@ static void test_the_spare_worker_gives_back_what_it_has_taken(void **state)
 	assert_int_equal(hilo_run(hog_for_a_while, NULL, &opts), 0);
 }
 
+static int pipe_writes(void *arg)
+{
+	return write(((int *)arg)[1], "x", 1) == 1 ? 0 : -EIO;
+}
+
+static int pipe_reads(void *arg)
+{
+	char byte;
+
+	return read(((int *)arg)[0], &byte, 1) == 1 ? 0 : -EIO;
+}
+
+/* Holds the only worker until the other task has run, which somebody else must do. */
+static int reads_what_a_child_writes(void *arg)
+{
+	hilo_task *child = hilo_spawn(pipe_writes, arg);
+	int rc = pipe_reads(arg);
+
+	return rc < 0 ? rc : hilo_join(child, HILO_FOREVER);
+}
+
+static atomic(unsigned) threads_asked, lines_logged;
+
+/* The worker's thread can be had, and all but the first of spare ones. */
+static int refuse_the_second(pthread_t *ret, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+	if (add_seq_cst(&threads_asked, 1) == 1)
+		return -EAGAIN;
+	return -pthread_create(ret, attr, fn, arg);
+}
+
+static void count_line(enum hilo_log_level level, const char *line, void *arg)
+{
+	(void)level, (void)line, (void)arg;
+	(void)add_seq_cst(&lines_logged, 1);
+}
+
+static void test_the_first_spare_worker_is_tried_for_again(void **state)
+{
+	hilo_opts opts = {.size = sizeof(opts), .workers = 1};
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	hilo_log_set(count_line, NULL);
+	hilo__sys.pthread_create = refuse_the_second;
+	assert_int_equal(hilo_run(reads_what_a_child_writes, fds, &opts), 0);
+	hilo__sys_reset();
+	hilo_log_set(NULL, NULL);
+	assert_true(load_seq_cst(&threads_asked) >= 3); /* and more: who is on duty has itself relieved */
+	assert_int_equal(load_seq_cst(&lines_logged), 1);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+}
+
+/* Its cancel stays set, and hinders no plain write. */
+static int writes_when_cancelled(void *arg)
+{
+	int rc = hilo_sleep_until(HILO_FOREVER);
+
+	return rc == -ECANCELED ? pipe_writes(arg) : -EIO;
+}
+
+/* Ends at once, with one task that waits and one that will block until that one has written. */
+static int leaves_a_reader_and_a_writer(void *arg)
+{
+	hilo_task *writer = hilo_spawn(writes_when_cancelled, arg);
+
+	while (hilo_task_get_state(writer) != HILO_TASK_SUSPENDED)
+		(void)hilo_yield();
+	hilo_task_detach(writer);
+	hilo_task_detach(hilo_spawn(pipe_reads, arg));
+	return hilo_yield();
+}
+
+static void test_what_is_left_behind_is_served_while_it_blocks(void **state)
+{
+	hilo_opts opts = {.size = sizeof(opts), .workers = 1};
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(hilo_run(leaves_a_reader_and_a_writer, fds, &opts), 0);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+}
+
 /*
  * One parent for each worker spawns a child and joins it, for ever: the child wakes the parent into the
  * slot, so there is always something that is newer than all the others.
@@ -572,6 +662,8 @@ int main(void)
 		cmocka_unit_test(test_a_task_from_outside_runs_while_all_workers_block),
 		cmocka_unit_test(test_a_descriptor_is_served_while_all_workers_block),
 		cmocka_unit_test(test_the_spare_worker_gives_back_what_it_has_taken),
+		cmocka_unit_test(test_the_first_spare_worker_is_tried_for_again),
+		cmocka_unit_test(test_what_is_left_behind_is_served_while_it_blocks),
 		cmocka_unit_test(test_tasks_that_join_children_for_ever_starve_nobody),
 	};
 
