@@ -84,25 +84,25 @@ int hilo_runtime_is_running(const hilo_runtime *runtime)
 	return runtime && load_relaxed(&((hilo_runtime *)(uintptr_t)runtime)->users) >= USERS_ONE;
 }
 
-/* [any] What @main is to be run with. */
-static int child_start(hilo_runtime *runtime, hilo_task_fn main, void *arg, const void *site, hilo_task **ret)
+/* [any] Run what @spec says. */
+static int child_start(hilo_runtime *runtime, struct task_spec *spec, hilo_task **ret)
 {
-	struct task_spec spec = {.entry = main, .arg = arg, .flags = TASK_MAIN, .site = site};
 	struct thread *self = thread_self();
 
 	if (self->loop && self->loop->runtime == runtime)
-		return hilo__spawn(&spec, NULL, ret);
+		return hilo__spawn(spec, NULL, ret);
 	/* Before: once it runs there must be nothing that keeps us from waiting for it. */
 	if (!self->loop && !hilo__thread_record(self))
 		return -ENOMEM;
-	return hilo__submit(runtime, &spec, NULL, ret);
+	return hilo__submit(runtime, spec, NULL, ret);
 }
 
 /* [task, plain thread; suspends] Run @main as a child, which ends before we do. */
 static int child_run(hilo_runtime *runtime, hilo_task_fn main, void *arg, const void *site)
 {
+	struct task_spec spec = {.entry = main, .arg = arg, .flags = TASK_MAIN, .site = site};
 	hilo_task *child;
-	int rc = child_start(runtime, main, arg, site, &child);
+	int rc = child_start(runtime, &spec, &child);
 
 	if (rc < 0)
 		return rc;
@@ -211,6 +211,7 @@ static int main_join(hilo_runtime *runtime, hilo_task *task)
 /* [plain thread] A runtime for @main alone. We are a user of it from its begin to its end. */
 static int run_alone(hilo_task_fn main, void *arg, const hilo_opts *opts, const void *site)
 {
+	struct task_spec spec = {.entry = main, .arg = arg, .site = site};
 	hilo_runtime *runtime;
 	hilo_task *task;
 	int rc = hilo__runtime_new(opts, true, &runtime);
@@ -219,7 +220,9 @@ static int run_alone(hilo_task_fn main, void *arg, const hilo_opts *opts, const 
 		return rc;
 	store_relaxed(&runtime->users, USERS_ONE); /* relaxed: nobody else knows it yet */
 	hilo__interrupt_begin(runtime);
-	rc = child_start(runtime, main, arg, site, &task);
+	/* In debug mode the end begins with a look at what is left over: here, not where the task has ended. */
+	spec.flags = runtime->debug ? TASK_MAIN : TASK_MAIN | TASK_ENDS;
+	rc = child_start(runtime, &spec, &task);
 	if (rc == 0) {
 		hilo__interrupt_main(task);
 		rc = hilo__interrupt_result(main_join(runtime, task));

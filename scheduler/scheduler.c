@@ -5,7 +5,9 @@
  * The end, in phases: CLOSING refuses new tasks and cancels those that are left; when the last one
  * has ended STOPPED lets the workers leave; then the threads are joined, callbacks that are left end, and
  * what the loops used goes back. CLOSED is the object alone, with the memory of its loops: who comes too
- * late with a pointer to them finds the phase.
+ * late with a pointer to them finds the phase. The thread that ends a runtime does all that; in hilo_run, where it
+ * has to be woken first, the worker that has run the first task to its end begins, and if no other task is left,
+ * lets the workers leave.
  *
  * P1  A submitter counts itself in `submitted`, then reads the phase; closing sets the phase, then
  *     reads the count; all seq_cst. So either the submitter sees that it came too late, or closing
@@ -295,13 +297,20 @@ static int scheduler_make_loops(struct hilo_runtime *runtime)
 	return rc;
 }
 
-static void scheduler_join(struct hilo_runtime *runtime)
+/* [any, no task is left] Let the workers leave. */
+static void scheduler_dismiss(struct hilo_runtime *runtime)
 {
 	store_seq_cst(&runtime->phase, PHASE_STOPPED); /* P3; P1 of idle.h: before the park words are read */
-	while (load_seq_cst(&runtime->spare_starting)) /* P2 of spare.h */
-		(void)sched_yield();
 	for (unsigned i = 0; i < runtime_loops(runtime); i++)
 		hilo__loop_notify(runtime->loops[i]);
+}
+
+static void scheduler_join(struct hilo_runtime *runtime)
+{
+	store_seq_cst(&runtime->phase, PHASE_STOPPED); /* P2 of spare.h */
+	while (load_seq_cst(&runtime->spare_starting)) /* P2 of spare.h */
+		(void)sched_yield();
+	scheduler_dismiss(runtime); /* those too that have come meanwhile */
 	for (unsigned i = 0; i < runtime->threads_started; i++)
 		(void)pthread_join(runtime->threads[i], NULL);
 	runtime->threads_started = 0;
@@ -455,19 +464,33 @@ static void task_cancel_left(struct hilo_task *task, void *ctx)
 /* Spawns that were under way when the phase changed are found by a later round. */
 #define CANCEL_AGAIN (20 * HILO_MILLISECOND)
 
+/* Take no more tasks. */
+static void scheduler_shut(struct hilo_runtime *runtime)
+{
+	uint32_t open = PHASE_OPEN;
+
+	(void)cas_seq_cst(&runtime->phase, &open, PHASE_CLOSING); /* P1 */
+}
+
+void hilo__scheduler_main_ended(struct hilo_runtime *runtime)
+{
+	scheduler_shut(runtime);
+	if (hilo__scheduler_live(runtime) == 0)
+		scheduler_dismiss(runtime);
+}
+
 /* One round: look, cancel what is left, and wait. 0: nothing is left; -EAGAIN: look again. */
 static int close_round(struct hilo_runtime *runtime, hilo_time deadline)
 {
-	uint32_t open = PHASE_OPEN;
 	struct wait wait;
 	int rc = hilo__wait_begin(&wait, WAIT_RUNTIME, runtime, deadline);
 
 	if (rc < 0)
 		return rc;
-	(void)cas_seq_cst(&runtime->phase, &open, PHASE_CLOSING); /* P1 */
-	store_relaxed(&runtime->closer_episode, wait.episode);	  /* relaxed: published by the next line */
-	store_seq_cst(&runtime->closer, wait.task);		  /* P2 */
-	(void)load_seq_cst(&runtime->quiet);			  /* P2 */
+	scheduler_shut(runtime);
+	store_relaxed(&runtime->closer_episode, wait.episode); /* relaxed: published by the next line */
+	store_seq_cst(&runtime->closer, wait.task);	       /* P2 */
+	(void)load_seq_cst(&runtime->quiet);		       /* P2 */
 	if (hilo__scheduler_live(runtime) > 0) {
 		hilo__scheduler_foreach(runtime, task_cancel_left, NULL);
 		hilo__scheduler_need_spare(runtime);

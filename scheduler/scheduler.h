@@ -295,6 +295,12 @@ static inline bool runtime_hold(struct hilo_runtime *runtime)
 	return false;
 }
 
+/*
+ * [worker, no task on it] The task that the runtime ends with has ended: close it, and if nothing else is left
+ * send the workers home. They are on their way then before the thread that waits for them is awake.
+ */
+void hilo__scheduler_main_ended(struct hilo_runtime *runtime);
+
 /* [any] A task has ended while the runtime closes: whoever waits for that looks again. */
 void hilo__scheduler_quiet(struct hilo_runtime *runtime);
 

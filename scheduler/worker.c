@@ -407,6 +407,7 @@ void hilo__leave_late(struct thread *self)
 
 void hilo__task_finish(struct hilo_task *task, int result)
 {
+	bool ends = task->flags & TASK_ENDS;
 	struct thread *self;
 	struct hilo_loop *loop;
 
@@ -431,6 +432,8 @@ void hilo__task_finish(struct hilo_task *task, int result)
 	/* Release: who sees this end counted sees its start counted, which was another's. relaxed: own value */
 	store_release(&loop->stats.completed,
 		      load_relaxed(&loop->stats.completed) + 1); /* P2 of scheduler.c */
+	if (HILO__UNLIKELY(ends))
+		hilo__scheduler_main_ended(loop->runtime);
 	if (HILO__UNLIKELY(load_relaxed(&loop->runtime->phase) !=
 			   PHASE_OPEN)) /* relaxed: closing looks again by itself */
 		hilo__scheduler_quiet(loop->runtime);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/runtime_impl.h"
+#include "scheduler/base/lock.h"
 #include "scheduler/base/mem.h"
 
 static void opts_refused(const hilo_opts *opts, const char *part)
@@ -317,6 +319,43 @@ static int stubborn_main(void *arg)
 	return hilo_shield_leave();
 }
 
+static int sleeps_for_ever(void *arg)
+{
+	(void)arg;
+	return hilo_sleep_until(HILO_FOREVER);
+}
+
+/* What hilo_run submits, in a runtime that this thread does not close yet: the phase it has come to by itself. */
+static uint32_t phase_after_the_last_task(bool another_is_left)
+{
+	struct task_spec ends = {.entry = test_entry_return, .flags = TASK_ENDS};
+	hilo_runtime *runtime;
+	hilo_task *task;
+	uint32_t phase;
+
+	assert_int_equal(hilo_runtime_new(&(hilo_opts){.size = sizeof(hilo_opts), .workers = 2}, &runtime),
+			 0);
+	if (another_is_left)
+		assert_int_equal(hilo_submit(runtime, sleeps_for_ever, NULL, NULL, NULL), 0);
+	assert_int_equal(hilo__submit(runtime, &ends, NULL, &task), 0);
+	assert_int_equal(hilo_join(task, HILO_FOREVER), 0);
+	while (load_acquire(&runtime->quiet) == 0)
+		(void)hilo__futex_wait(&runtime->quiet, 0, HILO_FOREVER);
+	phase = load_acquire(&runtime->phase);
+	assert_int_equal(hilo_submit(runtime, test_entry_return, NULL, NULL, NULL), HILO_ECLOSED);
+	assert_int_equal(hilo_runtime_free(runtime), 0);
+	return phase;
+}
+
+static void test_workers_leave_when_main_was_the_last_task(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < test_rounds(20); i++) {
+		assert_int_equal(phase_after_the_last_task(false), PHASE_STOPPED);
+		assert_int_equal(phase_after_the_last_task(true), PHASE_CLOSING);
+	}
+}
+
 static void test_shutdown_has_a_deadline(void **state)
 {
 	hilo_opts opts = {.size = sizeof(opts), .workers = 2, .shutdown = 5 * HILO_MILLISECOND};
@@ -504,6 +543,7 @@ int main(void)
 		cmocka_unit_test(test_tasks_of_two_runtimes_meet),
 		cmocka_unit_test(test_one_after_the_other_leaks_nothing),
 		cmocka_unit_test(test_shutdown_cancels_what_is_left),
+		cmocka_unit_test(test_workers_leave_when_main_was_the_last_task),
 		cmocka_unit_test(test_shutdown_has_a_deadline),
 		cmocka_unit_test(test_tasks_of_callbacks_end_before_the_runtime),
 		cmocka_unit_test(test_free_from_inside_is_refused),
