@@ -319,12 +319,21 @@ void hilo__task_start(struct thread *self, struct hilo_task *task)
 }
 
 /*
- * Outside threads prefer one loop each, so that batches stay together; a sleeping one is preferred
- * while that one is awake, since it may be stuck.
+ * [any] The loop that a fresh task from outside prefers: each thread has one, so that batches stay together. The
+ * first task in hilo_run goes to the first loop, whose thread is the first to be there: for that of another
+ * loop it would have to wait, perhaps behind the first one, which spins.
  */
+static unsigned inject_index(const struct hilo_runtime *runtime, const struct hilo_task *task)
+{
+	if (task->flags & TASK_ENDS)
+		return 0;
+	return (unsigned)(random_mix((uintptr_t)thread_self()) % runtime->workers);
+}
+
+/* If the preferred loop is awake, a sleeping one is better, since that one may be stuck. */
 void hilo__task_inject(struct hilo_runtime *runtime, struct hilo_task *task)
 {
-	unsigned index = (unsigned)(random_mix((uintptr_t)thread_self()) % runtime->workers);
+	unsigned index = inject_index(runtime, task);
 	struct hilo_loop *loop = runtime->loops[index];
 
 	TRACE_HERE(thread_self(), TRACE_SPAWN, task->id, trace_id(thread_self()));
