@@ -145,8 +145,10 @@ int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, void *arg
 	rc = hilo__executor_pick(executor, &executor);
 	if (rc == 0)
 		rc = call_make(executor, &call, deadline, &run_inline);
-	if (run_inline)
-		return fn(arg);
+	if (HILO__UNLIKELY(run_inline)) {
+		hilo__job_run(&call.job); /* its wake-up is for a wait that is over, and wakes nobody */
+		rc = call.job.result;
+	}
 	if (HILO__UNLIKELY(rc < 0))
 		hilo__error_adopt(rc, call.job.error);
 	return rc;

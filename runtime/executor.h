@@ -38,13 +38,13 @@ typedef struct hilo_executor_opts {
 	hilo_time idle;	      /* a thread without work ends after this; default 10 s */
 	size_t stack_size; /* of a thread, in bytes, at least what the system needs; default as pthread_create */
 	/*
-	 * Called with init_arg by each thread before its first call. A negative code breaks the executor: what
-	 * is queued and what comes later fails with it, and the log says so once.
+	 * Called with init_arg by each thread, before its first call and, if that has succeeded, after its last. An
+	 * initializer that fails, with a negative code, breaks the executor: what is queued and what comes later
+	 * fails with it, and the log says so once. init_arg is kept until the executor is closed.
 	 */
 	hilo_blocking_fn initializer;
-	void (*finalizer)(
-		void *init_arg); /* the same after its last call, if the initializer has succeeded */
-	void *init_arg;		 /* kept until the executor is closed */
+	void (*finalizer)(void *init_arg);
+	void *init_arg;
 	enum hilo_overflow overflow;
 	unsigned flags; /* none yet: 0 */
 } hilo_executor_opts;
@@ -57,7 +57,7 @@ typedef struct hilo_executor_opts {
  * never called. Once @fn runs, the caller waits for it, because @arg is usually on its stack;
  * the cancel stays set and is seen at the next suspending call.
  * hilo_error_message() is then what @fn said with hilo_fail, if it returned that code.
- * HILO_ECLOSED, HILO_EOVERFLOW, -EAGAIN (no thread could be started and none exists), the code of an
+ * HILO_ECLOSED, HILO_EOVERFLOW, -EAGAIN (no thread could be started and there is none to come), the code of an
  * initializer that has failed, -EDEADLK from a callback, and NULL for @executor outside of a runtime.
  */
 HILO_API int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, void *arg,
@@ -78,7 +78,7 @@ HILO_API int hilo_to_thread(hilo_blocking_fn fn, void *arg, hilo_time deadline);
  *
  * With @ret NULL the call is on its own, and its failure goes to the log.
  * The future fails with HILO_ECLOSED when the executor closes without running what is queued (a call on its own
- * is dropped silently then), and with -EAGAIN when no thread could be started and none exists.
+ * is dropped silently then), and as above when no thread can be had or prepared for it.
  * In the call hilo_run runs a task in the runtime that has the executor, if one has.
  *
  * On failure nothing was queued and *@ret is left alone: -ENOMEM, -EINVAL (@fn is NULL), -ETIMEDOUT, -ECANCELED,

@@ -196,6 +196,12 @@ TASK_TEST(test_a_full_queue_fails_or_runs_inline)
 			TASK_CHECK(hilo_run_in_executor(executor, test_entry_return, (void *)(intptr_t)3,
 							HILO_FOREVER),
 				   ==, 3);
+			/* A failure of before is not its message. */
+			(void)hilo_fail(-EIO, "of before");
+			TASK_CHECK(hilo_run_in_executor(executor, test_entry_return, (void *)(intptr_t)-EIO,
+							HILO_FOREVER),
+				   ==, -EIO);
+			TASK_CHECK_TEXT(hilo_error_message(), hilo_strerror(-EIO));
 		}
 		gate_open(&gate);
 		TASK_CHECK(hilo_join(first, HILO_FOREVER), ==, 1);
