@@ -17,6 +17,7 @@
 
 #include "runtime/debug_impl.h"
 #include "scheduler/base/pool.h"
+#include "scheduler/locals.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/standin.h"
 
@@ -32,6 +33,7 @@ struct hilo_handle {
 	atomic(uint32_t) state; /* enum handle_state; leaves PENDING once, by CAS */
 	struct call call;
 	struct hilo_loop *loop;
+	struct binding *locals; /* what it runs with; a reference, until then */
 	struct timer timer;
 	struct debug_mark open;
 };
@@ -40,11 +42,13 @@ _Static_assert(sizeof(struct hilo_handle) <= POOL_OBJECT_SIZE, "one object of th
 
 void hilo_handle_unref(hilo_handle *handle)
 {
-	struct heap *heap = thread_self()->heap;
+	struct heap *heap;
 
 	if (!handle || sub_acq_rel(&handle->refs, 1) != 1) /* P1 */
 		return;
 	debug_ended(&handle->open);
+	hilo__locals_drop(&handle->locals);
+	heap = thread_self()->heap; /* only here: a value may have been dropped */
 	if (heap)
 		pool_free(heap, POOL_OBJECT, handle);
 	else
@@ -64,8 +68,14 @@ static void handle_run(struct call *call)
 	hilo_handle *handle = container_of(call, hilo_handle, call);
 
 	(void)hilo__timer_del(&handle->loop->timers, &handle->timer);
-	if (handle_decide(handle, HANDLE_RUN))
+	if (handle_decide(handle, HANDLE_RUN)) {
+		struct locals_frame frame;
+
+		hilo__locals_enter(&frame, handle->locals);
+		handle->locals = NULL;
 		call->fn(call->arg);
+		hilo__locals_leave(&frame);
+	}
 	hilo_handle_unref(handle);
 }
 
@@ -99,6 +109,7 @@ static hilo_handle *handle_new(struct hilo_loop *loop, hilo_callback_fn fn, void
 	handle->call.arg = arg;
 	handle->call.run = handle_run;
 	handle->call.drop = handle_drop;
+	handle->locals = locals_inherit(thread_self());
 	handle->loop = loop;
 	timer_init(&handle->timer, handle_fire);
 	debug_opened(&handle->open, loop->runtime, DEBUG_CALL, site);

@@ -23,6 +23,7 @@
 #include <errno.h>
 
 #include "scheduler/base/lock.h"
+#include "scheduler/locals.h"
 #include "scheduler/scheduler.h"
 
 /* What a hilo_done_node holds. */
@@ -33,7 +34,8 @@ struct done_node {
 	struct hilo_loop *loop;
 	struct completion *done;
 	void (*unref)(struct completion *done);
-	atomic(bool) ran; /* P1: the callback was called, or is about to be */
+	struct binding *locals; /* what it runs with; a reference */
+	atomic(bool) ran;	/* P1: the callback was called, or is about to be */
 };
 
 /* [the completer] Queue the callback on the loop that asked. */
@@ -52,11 +54,15 @@ static void done_run(struct call *call)
 	void *arg = call->arg;
 	void (*unref)(struct completion * done) = node->unref;
 	struct completion *done = node->done;
+	struct binding *locals = node->locals;
+	struct locals_frame frame;
 
 	hilo__loop_untie(node->loop, &node->tie);
 	store_release(&node->ran, true); /* P1: our last touch */
 	unref(done); /* before: the callback may be the sole owner of a future, and take the value */
+	hilo__locals_enter(&frame, locals);
 	fn(arg);
+	hilo__locals_leave(&frame);
 }
 
 /*
@@ -107,6 +113,7 @@ int hilo__done_add(const char *call, struct completion *done, void (*unref)(stru
 	node->loop = loop;
 	node->done = done;
 	node->unref = unref;
+	node->locals = locals_inherit(thread_self());
 	atomic_setup(&node->ran, false);
 	completion_ref(done);
 	hilo__loop_tie(loop, &node->tie);
@@ -130,6 +137,7 @@ int hilo__done_remove(hilo_done_node *place)
 		return -EALREADY;
 	hilo__loop_untie(node->loop, &node->tie);
 	store_relaxed(&node->ran, true); /* relaxed: the caller's own again; not to be removed twice */
+	hilo__locals_drop(&node->locals);
 	node->unref(node->done);
 	return 0;
 }

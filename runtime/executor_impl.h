@@ -58,6 +58,7 @@
 #include "runtime/runtime_impl.h"
 #include "scheduler/base/list.h"
 #include "scheduler/base/lock.h"
+#include "scheduler/locals.h"
 
 enum job_state {
 	JOB_QUEUED,
@@ -74,6 +75,7 @@ struct job {
 	void (*over)(struct job *job); /* [whoever has it] P1; may free it */
 	struct hilo_runtime *runtime;  /* where hilo_run in the call goes to, or NULL */
 	struct error *error;	       /* owned; what was said about the failure, or NULL */
+	struct binding *locals;	       /* what it runs with: the maker's, who keeps them meanwhile */
 	int result;
 	atomic(uint32_t) state; /* leaves QUEUED once, by CAS */
 };
@@ -209,6 +211,7 @@ static inline void job_init(struct job *job, hilo_blocking_fn fn, void *arg, voi
 	job->over = over;
 	job->runtime = runtime_of_caller();
 	job->error = NULL;
+	job->locals = *locals_slot(thread_self());
 	atomic_setup(&job->state, JOB_QUEUED);
 }
 

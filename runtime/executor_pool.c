@@ -127,9 +127,12 @@ void hilo__pool_run_errands(struct hilo_executor *ex, const struct errands *erra
 void hilo__job_run(struct job *job)
 {
 	struct error *before = hilo__error_swap(NULL);
+	struct locals_frame frame;
 	struct error *said;
 
+	hilo__locals_enter(&frame, locals_ref(job->locals));
 	job->result = job->fn(job->arg);
+	hilo__locals_leave(&frame);
 	said = hilo__error_swap(before);
 	if (HILO__UNLIKELY(said != NULL))
 		job->error = hilo__error_match(said, job->result);

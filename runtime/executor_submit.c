@@ -44,8 +44,10 @@ _Static_assert(sizeof(struct submitted) <= POOL_OBJECT_SIZE, "one object of the 
 
 static void submitted_free(struct submitted *call)
 {
-	struct heap *heap = thread_self()->heap;
+	struct heap *heap;
 
+	hilo__locals_drop(&call->job.locals);
+	heap = thread_self()->heap; /* only here: a value may have been dropped */
 	if (heap)
 		pool_free(heap, POOL_OBJECT, call);
 	else
@@ -123,6 +125,7 @@ static struct submitted *submitted_new(struct hilo_executor *executor, hilo_bloc
 	if (!call)
 		return NULL;
 	job_init(&call->job, fn, arg, submitted_over);
+	(void)locals_ref(call->job.locals); /* nobody waits for it, and keeps them */
 	/* The caller's may be gone when it runs; the one that has the executor is not. */
 	call->job.runtime =
 		load_relaxed(&executor->runtime); /* relaxed: none, if it is just being given to one */

@@ -16,6 +16,7 @@
 #include "scheduler/base/clock.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
+#include "scheduler/locals.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/wait.h"
 
@@ -126,13 +127,16 @@ struct hilo_watch {
 	int result; /* of the completion whose call is queued */
 	atomic(uint32_t) refs;
 	atomic(uint32_t) ended;
+	struct binding *locals; /* what it runs with; a reference */
 	struct debug_mark open;
 };
 
 static void watch_unref(struct hilo_watch *watch)
 {
-	if (sub_acq_rel(&watch->refs, 1) == 1) /* P2 */
-		hilo__free(watch);
+	if (sub_acq_rel(&watch->refs, 1) != 1) /* P2 */
+		return;
+	hilo__locals_drop(&watch->locals);
+	hilo__free(watch);
 }
 
 static void watch_complete(struct poll_op *op)
@@ -151,10 +155,14 @@ static void watch_run(struct call *call)
 	unsigned events = watch->result > 0 ? (unsigned)watch->result : watch->op.events;
 
 	if (!load_acquire(&watch->ended)) { /* P3 */
+		struct locals_frame frame;
+
+		hilo__locals_enter(&frame, locals_ref(watch->locals));
 		if (watch->fn)
 			watch->fn(watch->fd, events, watch->arg);
 		else
 			watch->callback(watch->arg);
+		hilo__locals_leave(&frame);
 		if (!load_acquire(&watch->ended)) /* P3 */
 			hilo__poller_resume(&watch->loop->poller, &watch->op);
 	}
@@ -199,6 +207,7 @@ int hilo__fd_watch(const struct watch_spec *spec, hilo_watch **ret)
 	watch->fn = spec->fn;
 	watch->callback = spec->callback;
 	watch->arg = spec->arg;
+	watch->locals = locals_inherit(thread_self());
 	watch->fd = spec->fd;
 	atomic_setup(&watch->refs, 1);
 	poll_op_init(&watch->op, POLL_OP_WATCH, spec->fd, spec->events, watch_complete);
@@ -208,7 +217,7 @@ int hilo__fd_watch(const struct watch_spec *spec, hilo_watch **ret)
 	if (rc < 0) {
 		debug_ended(&watch->open);
 		*ret = NULL;
-		hilo__free(watch);
+		watch_unref(watch);
 	}
 	return rc;
 }

@@ -21,6 +21,7 @@ struct token {
 	const hilo_local *local; /* NULL: it was used */
 	struct binding **slot;	 /* of who has set it: to tell, not to look into */
 	void *context;		 /* that he ran in; likewise */
+	uint64_t number;	 /* of the callback or call that it was; a task has none */
 	struct binding *back;
 	struct local_value *before;
 };
@@ -51,6 +52,14 @@ static struct binding **slot_to_fill(void)
 	return locals_slot(self);
 }
 
+/* Callbacks share the slot of their thread, one after the other. */
+static uint64_t slot_number(struct binding *const *slot)
+{
+	struct thread *self = thread_self();
+
+	return slot == &self->locals ? self->locals_number : 0;
+}
+
 int hilo_local_set(const hilo_local *local, void *value, hilo_local_token *place)
 {
 	struct token *token = (struct token *)(void *)place;
@@ -68,6 +77,7 @@ int hilo_local_set(const hilo_local *local, void *value, hilo_local_token *place
 		token->local = local;
 		token->slot = slot;
 		token->context = chain_get(*slot, &context_key);
+		token->number = slot_number(slot);
 	}
 	return rc;
 }
@@ -82,7 +92,8 @@ int hilo_local_reset(hilo_local_token *place)
 		return hilo_fail(-EINVAL, "hilo_local_reset: token is NULL");
 	if (!token->local)
 		return HILO_EINVALSTATE;
-	if (token->slot != slot || token->context != chain_get(*slot, &context_key))
+	if (token->slot != slot || token->number != slot_number(slot) ||
+	    token->context != chain_get(*slot, &context_key))
 		return hilo_fail(-EINVAL,
 				 "hilo_local_reset: %s was set by another task, callback, thread or context",
 				 token->local->name);

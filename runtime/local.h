@@ -34,7 +34,7 @@ typedef struct hilo_local {
 
 /* What it takes to go back to the value before. Opaque; belongs to whoever has set the value. */
 typedef struct hilo_local_token {
-	void *hilo_private[5];
+	void *hilo_private[6];
 } hilo_local_token;
 
 /* [any] The value of the running task, callback or thread for @local; borrowed, until it is set again. */

@@ -84,7 +84,7 @@ typedef void (*hilo_callback_fn)(void *arg);
 
 /* A place for one done callback, supplied by the caller so that nothing is allocated. Opaque. */
 typedef struct hilo_done_node {
-	void *hilo_private[17];
+	void *hilo_private[18];
 } hilo_done_node;
 
 typedef struct hilo_runtime hilo_runtime;

@@ -54,6 +54,29 @@ void hilo__locals_drop(struct binding **slot)
 	chain_unref(chain);
 }
 
+void hilo__locals_enter(struct locals_frame *frame, struct binding *chain)
+{
+	struct thread *self = thread_self();
+	struct binding **slot = locals_slot(self);
+
+	frame->outer = *slot;
+	frame->number = self->locals_number;
+	*slot = chain;
+	self->locals_number = ++self->locals_last;
+}
+
+void hilo__locals_leave(struct locals_frame *frame)
+{
+	struct thread *self =
+		thread_self(); /* a task may be on another one now: a number there means nothing */
+	struct binding **slot = locals_slot(self);
+
+	if (HILO__UNLIKELY(*slot != NULL))
+		hilo__locals_drop(slot);
+	*slot = frame->outer;
+	self->locals_number = frame->number;
+}
+
 static const struct binding *chain_find(const struct binding *chain, const void *key)
 {
 	while (chain && chain->key != key)

@@ -62,6 +62,16 @@ static inline struct binding *locals_inherit(struct thread *self)
 /* [owner of *@slot] Empty it; values that nobody else has are dropped. */
 void hilo__locals_drop(struct binding **slot);
 
+/* What runs with the values of somebody else: a callback, a call in an executor. */
+struct locals_frame {
+	struct binding *outer; /* what was in the slot */
+	uint64_t number;       /* of the frame around this one: thread.h */
+};
+
+/* [any] Have @chain, which is taken over, in the slot until hilo__locals_leave. */
+void hilo__locals_enter(struct locals_frame *frame, struct binding *chain);
+void hilo__locals_leave(struct locals_frame *frame);
+
 /* [owner] The value that @chain has for @key, borrowed; NULL: none. */
 struct local_value *hilo__locals_find(const struct binding *chain, const void *key);
 

@@ -34,14 +34,16 @@ struct thread {
 	struct hilo_task *task; /* the task that runs now; a plain thread's record */
 	struct fiber *fiber;	/* the fiber that runs now */
 	struct heap *heap;
-	enum leave leave;		   /* for the fiber just left ... */
-	struct fiber *left;		   /* ... this one ... */
-	struct hilo_task *left_task;	   /* ... whose task is, or was, this one */
-	struct error *error;		   /* hilo_fail outside of a task */
-	struct binding *locals;		   /* of a callback, or a plain thread: locals.h; owned */
-	struct hilo_loop *calling;	   /* the loop whose callback it runs; NULL: none */
-	struct hilo_runtime *closing;	   /* whose loops it ends: it acts for each of them */
-	struct hilo_executor *pool;	   /* the executor whose thread it is; NULL: none */
+	enum leave leave;	      /* for the fiber just left ... */
+	struct fiber *left;	      /* ... this one ... */
+	struct hilo_task *left_task;  /* ... whose task is, or was, this one */
+	struct error *error;	      /* hilo_fail outside of a task */
+	struct binding *locals;	      /* of a callback, or a plain thread: locals.h; owned */
+	uint64_t locals_number;	      /* of the callback or call that `locals` is of; 0: the thread itself */
+	uint64_t locals_last;	      /* the last number given */
+	struct hilo_loop *calling;    /* the loop whose callback it runs; NULL: none */
+	struct hilo_runtime *closing; /* whose loops it ends: it acts for each of them */
+	struct hilo_executor *pool;   /* the executor whose thread it is; NULL: none */
 	struct hilo_runtime *pool_runtime; /* that the call which it runs belongs to, if it is */
 	void (*on_park)(void);		   /* of a plain thread: called before it sleeps, or NULL */
 	struct fiber root;		   /* of a worker: the loop itself runs here */

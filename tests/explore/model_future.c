@@ -79,6 +79,12 @@ void hilo__error_free(struct error *error)
 	EXPLORE_CHECK(!error);
 }
 
+/* Nobody has task-local values. */
+void hilo__free(void *p)
+{
+	EXPLORE_CHECK(!p);
+}
+
 /* A lost failure. */
 void hilo__exception_future(int code, const char *message, const void *site)
 {

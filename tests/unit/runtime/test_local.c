@@ -3,10 +3,16 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tests/support/test.h"
 
 static atomic(unsigned) drops;
+
+static void call_nothing(void *arg)
+{
+	(void)arg;
+}
 
 static void count_drop(void *value)
 {
@@ -283,6 +289,120 @@ TASK_TEST(test_tasks_of_all_workers_share)
 	return 0;
 }
 
+struct seen {
+	hilo_local_token token;
+	hilo_done_node node;
+	hilo_future *future;
+	hilo_watch *watch;
+	atomic(unsigned) calls;
+	int fds[2];
+};
+
+static void callback_inherits(void *arg)
+{
+	struct seen *seen = arg;
+
+	CHECK(&plain, 21);
+	SET(&plain, 50); /* its own */
+	SET(&counted, 50);
+	(void)add_release(&seen->calls, 1);
+}
+
+static void watch_inherits(int fd, unsigned events, void *arg)
+{
+	struct seen *seen = arg;
+
+	(void)fd, (void)events;
+	hilo_fd_unwatch(seen->watch);
+	callback_inherits(arg);
+}
+
+static int call_inherits(void *arg)
+{
+	callback_inherits(arg);
+	return 0;
+}
+
+TASK_TEST(test_callbacks_and_calls_inherit_where_they_are_asked_for)
+{
+	struct seen seen = {.calls = 0};
+	hilo_future *call;
+	unsigned before = load_relaxed(&drops);
+
+	seen.future = hilo_future_new();
+	TASK_CHECK(pipe(seen.fds), ==, 0);
+	SET(&plain, 21);
+	TASK_CHECK(hilo_call_soon(callback_inherits, &seen, NULL), ==, 0);
+	TASK_CHECK(hilo_call_later(HILO_MILLISECOND, callback_inherits, &seen, NULL), ==, 0);
+	TASK_CHECK(hilo_future_on_done(seen.future, &seen.node, callback_inherits, &seen), ==, 0);
+	TASK_CHECK(hilo_fd_watch(seen.fds[0], HILO_READABLE, watch_inherits, &seen, &seen.watch), ==, 0);
+	TASK_CHECK(hilo_executor_submit(NULL, call_inherits, &seen, &call, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_to_thread(call_inherits, &seen, HILO_FOREVER), ==, 0);
+	SET(&plain, 22);
+	TASK_CHECK(hilo_future_set(seen.future, NULL, NULL), ==, 0);
+	TASK_CHECK(write(seen.fds[1], "x", 1), ==, 1);
+	TEST_UNTIL(load_acquire(&seen.calls) == 6);
+	TASK_CHECK(hilo_future_await(call, NULL, HILO_FOREVER), ==, 0);
+	CHECK(&plain, 22);
+	/* What each has set is gone with it. */
+	TEST_UNTIL(load_relaxed(&drops) - before == 6);
+	hilo_future_unref(call);
+	hilo_future_unref(seen.future);
+	(void)close(seen.fds[0]);
+	(void)close(seen.fds[1]);
+	return 0;
+}
+
+/* What never runs gives back what it would have run with. */
+TASK_TEST(test_callbacks_that_do_not_run_keep_nothing)
+{
+	hilo_future *future = hilo_future_new();
+	unsigned before = load_relaxed(&drops);
+	hilo_handle *handle;
+	hilo_done_node node;
+
+	SET(&counted, 1);
+	TASK_CHECK(hilo_call_later(HILO_MINUTE, call_nothing, NULL, &handle), ==, 0);
+	TASK_CHECK(hilo_future_on_done(future, &node, call_nothing, NULL), ==, 0);
+	SET(&counted, 2);
+	TASK_CHECK(load_relaxed(&drops) - before, ==, 0);
+	TASK_CHECK(hilo_handle_cancel(handle), ==, 0);
+	hilo_handle_unref(handle);
+	while (hilo_future_remove_on_done(future, &node) == -EDEADLK)
+		TASK_CHECK(hilo_yield(), ==, 0); /* until we are back on the loop that asked */
+	hilo_future_unref(future);
+	return 0;
+}
+
+static void callback_sets(void *arg)
+{
+	struct seen *seen = arg;
+
+	TASK_CHECK(hilo_local_set(&plain, VALUE(1), &seen->token), ==, 0);
+	(void)add_release(&seen->calls, 1);
+}
+
+static void callback_resets(void *arg)
+{
+	struct seen *seen = arg;
+
+	TASK_CHECK(hilo_local_set(&plain, VALUE(2), NULL), ==, 0);
+	TASK_CHECK(hilo_local_reset(&seen->token), ==, -EINVAL);
+	CHECK(&plain, 2);
+	(void)add_release(&seen->calls, 1);
+}
+
+LOOP_TEST(test_token_of_another_callback_is_refused)
+{
+	struct seen seen = {.calls = 0};
+	hilo_loop *loop = hilo_loop_current();
+
+	TASK_CHECK(hilo_call_soon_threadsafe(loop, callback_sets, &seen, NULL), ==, 0);
+	TASK_CHECK(hilo_call_soon_threadsafe(loop, callback_resets, &seen, NULL), ==, 0);
+	TEST_UNTIL(load_acquire(&seen.calls) == 2);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -296,6 +416,9 @@ int main(void)
 		cmocka_unit_test(test_token_belongs_to_its_context),
 		cmocka_unit_test(test_plain_thread_has_its_own),
 		cmocka_unit_test(test_tasks_of_all_workers_share),
+		cmocka_unit_test(test_callbacks_and_calls_inherit_where_they_are_asked_for),
+		cmocka_unit_test(test_callbacks_that_do_not_run_keep_nothing),
+		cmocka_unit_test(test_token_of_another_callback_is_refused),
 	};
 
 	test_begin();
