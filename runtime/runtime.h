@@ -27,7 +27,8 @@ HILO_BEGIN_DECLS
  *	HILO_CONFIG=1			 print the effective configuration, as HILO_PRINT_CONFIG; 0: do not
  *	HILO_DEBUG=1			 debug mode, as HILO_DEBUG_MODE; 0: not
  *
- * and, for the whole process, HILO_LOG (log.h). Another value than these is -EINVAL, with a message.
+ * Another value than these is -EINVAL, with a message. For the whole process there is HILO_LOG (log.h) besides,
+ * and, in builds with event points, HILO_TRACE=FILE.
  */
 
 /* Zero means the default in every field. Environment variables override what the options say. */
@@ -36,7 +37,7 @@ typedef struct hilo_opts {
 	unsigned workers;	      /* HILO_WORKERS; default: CPUs allowed by affinity and cgroups */
 	enum hilo_stack_class stack;  /* HILO_STACK=16K|64K|256K|1M|8M; of tasks that ask for none */
 	hilo_time shutdown;	      /* how long leftover tasks get to end once cancelled; default 10 s */
-	unsigned flags;		      /* HILO_PRINT_CONFIG; HILO_CONFIG=1 */
+	unsigned flags;		      /* of the four below */
 	unsigned spin_us;	      /* HILO_SPIN_US; the most a worker spins before it sleeps; default 50 */
 	const hilo_task_hooks *hooks; /* told of every task; copied; NULL: none */
 } hilo_opts;
@@ -105,7 +106,8 @@ HILO_API int hilo_runtime_stop(hilo_runtime *runtime);
 /*
  * [any, suspends] End @runtime: take no more tasks, cancel those that are left, wait for them, and for calls
  * in its default executor, up to @deadline; then stop the workers and end all that is left, which takes as
- * long as callbacks that have begun. The object stays, to be given back with hilo_runtime_free.
+ * long as callbacks that have begun. Those that are called at the end (hilo_future_on_done) run on the caller's
+ * stack. The object stays, to be given back with hilo_runtime_free.
  * Suspends a task of another runtime, blocks a plain thread. 0, also when it was closed before, and for NULL.
  *
  * -ETIMEDOUT: what did not end is named in the log, with what it waits for and since when. That and -ECANCELED

@@ -205,9 +205,9 @@ HILO_API hilo_loop *hilo_task_loop(const hilo_task *task);
 HILO_API uint64_t hilo_task_id(const hilo_task *task);
 
 /*
- * [any] Call @fn(task, @arg) for every task of @runtime that has not ended, also for those that end meanwhile;
- * one that begins meanwhile may be missing. The task is borrowed for the call, hilo_task_ref makes a handle of
- * it. @fn runs in the caller's context and may do what he may. 0, -EINVAL for NULL.
+ * [any] Call @fn(task, @arg) for every task of @runtime that has not ended; those that begin or end meanwhile
+ * may be missing. The task is borrowed for the call, hilo_task_ref makes a handle of it. @fn runs in the
+ * caller's context and may do what he may. 0, -EINVAL for NULL.
  */
 HILO_API int hilo_task_foreach(hilo_runtime *runtime, void (*fn)(hilo_task *task, void *arg), void *arg);
 

@@ -209,6 +209,7 @@ static int lose_both(void *arg)
 	TASK_CHECK(hilo_spawn_with(fail_main, NULL, &opts, NULL), ==, 0);
 	TASK_CHECK(hilo_future_set_error(future, -ENOSR), ==, 0);
 	hilo_future_unref(future);
+	TEST_UNTIL(test_log_count("the-lost-one")); /* or it would be cancelled before it begins */
 	return 0;
 }
 
