@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# check_output.sh PROGRAM - run one of the programs of this folder: it prints these lines, in this order and no
+# others, ends well, and takes at least so long. How long it takes at most is no concern of a loaded machine.
+set -u -o pipefail
+program=${1:?usage: check_output.sh PROGRAM}
+
+# least milliseconds, then the lines
+expected() {
+	case $1 in
+	asyncio_run) printf '%s\n' 1000 '¡Hola desde asyncio.run!' '¡Adiós desde asyncio.run!' ;;
+	asyncio_run_until_complete)
+		printf '%s\n' 1000 '¡Hola desde el bucle de eventos manual!' '¡Adiós desde el bucle de eventos manual!'
+		;;
+	asyncio_run_forever)
+		printf '%s\n' 1000 '¡Hola desde el bucle de eventos existente!' \
+			'¡Adiós desde el bucle de eventos existente!'
+		;;
+	asyncio_coroutine) printf '%s\n' 1000 Hola Mundo ;;
+	asyncio_create_task)
+		printf '%s\n' 2000 'Tareas creadas' 'Tarea 1 completada' 'Tarea 2 completada' 'Todas las tareas completadas'
+		;;
+	asyncio_gather | asyncio_gather_results)
+		printf '%s\n' 2000 'Tarea 1 completada' 'Tarea 2 completada' 'Todas las tareas completadas'
+		;;
+	asyncio_future) printf '%s\n' 1000 'Resultado del Future' ;;
+	asyncio_done_callback) printf '%s\n' 1000 'Callback: Resultado del Future con Callback' ;;
+	asyncio_async_with)
+		printf '%s\n' 3000 'Contexto asíncrono: Entrada' 'Contexto asíncrono: Realizando acción' \
+			'Contexto asíncrono: Salida'
+		;;
+	asyncio_main) printf '%s\n' 0 'Ejecutando la corrutina principal' ;;
+	asyncio_blocking) printf '%s\n' 2000 'Iniciando tarea bloqueante' 'Tarea bloqueante completada' ;;
+	asyncio_non_blocking) printf '%s\n' 2000 'Iniciando tarea no bloqueante' 'Tarea no bloqueante completada' ;;
+	asyncio_errors) printf '%s\n' 1000 'Excepción capturada: ¡Ocurrió un error!' ;;
+	asyncio_wait_for) printf '%s\n' 3000 'La tarea excedió el límite de tiempo y fue cancelada' ;;
+	*) return 1 ;;
+	esac
+}
+
+expectation=$(expected "$(basename "$program")") || {
+	echo "FAIL: nobody has said what $program prints"
+	exit 1
+}
+least=${expectation%%$'\n'*}
+lines=${expectation#*$'\n'}
+
+start=${EPOCHREALTIME/./}
+output=$("$program")
+status=$?
+took=$(((${EPOCHREALTIME/./} - start) / 1000))
+
+if [ "$status" -ne 0 ] || [ "$output" != "$lines" ]; then
+	echo "FAIL: status $status"
+	diff <(echo "$lines") <(echo "$output")
+	exit 1
+fi
+if [ "$took" -lt "$least" ]; then
+	echo "FAIL: over after $took ms, less than $least"
+	exit 1
+fi
+echo "PASS: $took ms"
