@@ -80,7 +80,7 @@ struct hilo_runtime {
 	atomic(uint32_t) stop;		   /* futex: run_forever is to return */
 	HILO__ISOLATED atomic(uint64_t) submitted; /* tasks made from outside, and holds: P1 of scheduler.c */
 	HILO__ISOLATED atomic(uintptr_t) lane[LANES]; /* its executors, made at first use */
-	atomic(struct readers *) readers;	   /* its table of readers and writers, made at first use */
+	atomic(struct readers *) readers; /* its table of readers and writers, made at first use */
 	atomic(uint32_t) calls_out; /* calls that tasks wait for in executors: their results will come soon */
 	struct hilo_runtime *next;  /* in hilo__runtimes */
 };

@@ -36,7 +36,7 @@ enum wait_kind {
 	WAIT_EXECUTOR_ROOM,
 	WAIT_FD,
 	WAIT_OTHER,
-	WAIT_TASKS,   /* the object is where their handles are */
+	WAIT_TASKS, /* the object is where their handles are */
 	WAIT_GROUP,
 	WAIT_RUNTIME, /* the end of another one */
 	WAIT_SELECT,  /* where the cases are */

@@ -5,8 +5,8 @@
  *	time.sleep(2)   sleep(2)
  *
  * A worker stands still meanwhile. Its other tasks go on all the same, since other workers, and at need a
- * spare one, stand in for it; but it is a core's worth of work that is not done. See asyncio_non_blocking.c; what has to
- * block belongs into hilo_run_in_executor.
+ * spare one, stand in for it; but it is a core's worth of work that is not done. See asyncio_non_blocking.c; what
+ * has to block belongs into hilo_run_in_executor.
  */
 #include <hilo/hilo.h>
 

@@ -602,16 +602,11 @@ static void test_the_first_wait_of_a_thread(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(
-			test_the_first_wait_of_a_thread), /* these two first: there are no heaps yet */
-		cmocka_unit_test(test_the_first_runtime),
-		cmocka_unit_test(test_runtimes),
-		cmocka_unit_test(test_runtimes_as_objects),
-		cmocka_unit_test(test_submit),
-		cmocka_unit_test(test_calls_and_futures),
-		cmocka_unit_test(test_executors),
-		cmocka_unit_test(test_calls_in_executors),
-		cmocka_unit_test(test_descriptors),
+		cmocka_unit_test(test_the_first_wait_of_a_thread), /* these two first: there are no heaps yet */
+		cmocka_unit_test(test_the_first_runtime),	   cmocka_unit_test(test_runtimes),
+		cmocka_unit_test(test_runtimes_as_objects),	   cmocka_unit_test(test_submit),
+		cmocka_unit_test(test_calls_and_futures),	   cmocka_unit_test(test_executors),
+		cmocka_unit_test(test_calls_in_executors),	   cmocka_unit_test(test_descriptors),
 	};
 
 	test_begin();
