@@ -202,7 +202,7 @@ void hilo__debug_slow(struct hilo_loop *loop, uint64_t cycles)
 	hilo__site_describe(load_relaxed(&task->spawn_site), site,
 			    sizeof(site)); /* relaxed: its word published it */
 	hilo__log(HILO_LOG_WARNING, "debug: slow: task %s has held loop %u for %.3f s (spawned at %s)",
-		  hilo__task_label(task, label, sizeof(label)), loop->index, seconds, site);
+		  hilo__task_label(task, label), loop->index, seconds, site);
 	if (completion_unref(&task->done))
 		hilo__task_free(task);
 }

@@ -55,7 +55,7 @@ static void object_describe(const struct wait_seen *seen, char *buf, size_t size
 			*buf = '\0';
 		return;
 	}
-	(void)snprintf(buf, size, "#%" PRIu64 " %s", task->id, hilo__task_label(task, label, sizeof(label)));
+	(void)snprintf(buf, size, "#%" PRIu64 " %s", task->id, hilo__task_label(task, label));
 	if (completion_unref(&task->done))
 		hilo__task_free(task);
 }
@@ -75,8 +75,8 @@ static void report_task(struct hilo_task *task, void *ctx)
 	}
 	hilo__site_describe(load_relaxed(&task->spawn_site), site,
 			    sizeof(site)); /* relaxed: its word published it */
-	hilo__log(HILO_LOG_WARNING, "task %s %s: %s (spawned at %s)",
-		  hilo__task_label(task, label, sizeof(label)), (const char *)ctx, what, site);
+	hilo__log(HILO_LOG_WARNING, "task %s %s: %s (spawned at %s)", hilo__task_label(task, label),
+		  (const char *)ctx, what, site);
 }
 
 void hilo__report_tasks(struct hilo_runtime *runtime, const char *what)
@@ -116,7 +116,7 @@ static void dump_task(struct hilo_task *task, void *ctx)
 			       (double)seen.age / (double)HILO_SECOND, *object ? " on=" : "", object);
 	}
 	length = snprintf(line, sizeof(line), "#%" PRIu64 " %s %s entry=%p %s\n", task->id,
-			  hilo__task_label(task, label, sizeof(label)),
+			  hilo__task_label(task, label),
 			  states[waiting ? HILO_TASK_SUSPENDED : hilo_task_get_state(task)],
 			  (void *)(uintptr_t)task->entry, wait);
 	if (dump->rc == 0)

@@ -90,7 +90,7 @@ void hilo__exception_task(struct hilo_task *task)
 		.kind = HILO_EXCEPTION_TASK,
 		.code = task->done.result,
 		.message = message ? message : hilo_strerror(task->done.result),
-		.task = hilo__task_label(task, label, sizeof(label)),
+		.task = hilo__task_label(task, label),
 		.task_id = task->id,
 		.entry = task->entry,
 		.site = load_relaxed(&task->spawn_site), /* relaxed: nobody else is left, for both */

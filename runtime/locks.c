@@ -50,7 +50,7 @@ static void report(const struct hilo_task *task, const struct held_lock *held)
 	hilo__log(HILO_LOG_WARNING,
 		  "task %s suspends while it holds a pthread %s at %p, locked at %p (%s): it may go on on "
 		  "another thread, and others that want it block this one",
-		  hilo__task_label(task, label, sizeof(label)), held->kind, held->lock, held->site, where);
+		  hilo__task_label(task, label), held->kind, held->lock, held->site, where);
 }
 
 /* [task, about to suspend] */

@@ -35,7 +35,7 @@ static inline void hilo__task_looked(hilo_task *task)
 #define TASK_LABEL_SIZE 32
 
 /* [any] As hilo_task_name, but a text that has yet to be made is put into @buf: asks for no memory. */
-const char *hilo__task_label(const hilo_task *task, char *buf, size_t size);
+const char *hilo__task_label(const hilo_task *task, char buf[TASK_LABEL_SIZE]);
 
 /* [any] Write @line, which has room for @size and @length as snprintf says: cut if need be. 0 or -errno. */
 int hilo__write_line(int fd, char *line, size_t size, int length);

@@ -63,8 +63,7 @@ HILO__NOINLINE int hilo_task_print_stack(hilo_task *task, int fd)
 	n = task_frames(task, CALLER, frames, FRAMES_MAX);
 	if (n < 0)
 		return n;
-	rc = snprintf(line, sizeof(line), "#%" PRIu64 " %s\n", task->id,
-		      hilo__task_label(task, label, sizeof(label)));
+	rc = snprintf(line, sizeof(line), "#%" PRIu64 " %s\n", task->id, hilo__task_label(task, label));
 	rc = hilo__write_line(fd, line, sizeof(line), rc);
 	for (int i = 0; i < n && rc == 0; i++)
 		rc = frame_print(fd, i, frames[i]);

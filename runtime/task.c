@@ -412,15 +412,26 @@ hilo_task *hilo_task_current(void)
 	return task_self();
 }
 
-#define DEFAULT_NAME "task-%llu"
+/* "task-" and @id, as snprintf does it; that takes 60 ns, and who receives a failure receives a label. */
+static void label_write(char buf[TASK_LABEL_SIZE], uint64_t id)
+{
+	char digits[20], *first = digits + sizeof(digits);
 
-const char *hilo__task_label(const hilo_task *task, char *buf, size_t size)
+	do
+		*--first = (char)('0' + id % 10);
+	while (id /= 10);
+	memcpy(buf, "task-", 5);
+	memcpy(buf + 5, first, (size_t)(digits + sizeof(digits) - first));
+	buf[5 + (digits + sizeof(digits) - first)] = '\0';
+}
+
+const char *hilo__task_label(const hilo_task *task, char buf[TASK_LABEL_SIZE])
 {
 	/* pairs with hilo__name_replace */
 	const char *name = load_acquire(&((hilo_task *)(uintptr_t)task)->name);
 
 	if (!name)
-		(void)snprintf(buf, size, DEFAULT_NAME, (unsigned long long)task->id);
+		label_write(buf, task->id);
 	return name ? name : buf;
 }
 
@@ -433,7 +444,7 @@ const char *hilo_task_name(const hilo_task *task)
 
 	if (!task)
 		return "none";
-	name = hilo__task_label(task, text, sizeof(text));
+	name = hilo__task_label(task, text);
 	if (name != text)
 		return name;
 	name = hilo__name_new(text);
@@ -455,7 +466,7 @@ int hilo_task_set_name(hilo_task *task, const char *name)
 	if (!task)
 		return -ENOMEM;
 	if (!name || !*name) {
-		(void)snprintf(text, sizeof(text), DEFAULT_NAME, (unsigned long long)task->id);
+		label_write(text, task->id);
 		name = text;
 	}
 	older = load_acquire(&task->name); /* pairs with hilo__name_replace */
