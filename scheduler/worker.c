@@ -38,6 +38,9 @@
 
 void (*hilo__on_suspend)(struct hilo_task *task);
 
+/* Below its fiber, the frames of a task that waits: in cache lines, as a sleep needs them. */
+#define WAIT_LINES 6
+
 bool hilo__worker_is_empty(struct hilo_loop *loop)
 {
 	return !load_relaxed(&loop->slot) &&
@@ -63,7 +66,8 @@ static inline struct hilo_task *loop_take_slot(struct hilo_loop *loop)
 /*
  * [owner] Have the lines of the tasks that come after the one just popped on their way: with many
  * tasks on a worker the next one's context is in no near cache, and that miss is half of the price
- * of a switch. The slots may be stale; records are never unmapped, so looking at one is harmless.
+ * of a switch. One that was woken has been away for longer, and goes back through the frames of its wait:
+ * each is another miss. The slots may be stale; records are never unmapped, so looking at one is harmless.
  */
 static inline void ring_prefetch(struct ring *ring)
 {
@@ -78,6 +82,9 @@ static inline void ring_prefetch(struct ring *ring)
 
 		__builtin_prefetch(fiber);
 		__builtin_prefetch(fiber - 64);
+		if (load_relaxed(&next->state) & TASK_NOTIFIED) /* relaxed: as above */
+			for (int i = 2; i <= WAIT_LINES; i++)
+				__builtin_prefetch(fiber - 64 * i);
 	}
 #else
 	(void)ring;
