@@ -135,10 +135,10 @@ int hilo_call_soon_threadsafe(hilo_loop *loop, hilo_callback_fn fn, void *arg, h
 
 	if (!loop || !fn)
 		return hilo_fail(-EINVAL, "hilo_call_soon: %s is NULL", loop ? "fn" : "loop");
-	(void)add_seq_cst(&loop->visitors, 1);			 /* P3 of scheduler.c */
-	if (load_seq_cst(&loop->runtime->phase) < PHASE_STOPPED) /* P3 of scheduler.c */
+	(void)add_seq_cst(&loop->visitors, 1);			 /* P1 of scheduler.c */
+	if (load_seq_cst(&loop->runtime->phase) < PHASE_STOPPED) /* P1 of scheduler.c */
 		rc = call_soon(loop, fn, arg, __builtin_return_address(0), ret);
-	(void)sub_release(&loop->visitors, 1); /* P3 of scheduler.c */
+	(void)sub_release(&loop->visitors, 1); /* P1 of scheduler.c */
 	return rc;
 }
 

@@ -14,7 +14,7 @@
  * and ends with the runtime, before they do. They are not counted, or hilo_run would wait for calls that wait for
  * its end.
  *
- * A user has a hold (P1 of scheduler.c) besides: while he is on his way out the runtime is not freed. So hilo_run,
+ * A user has a hold (P1 of closing.c) besides: while he is on his way out the runtime is not freed. So hilo_run,
  * which ends its runtime whoever has got hold of it, cancels the tasks that others wait for, stops their
  * run_forever, and has seen them leave.
  *

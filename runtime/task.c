@@ -104,7 +104,7 @@ static inline int task_spawn(struct task_spec *spec, const hilo_task_opts *opts,
 
 /*
  * [callback] No task lives on while a callback spawns one, so closing must be told of it: as P1 of
- * scheduler.c, but for the time of the spawn only, which then counts itself.
+ * closing.c, but for the time of the spawn only, which then counts itself.
  */
 static HILO__COLD int callback_spawn(struct hilo_runtime *runtime, struct task_spec *spec,
 				     const hilo_task_opts *opts, hilo_task **ret)

@@ -2,22 +2,14 @@
 /*
  * scheduler.c - starting the workers of a runtime and ending them, and the records of plain threads.
  *
- * The end, in phases: CLOSING refuses new tasks and cancels those that are left; when the last one
- * has ended STOPPED lets the workers leave; then the threads are joined, callbacks that are left end, and
+ * The end, in phases: CLOSING refuses new tasks and cancels those that are left; when the last one has ended
+ * (closing.c) STOPPED lets the workers leave; then the threads are joined, callbacks that are left end, and
  * what the loops used goes back. CLOSED is the object alone, with the memory of its loops: who comes too
  * late with a pointer to them finds the phase. The thread that ends a runtime does all that; in hilo_run, where it
  * has to be woken first, the worker that has run the first task to its end begins, and if no other task is left,
  * lets the workers leave.
  *
- * P1  A submitter counts itself in `submitted`, then reads the phase; closing sets the phase, then
- *     reads the count; all seq_cst. So either the submitter sees that it came too late, or closing
- *     sees its task. A hold is a submission without a task.
- * P2  A completion counts itself, then bumps `quiet`, then reads `closer` and wakes it. Closing begins a
- *     wait, stores its task and episode in `closer`, then reads `quiet`, then the counts; `quiet` and
- *     `closer` seq_cst. So either the completion finds the closer, or the closer reads what it has
- *     bumped, and with it the count. A closer that is found in a later wait, or has left, is woken in
- *     vain, which is harmless.
- * P3  Who calls a loop from outside counts himself among its visitors, then reads the phase; ending sets
+ * P1  Who calls a loop from outside counts himself among its visitors, then reads the phase; ending sets
  *     STOPPED, then waits until there are none; all seq_cst. So either he sees that he came too late, or
  *     his call is there when those that are left are dropped.
  */
@@ -30,15 +22,12 @@
 #include <signal.h>
 #include <stdio.h>
 
-#include "scheduler/base/clock.h"
 #include "scheduler/base/lock.h"
 #include "scheduler/base/log.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
 #include "scheduler/locals.h"
-#include "scheduler/reason.h"
 #include "scheduler/spare.h"
-#include "scheduler/wait.h"
 
 _Thread_local struct thread hilo__thread;
 
@@ -109,57 +98,6 @@ struct hilo_task *hilo__thread_record(struct thread *self)
 	return record;
 }
 
-static uint64_t loops_sum(const struct hilo_runtime *runtime, size_t offset)
-{
-	unsigned all = runtime_loops(runtime);
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < all; i++) {
-		atomic(uint64_t) *counter = (void *)((char *)&runtime->loops[i]->stats + offset);
-
-		sum += load_acquire(counter); /* P2: orders the sums after each other */
-	}
-	return sum;
-}
-
-uint64_t hilo__scheduler_live(const struct hilo_runtime *runtime)
-{
-	/*
-	 * Ends before starts: the difference is never too small while tasks come and go. A callback that
-	 * spawns is among the submitted until its task is among the spawned, hence in this order.
-	 */
-	uint64_t completed = loops_sum(runtime, offsetof(struct loop_stats, completed));
-	uint64_t submitted = load_seq_cst(&((struct hilo_runtime *)runtime)->submitted); /* P1 */
-
-	return loops_sum(runtime, offsetof(struct loop_stats, spawned)) + submitted - completed;
-}
-
-uint64_t hilo__scheduler_fibers(const struct hilo_runtime *runtime)
-{
-	uint64_t put = loops_sum(runtime, offsetof(struct loop_stats, fibers_put));
-
-	return loops_sum(runtime, offsetof(struct loop_stats, fibers_taken)) - put;
-}
-
-void hilo__scheduler_quiet(struct hilo_runtime *runtime)
-{
-	struct hilo_task *closer;
-
-	(void)add_seq_cst(&runtime->quiet, 1);	 /* P2 */
-	closer = load_seq_cst(&runtime->closer); /* P2 */
-	if (closer)
-		hilo__task_wake(closer,
-				load_relaxed(&runtime->closer_episode)); /* relaxed: closer published it */
-}
-
-void hilo__runtime_release(struct hilo_runtime *runtime)
-{
-	/* Before: whoever closes may free it at once. He looks again by himself. relaxed: as in task_finish */
-	if (HILO__UNLIKELY(load_relaxed(&runtime->phase) != PHASE_OPEN))
-		hilo__scheduler_quiet(runtime);
-	(void)sub_seq_cst(&runtime->submitted, 1); /* P1 */
-}
-
 struct foreach {
 	struct hilo_runtime *runtime;
 	void (*fn)(struct hilo_task *task, void *ctx);
@@ -224,7 +162,7 @@ void hilo__scheduler_end(struct hilo_runtime *runtime)
 	bool again;
 
 	for (unsigned i = 0; i < all; i++)
-		while (load_seq_cst(&runtime->loops[i]->visitors)) /* P3 */
+		while (load_seq_cst(&runtime->loops[i]->visitors)) /* P1 */
 			(void)sched_yield();
 	/*
 	 * Done callbacks run even now, and may cause others on any loop: none goes before all are quiet. They
@@ -300,7 +238,8 @@ static int scheduler_make_loops(struct hilo_runtime *runtime)
 /* [any, no task is left] Let the workers leave. */
 static void scheduler_dismiss(struct hilo_runtime *runtime)
 {
-	store_seq_cst(&runtime->phase, PHASE_STOPPED); /* P3; P1 of idle.h: before the park words are read */
+	/* P1, and P1 of idle.h: before the park words are read */
+	store_seq_cst(&runtime->phase, PHASE_STOPPED);
 	for (unsigned i = 0; i < runtime_loops(runtime); i++)
 		hilo__loop_notify(runtime->loops[i]);
 }
@@ -454,66 +393,11 @@ void hilo__scheduler_need_spare(struct hilo_runtime *runtime)
 		hilo__scheduler_add_spare(runtime);
 }
 
-static void task_cancel_left(struct hilo_task *task, void *ctx)
-{
-	(void)ctx;
-	if (!task_is_cancelled(task))
-		(void)hilo__task_cancel(task, REASON_SHUTDOWN);
-}
-
-/* Spawns that were under way when the phase changed are found by a later round. */
-#define CANCEL_AGAIN (20 * HILO_MILLISECOND)
-
-/* Take no more tasks. */
-static void scheduler_shut(struct hilo_runtime *runtime)
-{
-	uint32_t open = PHASE_OPEN;
-
-	(void)cas_seq_cst(&runtime->phase, &open, PHASE_CLOSING); /* P1 */
-}
-
 void hilo__scheduler_main_ended(struct hilo_runtime *runtime)
 {
-	scheduler_shut(runtime);
+	hilo__scheduler_shut(runtime);
 	if (hilo__scheduler_live(runtime) == 0)
 		scheduler_dismiss(runtime);
-}
-
-/* One round: look, cancel what is left, and wait. 0: nothing is left; -EAGAIN: look again. */
-static int close_round(struct hilo_runtime *runtime, hilo_time deadline)
-{
-	struct wait wait;
-	int rc = hilo__wait_begin(&wait, WAIT_RUNTIME, runtime, deadline);
-
-	if (rc < 0)
-		return rc;
-	scheduler_shut(runtime);
-	store_relaxed(&runtime->closer_episode, wait.episode); /* relaxed: published by the next line */
-	store_seq_cst(&runtime->closer, wait.task);	       /* P2 */
-	(void)load_seq_cst(&runtime->quiet);		       /* P2 */
-	if (hilo__scheduler_live(runtime) > 0) {
-		hilo__scheduler_foreach(runtime, task_cancel_left, NULL);
-		hilo__scheduler_need_spare(runtime);
-		rc = hilo__wait_park(&wait);
-		if (hilo__scheduler_live(runtime) == 0)
-			rc = 0;
-		else if (rc == 0)
-			rc = -EAGAIN;
-	}
-	hilo__wait_end(&wait);
-	return rc;
-}
-
-int hilo__scheduler_close(struct hilo_runtime *runtime, hilo_time deadline)
-{
-	hilo_time again;
-	int rc;
-
-	do {
-		again = hilo__clock_now() + CANCEL_AGAIN;
-		rc = close_round(runtime, again < deadline ? again : deadline);
-	} while (rc == -EAGAIN || (rc == -ETIMEDOUT && again < deadline));
-	return rc;
 }
 
 void hilo__scheduler_stop(struct hilo_runtime *runtime)

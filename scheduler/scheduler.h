@@ -73,12 +73,12 @@ struct hilo_runtime {
 	HILO__ISOLATED atomic(uint32_t) all; /* loops that exist; only rises, P1 of spare.h */
 	atomic(uint32_t) spare_starting;     /* somebody makes one more: P2 of spare.h */
 	HILO__ISOLATED atomic(uint32_t) phase;
-	atomic(uint32_t) quiet;		   /* bumped by completions while closing: P2 of scheduler.c */
+	atomic(uint32_t) quiet;		   /* bumped by completions while closing: P2 of closing.c */
 	atomic(struct hilo_task *) closer; /* who waits for that, or did ... */
 	atomic(uint32_t) closer_episode;   /* ... in this wait */
 	atomic(uint32_t) users;		   /* who runs it from outside: run.c */
 	atomic(uint32_t) stop;		   /* futex: run_forever is to return */
-	HILO__ISOLATED atomic(uint64_t) submitted; /* tasks made from outside, and holds: P1 of scheduler.c */
+	HILO__ISOLATED atomic(uint64_t) submitted; /* tasks made from outside, and holds: P1 of closing.c */
 	HILO__ISOLATED atomic(uintptr_t) lane[LANES]; /* its executors, made at first use */
 	atomic(struct readers *) readers; /* its table of readers and writers, made at first use */
 	atomic(uint32_t) calls_out; /* calls that tasks wait for in executors: their results will come soon */
@@ -264,6 +264,9 @@ void hilo__scheduler_add_spare(struct hilo_runtime *runtime);
 /* [who started @runtime] Its tasks have not ended yet: let there be a spare worker, if there is none. */
 void hilo__scheduler_need_spare(struct hilo_runtime *runtime);
 
+/* [who ends it] Take no more tasks. */
+void hilo__scheduler_shut(struct hilo_runtime *runtime);
+
 /*
  * [outside, suspends; one at a time] Take no more tasks, cancel those that are left, wait for them to end. 0;
  * -ETIMEDOUT, -ECANCELED: can be repeated; -EDEADLK, -ENOMEM as hilo__wait_begin.
@@ -288,8 +291,8 @@ void hilo__runtime_release(struct hilo_runtime *runtime);
 /* [any] Keep @runtime from ending until the hold is released. False: it ends already, and is not held. */
 static inline bool runtime_hold(struct hilo_runtime *runtime)
 {
-	(void)add_seq_cst(&runtime->submitted, 1);		       /* P1 of scheduler.c */
-	if (HILO__LIKELY(load_seq_cst(&runtime->phase) == PHASE_OPEN)) /* P1 of scheduler.c */
+	(void)add_seq_cst(&runtime->submitted, 1);		       /* P1 of closing.c */
+	if (HILO__LIKELY(load_seq_cst(&runtime->phase) == PHASE_OPEN)) /* P1 of closing.c */
 		return true;
 	hilo__runtime_release(runtime);
 	return false;
@@ -303,6 +306,21 @@ void hilo__scheduler_main_ended(struct hilo_runtime *runtime);
 
 /* [any] A task has ended while the runtime closes: whoever waits for that looks again. */
 void hilo__scheduler_quiet(struct hilo_runtime *runtime);
+
+/* [owner] A task has ended here, and is completed ... */
+static inline void loop_count_end(struct hilo_loop *loop)
+{
+	/* Release: who sees this end counted sees its start counted, which was another's. relaxed: own value */
+	store_release(&loop->stats.completed, load_relaxed(&loop->stats.completed) + 1); /* P2 of closing.c */
+}
+
+/* ... and is counted: who closes may wait for it. */
+static inline void loop_tell_end(struct hilo_loop *loop)
+{
+	/* relaxed: closing looks again by itself */
+	if (HILO__UNLIKELY(load_relaxed(&loop->runtime->phase) != PHASE_OPEN))
+		hilo__scheduler_quiet(loop->runtime);
+}
 
 /* [any] How many tasks hold a stack, at most. */
 uint64_t hilo__scheduler_fibers(const struct hilo_runtime *runtime);

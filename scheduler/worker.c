@@ -271,7 +271,7 @@ static HILO__ALWAYS_INLINE void finish_leave(struct thread *self)
 	case LEAVE_FREE:
 		/* Release: who sees this put sees its taking. relaxed: own value */
 		store_release(&loop->stats.fibers_put,
-			      load_relaxed(&loop->stats.fibers_put) + 1); /* P2 of scheduler.c */
+			      load_relaxed(&loop->stats.fibers_put) + 1); /* P2 of closing.c */
 		hilo__fiber_put(&loop->stacks, self->left);
 		break;
 	}
@@ -436,14 +436,10 @@ void hilo__task_finish(struct hilo_task *task, int result)
 		self->task = NULL; /* the log may be called with its failure: by nobody who could suspend */
 		hilo__task_free(task);
 	}
-	/* Release: who sees this end counted sees its start counted, which was another's. relaxed: own value */
-	store_release(&loop->stats.completed,
-		      load_relaxed(&loop->stats.completed) + 1); /* P2 of scheduler.c */
+	loop_count_end(loop);
 	if (HILO__UNLIKELY(ends))
 		hilo__scheduler_main_ended(loop->runtime);
-	if (HILO__UNLIKELY(load_relaxed(&loop->runtime->phase) !=
-			   PHASE_OPEN)) /* relaxed: closing looks again by itself */
-		hilo__scheduler_quiet(loop->runtime);
+	loop_tell_end(loop);
 }
 
 static inline void task_execute(struct hilo_task *task)
