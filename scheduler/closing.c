@@ -27,7 +27,8 @@ static uint64_t loops_sum(const struct hilo_runtime *runtime, size_t offset)
 	for (unsigned i = 0; i < all; i++) {
 		atomic(uint64_t) *counter = (void *)((char *)&runtime->loops[i]->stats + offset);
 
-		sum += load_acquire(counter); /* P2: orders the sums after each other */
+		/* P2: orders the sums after each other */
+		sum += MUTANT(163, load_acquire(counter), load_relaxed(counter));
 	}
 	return sum;
 }
@@ -40,8 +41,10 @@ uint64_t hilo__scheduler_live(const struct hilo_runtime *runtime)
 	 */
 	uint64_t completed = loops_sum(runtime, offsetof(struct loop_stats, completed));
 	uint64_t submitted = load_seq_cst(&((struct hilo_runtime *)runtime)->submitted); /* P1 */
+	uint64_t spawned = loops_sum(runtime, offsetof(struct loop_stats, spawned));
 
-	return loops_sum(runtime, offsetof(struct loop_stats, spawned)) + submitted - completed;
+	(void)MUTANT(162, 0, completed = loops_sum(runtime, offsetof(struct loop_stats, completed)));
+	return spawned + submitted - completed;
 }
 
 uint64_t hilo__scheduler_fibers(const struct hilo_runtime *runtime)
@@ -55,8 +58,8 @@ void hilo__scheduler_quiet(struct hilo_runtime *runtime)
 {
 	struct hilo_task *closer;
 
-	(void)add_seq_cst(&runtime->quiet, 1);	 /* P2 */
-	closer = load_seq_cst(&runtime->closer); /* P2 */
+	(void)add_seq_cst(&runtime->quiet, 1);						      /* P2 */
+	closer = MUTANT(164, load_seq_cst(&runtime->closer), load_acquire(&runtime->closer)); /* P2 */
 	if (closer)
 		hilo__task_wake(closer,
 				load_relaxed(&runtime->closer_episode)); /* relaxed: closer published it */
@@ -64,10 +67,11 @@ void hilo__scheduler_quiet(struct hilo_runtime *runtime)
 
 void hilo__runtime_release(struct hilo_runtime *runtime)
 {
-	/* Before: whoever closes may free it at once. He looks again by himself. relaxed: as in task_finish */
+	/* Before: whoever closes may free it at once. He looks again by himself. relaxed: as in loop_tell_end */
 	if (HILO__UNLIKELY(load_relaxed(&runtime->phase) != PHASE_OPEN))
-		hilo__scheduler_quiet(runtime);
+		MUTANT(160, hilo__scheduler_quiet(runtime), (void)0);
 	(void)sub_seq_cst(&runtime->submitted, 1); /* P1 */
+	MUTANT(160, (void)0, hilo__scheduler_quiet(runtime));
 }
 
 static void task_cancel_left(struct hilo_task *task, void *ctx)
@@ -78,7 +82,11 @@ static void task_cancel_left(struct hilo_task *task, void *ctx)
 }
 
 /* Spawns that were under way when the phase changed are found by a later round. */
+#ifdef HILO_EXPLORE
+#define CANCEL_AGAIN HILO_FOREVER /* who sleeps without a limit has to be woken */
+#else
 #define CANCEL_AGAIN (20 * HILO_MILLISECOND)
+#endif
 
 void hilo__scheduler_shut(struct hilo_runtime *runtime)
 {
@@ -97,8 +105,9 @@ static int close_round(struct hilo_runtime *runtime, hilo_time deadline)
 		return rc;
 	hilo__scheduler_shut(runtime);
 	store_relaxed(&runtime->closer_episode, wait.episode); /* relaxed: published by the next line */
-	store_seq_cst(&runtime->closer, wait.task);	       /* P2 */
-	(void)load_seq_cst(&runtime->quiet);		       /* P2 */
+	MUTANT(165, store_seq_cst(&runtime->closer, wait.task),
+	       store_release(&runtime->closer, wait.task)); /* P2 */
+	(void)load_seq_cst(&runtime->quiet);		    /* P2 */
 	if (hilo__scheduler_live(runtime) > 0) {
 		hilo__scheduler_foreach(runtime, task_cancel_left, NULL);
 		hilo__scheduler_need_spare(runtime);
@@ -114,11 +123,12 @@ static int close_round(struct hilo_runtime *runtime, hilo_time deadline)
 
 int hilo__scheduler_close(struct hilo_runtime *runtime, hilo_time deadline)
 {
-	hilo_time again;
+	hilo_time now, again;
 	int rc;
 
 	do {
-		again = hilo__clock_now() + CANCEL_AGAIN;
+		now = hilo__clock_now();
+		again = now < HILO_FOREVER - CANCEL_AGAIN ? now + CANCEL_AGAIN : HILO_FOREVER;
 		rc = close_round(runtime, again < deadline ? again : deadline);
 	} while (rc == -EAGAIN || (rc == -ETIMEDOUT && again < deadline));
 	return rc;

@@ -291,7 +291,8 @@ void hilo__runtime_release(struct hilo_runtime *runtime);
 /* [any] Keep @runtime from ending until the hold is released. False: it ends already, and is not held. */
 static inline bool runtime_hold(struct hilo_runtime *runtime)
 {
-	(void)add_seq_cst(&runtime->submitted, 1);		       /* P1 of closing.c */
+	(void)MUTANT(161, add_seq_cst(&runtime->submitted, 1),
+		     add_acq_rel(&runtime->submitted, 1)); /* P1 of closing.c */
 	if (HILO__LIKELY(load_seq_cst(&runtime->phase) == PHASE_OPEN)) /* P1 of closing.c */
 		return true;
 	hilo__runtime_release(runtime);
