@@ -33,7 +33,7 @@ struct error {
 	int code;
 	unsigned depth; /* causes behind it */
 	struct error *cause;
-	struct error *others;	   /* what has failed besides: a list through this member */
+	struct error *others;	   /* what has failed besides: a list through this member; of a cause: NULL */
 	bool received;		   /* not made by the holder itself */
 	char task[TASK_NAME_SIZE]; /* which has failed; "": none is known */
 	char message[HILO_ERROR_MESSAGE_SIZE];
@@ -73,7 +73,7 @@ void hilo__error_free(struct error *error)
 	while (error && sub_acq_rel(&error->refs, 1) == 1) { /* P1 */
 		struct error *others = error->others;
 
-		hilo__error_free(error->cause); /* CAUSES_MAX deep */
+		hilo__error_free(error->cause); /* CAUSES_MAX deep: a cause has no others */
 		hilo__free(error);
 		error = others; /* there may be any number */
 	}
@@ -125,12 +125,15 @@ static struct error *error_copy(const struct error *from, unsigned depth)
 	return error;
 }
 
-/* The failure held so far as the cause of a new one; takes over the reference. */
+/*
+ * The failure held so far as the cause of a new one; takes over the reference. What has failed besides stays
+ * behind: nobody could ask for it, and it has causes in its turn.
+ */
 static struct error *error_as_cause(struct error *held)
 {
 	struct error *cause = held;
 
-	if (!held || (held->received && held->depth + 1 <= CAUSES_MAX))
+	if (!held || (held->received && !held->others && held->depth + 1 <= CAUSES_MAX))
 		return held;
 	cause = held->received ? error_copy(held, CAUSES_MAX - 1) : NULL; /* what is one's own is no cause */
 	hilo__error_free(held);

@@ -158,6 +158,74 @@ TASK_TEST(test_failures_of_an_inner_group_come_along)
 	return 0;
 }
 
+/* A task that fails after the other one of its group, with a group of the same kind behind it. */
+struct nest {
+	unsigned left;
+	hilo_group *group;
+	atomic(bool) begun;
+};
+
+static int fails_first(void *arg)
+{
+	struct nest *nest = arg;
+
+	while (!load_acquire(&nest->begun))
+		(void)hilo_yield();
+	return fail_with((void *)1);
+}
+
+static int fails_with_a_nest(void *arg)
+{
+	struct nest *above = arg, nest = {.left = above->left - 1};
+	int rc = -EIO;
+
+	(void)hilo_shield_enter();
+	store_release(&above->begun, true);
+	while (hilo_group_size(above->group) > 1)
+		(void)hilo_yield();
+	if (above->left > 0) {
+		HILO_GROUP (group, &rc) {
+			nest.group = group;
+			(void)hilo_group_spawn(group, fails_first, &nest);
+			(void)hilo_group_spawn(group, fails_with_a_nest, &nest);
+		}
+	}
+	(void)hilo_shield_leave();
+	return hilo_fail(rc, "level %u", above->left);
+}
+
+static int holds_and_drops_a_nest(void *arg)
+{
+	struct nest nest = {.left = 1500};
+	int rc;
+
+	(void)arg;
+	HILO_GROUP (group, &rc) {
+		nest.group = group;
+		(void)hilo_group_spawn(group, fails_first, &nest);
+		(void)hilo_group_spawn(group, fails_with_a_nest, &nest);
+	}
+	TASK_CHECK(rc, ==, -1);
+	TASK_CHECK_TEXT(hilo_error_message(), "failure 1");
+	TASK_CHECK_TEXT(hilo_error_other(1, NULL, NULL), "level 1500");
+	TASK_CHECK(hilo_error_other(2, NULL, NULL), ==, NULL);
+	(void)hilo_fail(-EIO, "with all that as its cause");
+	TASK_CHECK_TEXT(hilo_error_cause(1, NULL, NULL), "failure 1");
+	(void)hilo_fail(-EIO, "without");
+	TASK_CHECK(hilo_error_cause(1, NULL, NULL), ==, NULL);
+	return 0;
+}
+
+/* What has failed besides a cause is told by nobody, so it is not kept: else such a tree would have any depth. */
+TASK_TEST(test_failures_besides_a_cause_go)
+{
+	hilo_task_opts opts = {.size = sizeof(opts), .stack = HILO_STACK_16K};
+	hilo_task *task;
+
+	TASK_CHECK(hilo_spawn_with(holds_and_drops_a_nest, NULL, &opts, &task), ==, 0);
+	return hilo_join(task, HILO_FOREVER);
+}
+
 TASK_TEST(test_cancel_of_the_group_is_no_failure)
 {
 	int rc, inside = 0;
@@ -518,6 +586,7 @@ int main(void)
 		cmocka_unit_test(test_failure_of_the_block_cancels_its_tasks),
 		cmocka_unit_test(test_all_failures_are_kept),
 		cmocka_unit_test(test_failures_of_an_inner_group_come_along),
+		cmocka_unit_test(test_failures_besides_a_cause_go),
 		cmocka_unit_test(test_cancel_of_the_group_is_no_failure),
 		cmocka_unit_test(test_task_cancels_its_group),
 		cmocka_unit_test(test_tasks_spawn_into_their_group),
