@@ -24,7 +24,7 @@ HILO_BEGIN_DECLS
 typedef struct hilo_local {
 	const char *name;	   /* for people */
 	void *initial;		   /* what hilo_local_get answers where nothing was set */
-	void (*drop)(void *value); /* called once for each value that was set; NULL: nothing to do */
+	void (*drop)(void *value); /* called once for each value that was set, one set by it too; or NULL */
 } hilo_local;
 
 #define HILO_LOCAL(name, initial, drop)                                                                      \

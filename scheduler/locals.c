@@ -48,10 +48,12 @@ static void chain_unref(struct binding *chain)
 
 void hilo__locals_drop(struct binding **slot)
 {
-	struct binding *chain = *slot;
+	struct binding *chain;
 
-	*slot = NULL; /* before: the function that drops a value may ask for others */
-	chain_unref(chain);
+	while ((chain = *slot)) {
+		*slot = NULL; /* before: the function that drops a value may ask for others, and set one */
+		chain_unref(chain);
+	}
 }
 
 void hilo__locals_enter(struct locals_frame *frame, struct binding *chain)
@@ -67,14 +69,13 @@ void hilo__locals_enter(struct locals_frame *frame, struct binding *chain)
 
 void hilo__locals_leave(struct locals_frame *frame)
 {
-	struct thread *self =
-		thread_self(); /* a task may be on another one now: a number there means nothing */
-	struct binding **slot = locals_slot(self);
+	struct binding **slot = locals_slot(thread_self());
 
 	if (HILO__UNLIKELY(*slot != NULL))
 		hilo__locals_drop(slot);
 	*slot = frame->outer;
-	self->locals_number = frame->number;
+	/* A task may be on another thread now, and again once values were dropped: a number there means nothing. */
+	thread_self()->locals_number = frame->number;
 }
 
 static const struct binding *chain_find(const struct binding *chain, const void *key)

@@ -20,9 +20,13 @@ static void count_drop(void *value)
 	(void)add_relaxed(&drops, 1);
 }
 
+static void set_another(void *value);
+
 static const hilo_local plain = HILO_LOCAL("plain", NULL, NULL);
 static const hilo_local counted = HILO_LOCAL("counted", NULL, count_drop);
 static const hilo_local with_default = HILO_LOCAL("with_default", (void *)7, NULL);
+
+static const hilo_local setting = HILO_LOCAL("setting", NULL, set_another);
 
 #define VALUE(n) ((void *)(intptr_t)(n))
 #define SET(local, n) TASK_CHECK(hilo_local_set(local, VALUE(n), NULL), ==, 0)
@@ -152,6 +156,26 @@ static void test_value_is_dropped_once_with_its_last_task(void **state)
 		assert_int_equal(test_run(workers, drops_main, NULL), 0);
 		assert_int_equal(load_relaxed(&drops), 3);
 	}
+}
+
+static void set_another(void *value)
+{
+	if (hilo_local_set(&counted, value, NULL) < 0)
+		abort();
+}
+
+static int sets_setting(void *arg)
+{
+	return hilo_local_set(&setting, arg, NULL);
+}
+
+TASK_TEST(test_value_that_is_set_by_a_drop_is_dropped)
+{
+	unsigned before = load_relaxed(&drops);
+
+	TASK_CHECK(hilo_join(hilo_spawn(sets_setting, VALUE(1)), HILO_FOREVER), ==, 0);
+	TASK_CHECK(load_relaxed(&drops) - before, ==, 1);
+	return 0;
 }
 
 TASK_TEST(test_many_sets_keep_the_chain_short)
@@ -411,6 +435,7 @@ int main(void)
 		cmocka_unit_test(test_reset_goes_back),
 		cmocka_unit_test(test_token_of_another_task_is_refused),
 		cmocka_unit_test(test_value_is_dropped_once_with_its_last_task),
+		cmocka_unit_test(test_value_that_is_set_by_a_drop_is_dropped),
 		cmocka_unit_test(test_many_sets_keep_the_chain_short),
 		cmocka_unit_test(test_context_is_a_copy_to_run_in),
 		cmocka_unit_test(test_token_belongs_to_its_context),
