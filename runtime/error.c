@@ -17,8 +17,8 @@ static const struct {
 	const char *name;
 	const char *sentence;
 } own_errors[] = {
-	{HILO_EINVALSTATE, "HILO_EINVALSTATE", "Result already set, already taken or not set yet"},
-	{HILO_ECLOSED, "HILO_ECLOSED", "Runtime, loop or executor is closed or shutting down"},
+	{HILO_EINVALSTATE, "HILO_EINVALSTATE", "Already set, taken, put back or over"},
+	{HILO_ECLOSED, "HILO_ECLOSED", "Runtime, loop, executor or group is closed or shutting down"},
 	{HILO_EOVERFLOW, "HILO_EOVERFLOW", "Queue is full"},
 };
 

@@ -9,17 +9,19 @@ HILO_BEGIN_DECLS
 /*
  * error.h - codes, their names, and the message that travels with a failure.
  *
- * Four codes mean one thing everywhere:
- *   -ECANCELED  this task was asked to stop
+ * Codes that mean the same wherever they are not said to mean something else:
+ *   -ECANCELED  the caller was asked to stop; or what it awaited was cancelled
  *   -ETIMEDOUT  the deadline passed
- *   -EPIPE      the other side, or the queue, is closed
- *   -EAGAIN     a try_ function would have had to wait
- * and -EDEADLK: a callback, or a plain thread where only a task may, tried to suspend.
+ *   -EAGAIN     not yet, or not now: what is asked for is not there without waiting, or no thread can be had
+ *   -EDEADLK    not from here: a callback would suspend, there is no task or runtime, or the caller would wait
+ *               for itself
+ *   -ENOMEM     out of memory; also for a NULL task or future: it could not be made
+ *   -EINVAL     an argument is wrong; hilo_error_message mostly says which
  *
  * Codes below -5000 are Hilo's own, for what errno has no word for.
  */
-#define HILO_EINVALSTATE (-5001) /* a one-shot result was set a second time, or read before it was set */
-#define HILO_ECLOSED (-5002)	 /* the runtime, loop or executor is shutting down or closed */
+#define HILO_EINVALSTATE (-5001) /* too late: it was set, taken or put back before, or its time was over */
+#define HILO_ECLOSED (-5002)	 /* the runtime, loop, executor or group is shutting down or closed */
 #define HILO_EOVERFLOW (-5003)	 /* a bounded queue is full and its policy says to fail */
 
 /* Bytes of the longest message kept, with its final NUL; a longer one is cut and ends in "...". */
@@ -43,9 +45,10 @@ HILO_API const char *hilo_errname(int code);
 HILO_API int hilo_fail(int code, const char *format, ...) HILO_PRINTF(2, 3);
 
 /*
- * [any] The message of the last failure that the calling task (or thread) made with hilo_fail or
- * received from hilo_await, hilo_join, hilo_future_await, hilo_run or a call in an executor;
- * hilo_strerror of the code where it had none; "" before the first failure. Valid until the next such call.
+ * [any] The message of the last failure that the calling task (or thread) made with hilo_fail, or received from
+ * a call that waits or that reads a future: await, join, gather, wait_for, the end of a group,
+ * hilo_future_result and _take, hilo_run and its like, calls in an executor; hilo_strerror of the code where it
+ * had none; "" before the first failure. Valid until the next such call.
  */
 HILO_API const char *hilo_error_message(void);
 

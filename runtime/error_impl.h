@@ -70,7 +70,10 @@ struct error *hilo__error_swap(struct error *error);
 /* [owner] @error if it goes with @code; else it is dropped, and NULL. */
 struct error *hilo__error_match(struct error *error, int code);
 
-/* [any] The caller has received @code, and @error with it, which it owns now; NULL: nothing was said about it. */
+/* [any] The caller's own call ended with @code, and @error, which it owns now; NULL: nothing was said about it. */
+void hilo__error_own_with(int code, struct error *error);
+
+/* [any] The caller has received @code, and @error with it, which it owns now; NULL: the code is its own. */
 void hilo__error_adopt(int code, struct error *error);
 
 #endif /* HILO_RUNTIME_ERROR_IMPL_H */

@@ -18,8 +18,8 @@ HILO_BEGIN_DECLS
 enum hilo_exception_kind {
 	HILO_EXCEPTION_OTHER = 0, /* what a program tells by itself, with hilo_call_exception_handler */
 	HILO_EXCEPTION_TASK = 1,
-	HILO_EXCEPTION_FUTURE = 2,
-	HILO_EXCEPTION_CALL = 3 /* a call in an executor */
+	HILO_EXCEPTION_FUTURE = 2, /* also of a call that was submitted without asking for its future */
+	HILO_EXCEPTION_CALL = 3	   /* a call in an executor */
 };
 
 /* What does not apply is zero. */

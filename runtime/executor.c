@@ -247,13 +247,18 @@ void hilo__executor_free(hilo_executor *executor)
 
 int hilo_executor_close(hilo_executor *executor, unsigned flags, hilo_time deadline)
 {
+	struct thread *self = thread_self();
 	int rc;
 
 	if (!executor)
 		return 0;
 	if (flags & ~HILO_EXECUTOR_CANCEL_QUEUED)
 		return hilo_fail(-EINVAL, "hilo_executor_close: flags %#x", flags);
-	if (thread_self()->pool == executor)
+	if (self->loop ? !self->task : self->closing != NULL)
+		return hilo_fail(-EDEADLK, "hilo_executor_close: a callback may not wait");
+	if (!self->loop && !hilo__thread_record(self))
+		return -ENOMEM; /* before anything has happened */
+	if (self->pool == executor)
 		return hilo_fail(-EDEADLK, "hilo_executor_close: executor %s would wait for its own caller",
 				 executor->name);
 	if (load_relaxed(&executor->owned)) /* relaxed: the caller's own doing, else */

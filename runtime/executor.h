@@ -50,36 +50,39 @@ typedef struct hilo_executor_opts {
 } hilo_executor_opts;
 
 /*
- * [task, plain thread] Run @fn(@arg) on a thread of @executor (NULL: the default one of the caller's
+ * [task, plain thread; suspends] Run @fn(@arg) on a thread of @executor (NULL: the default one of the caller's
  * runtime) and return what it returned. Suspends a task, blocks a plain thread.
  *
  * Ends early only while the call is still queued: -ETIMEDOUT or -ECANCELED then mean that @fn was
  * never called. Once @fn runs, the caller waits for it, because @arg is usually on its stack;
  * the cancel stays set and is seen at the next suspending call.
- * hilo_error_message() is then what @fn said with hilo_fail, if it returned that code.
+ * hilo_error_message() is then what @fn said with hilo_fail, if it returned that code. In the call hilo_run runs
+ * a task of the caller's runtime.
  * HILO_ECLOSED, HILO_EOVERFLOW, -EAGAIN (no thread could be started and there is none to come), the code of an
- * initializer that has failed, -EDEADLK from a callback, and NULL for @executor outside of a runtime.
+ * initializer that has failed, -EINVAL (@fn is NULL), -ENOMEM (a plain thread waits for the first time), -EDEADLK
+ * from a callback, when all threads of the pool wait for the pool, and NULL for @executor outside of a runtime.
  */
 HILO_API int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, void *arg,
 				  hilo_time deadline);
 
-/* [task, plain thread] hilo_run_in_executor on the default executor. */
+/* [task, plain thread; suspends] hilo_run_in_executor on the default executor. */
 HILO_API int hilo_to_thread(hilo_blocking_fn fn, void *arg, hilo_time deadline);
 
 /*
- * [task, plain thread] Have @fn(@arg) called on a thread of @executor (NULL: as above) and do not wait for it:
- * *@ret receives a future for its result, with one reference, the caller's. Its value is what @fn returned, 0
- * or more, as a pointer; a negative code is its failure, with what @fn has said about it. Suspends only while
- * the queue is full, if that is what its policy says.
+ * [task, plain thread; suspends] Have @fn(@arg) called on a thread of @executor (NULL: as above) and do not wait
+ * for it: *@ret receives a future for its result, with one reference, the caller's; for a moment after it
+ * is complete the executor has another one, so that hilo_future_take may be refused. Its value is what @fn returned, 0
+ * or more, as a pointer; a negative code is its failure, with what @fn has said about it. Suspends while the
+ * queue is full, if that is what its policy says, and now and then to let others run.
  *
  * hilo_future_cancel takes a call that is still queued out of the queue: it never runs, and its place is free
  * at once. One that runs is abandoned: it goes on by itself, its result is dropped, and the future does
  * not tell any more when @arg can go. To complete the future in another way leaves the call where it is.
  *
- * With @ret NULL the call is on its own, and its failure goes to the log.
+ * With @ret NULL the call is on its own, and its failure is told to the exception handler.
  * The future fails with HILO_ECLOSED when the executor closes without running what is queued (a call on its own
  * is dropped silently then), and as above when no thread can be had or prepared for it.
- * In the call hilo_run runs a task in the runtime that has the executor, if one has.
+ * If @executor is a runtime's, hilo_run in the call runs a task of that one; else it starts a new one.
  *
  * On failure nothing was queued and *@ret is left alone: -ENOMEM, -EINVAL (@fn is NULL), -ETIMEDOUT, -ECANCELED,
  * HILO_ECLOSED, HILO_EOVERFLOW, -EDEADLK as above.
@@ -108,11 +111,12 @@ HILO_API int hilo_executor_map(hilo_executor *executor, hilo_blocking_fn fn, voi
 HILO_API HILO_MUST_CHECK int hilo_executor_new(const hilo_executor_opts *opts, hilo_executor **ret);
 
 /*
- * [task, plain thread] Take no more calls, wait until those that run have ended (and, without
+ * [task, plain thread; suspends] Take no more calls, wait until those that run have ended (and, without
  * HILO_EXECUTOR_CANCEL_QUEUED, those that are queued), join the threads and free. On -ETIMEDOUT and
  * -ECANCELED nothing is freed and the call can be made again; after a deadline the log says what still runs, and
  * since when. By one caller at a time.
- * -EINVAL (unknown flags); -EDEADLK from a call that runs in it; -EBUSY when it is a runtime's. NULL: 0.
+ * Consumes @executor on success. -EINVAL (unknown flags), -EDEADLK (from a callback, from a call that runs in it),
+ * -EBUSY (it is a runtime's), -ENOMEM (a plain thread waits for the first time): nothing has happened. NULL: 0.
  */
 #define HILO_EXECUTOR_CANCEL_QUEUED 1u
 HILO_API int hilo_executor_close(hilo_executor *executor, unsigned flags, hilo_time deadline);

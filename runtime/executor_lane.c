@@ -94,7 +94,7 @@ int hilo_resolver_executor(hilo_executor **ret)
 
 int hilo_runtime_set_default_executor(hilo_runtime *runtime, hilo_executor *executor)
 {
-	bool no = false;
+	bool no = false, visits;
 	uintptr_t found;
 
 	if (!runtime || !executor)
@@ -105,14 +105,29 @@ int hilo_runtime_set_default_executor(hilo_runtime *runtime, hilo_executor *exec
 		return hilo_fail(-EBUSY,
 				 "hilo_runtime_set_default_executor: executor %s is a runtime's already",
 				 executor->name);
+	/* Whoever closes the runtime meanwhile does not free it under us. Closed already: the lane does not care. */
+	visits = hilo__executor_visit(executor) == 0;
 	if (lane_put(runtime, LANE_DEFAULT, executor, &found)) {
 		store_relaxed(&executor->runtime, runtime); /* relaxed: who comes before sees none */
+		if (visits)
+			hilo__executor_leave(executor);
 		return 0;
 	}
+	if (visits)
+		hilo__executor_leave(executor);
 	store_relaxed(&executor->owned, false); /* relaxed: still the caller's alone */
 	if (found == LANE_REFUSED)
 		return HILO_ECLOSED;
 	return hilo_fail(-EBUSY, "hilo_runtime_set_default_executor: the runtime has one already");
+}
+
+bool hilo__runtime_has_executor(const hilo_runtime *runtime, const hilo_executor *executor)
+{
+	bool has = false;
+
+	for (unsigned i = 0; i < LANES && executor; i++) /* P1 */
+		has |= load_acquire(&((hilo_runtime *)(uintptr_t)runtime)->lane[i]) == (uintptr_t)executor;
+	return has;
 }
 
 /* [closing thread] P1: callbacks may still ask for it, and make none from here on. */

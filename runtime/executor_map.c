@@ -117,6 +117,21 @@ static bool map_may_begin(const struct map *map)
 	return map->next < map->n && map->failed == map->n && map->idle;
 }
 
+/*
+ * The caller runs @place itself: nothing else is out, so nobody wakes the wait. It ends meanwhile, since the call
+ * may wait for something, and that would be another one.
+ */
+static void map_run_inline(struct map *map, struct place *place)
+{
+	hilo_time deadline = map->wait.deadline;
+
+	hilo__wait_end(&map->wait);
+	hilo__job_run(&place->job); /* its wake-up is for a wait that is over, and wakes nobody */
+	map->wait.task->shield++;   /* so that it begins: a request is found where it parks */
+	(void)hilo__wait_begin(&map->wait, WAIT_EXECUTOR, map->executor, deadline);
+	map->wait.task->shield--;
+}
+
 /* Begin one more. 0; HILO_EOVERFLOW: not now; else why none can be begun. */
 static int map_begin_one(struct map *map)
 {
@@ -136,7 +151,7 @@ static int map_begin_one(struct map *map)
 	map->out++;
 	map->next++;
 	if (rc == PUT_INLINE)
-		hilo__job_run(&place->job);
+		map_run_inline(map, place);
 	return 0;
 }
 

@@ -132,8 +132,9 @@ void hilo__job_run(struct job *job)
 
 	hilo__locals_enter(&frame, locals_ref(job->locals));
 	job->result = job->fn(job->arg);
+	said = hilo__error_swap(NULL);
 	hilo__locals_leave(&frame);
-	said = hilo__error_swap(before);
+	hilo__error_free(hilo__error_swap(before)); /* what has dropped a value is not the call */
 	if (HILO__UNLIKELY(said != NULL))
 		job->error = hilo__error_match(said, job->result);
 	job->over(job); /* P1: our last touch */

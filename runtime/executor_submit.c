@@ -101,7 +101,8 @@ static int source_await(struct future_source *source, struct completion *done, h
 		rc = hilo__stuck_end(&stuck,
 				     hilo__await_completion(done, WAIT_FUTURE, call->future, deadline));
 	if (rc < 0)
-		hilo__error_adopt(rc, stuck_at_once || stuck.told ? hilo__stuck_say(call->executor) : NULL);
+		hilo__error_own_with(rc,
+				     stuck_at_once || stuck.told ? hilo__stuck_say(call->executor) : NULL);
 	return rc;
 }
 
@@ -117,7 +118,8 @@ static const struct future_source_ops submitted_ops = {
 };
 
 /* A call and its future, with the executor's reference. NULL: no memory. */
-static struct submitted *submitted_new(struct hilo_executor *executor, hilo_blocking_fn fn, void *arg)
+static struct submitted *submitted_new(struct hilo_executor *executor, hilo_blocking_fn fn, void *arg,
+				       const void *site)
 {
 	struct heap *heap = hilo__thread_heap(thread_self());
 	struct submitted *call = heap ? pool_alloc(heap, POOL_OBJECT) : NULL;
@@ -131,7 +133,8 @@ static struct submitted *submitted_new(struct hilo_executor *executor, hilo_bloc
 		load_relaxed(&executor->runtime); /* relaxed: none, if it is just being given to one */
 	call->source.ops = &submitted_ops;
 	call->executor = executor;
-	call->future = hilo__future_new_from(&call->source);
+	call->site = site;
+	call->future = hilo__future_new_from(&call->source, site);
 	if (call->future)
 		return call;
 	submitted_free(call);
@@ -152,7 +155,7 @@ static int submitted_put(struct submitted *call, struct wait *wait)
 	if (rc < 0) {
 		error = call->job.error;
 		hilo_future_unref(future);
-		hilo__error_adopt(rc, error);
+		hilo__error_own_with(rc, error);
 	}
 	return rc;
 }
@@ -171,7 +174,7 @@ int hilo_executor_submit(hilo_executor *executor, hilo_blocking_fn fn, void *arg
 	if (rc == 0)
 		rc = hilo__wait_begin(&wait, WAIT_EXECUTOR_ROOM, executor, deadline);
 	if (rc == 0) {
-		call = submitted_new(executor, fn, arg);
+		call = submitted_new(executor, fn, arg, __builtin_return_address(0));
 		if (!call) {
 			hilo__wait_end(&wait);
 			rc = -ENOMEM;
@@ -181,7 +184,6 @@ int hilo_executor_submit(hilo_executor *executor, hilo_blocking_fn fn, void *arg
 		hilo__error_own(rc);
 		return rc;
 	}
-	call->site = __builtin_return_address(0);
 	call->forgotten = !ret;
 	if (ret)
 		future = hilo_future_ref(call->future); /* it may be over as soon as it is queued */

@@ -246,14 +246,20 @@ void hilo__error_receive(struct hilo_task *task, int code)
 	error_replace(error_of_task(task, code));
 }
 
-/* A node for @code, which is the caller's own. NULL: no memory. */
-static struct error *error_of_caller(int code)
+/* A node for @code, of which nobody has said anything, for @task or nobody (NULL). NULL: no memory. */
+static struct error *error_plain(int code, const struct hilo_task *task)
 {
 	struct error *error = error_new(code, NULL);
 
 	if (error)
-		error_describe(error, hilo_task_current());
+		error_describe(error, task);
 	return error;
+}
+
+/* A node for @code, which is the caller's own. NULL: no memory. */
+static struct error *error_of_caller(int code)
+{
+	return error_plain(code, hilo_task_current());
 }
 
 int hilo__error_own(int code)
@@ -264,7 +270,7 @@ int hilo__error_own(int code)
 
 int hilo__error_receive_shared(const struct error *from, int code)
 {
-	struct error *error = from ? error_received(from) : error_of_caller(code);
+	struct error *error = from ? error_received(from) : error_plain(code, NULL);
 
 	if (error)
 		error->received = true;
@@ -344,14 +350,26 @@ struct error *hilo__error_swap(struct error *error)
 
 struct error *hilo__error_match(struct error *error, int code)
 {
-	if (!error || error->code == code)
+	if (!error || (code < 0 && error->code == code))
 		return error;
 	hilo__error_free(error);
 	return NULL;
 }
 
+void hilo__error_own_with(int code, struct error *error)
+{
+	if (error)
+		error_replace(error);
+	else
+		(void)hilo__error_own(code);
+}
+
 void hilo__error_adopt(int code, struct error *error)
 {
+	if (!error) {
+		(void)hilo__error_own(code);
+		return;
+	}
 	(void)hilo__error_receive_shared(error, code);
 	hilo__error_free(error);
 }

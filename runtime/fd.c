@@ -5,6 +5,8 @@
  * P1  The completion of a wait releases `happened`, its waiter acquires.
  * P2  Dropping a reference on a watch releases, the last drop acquires: who frees sees all uses ended.
  * P3  hilo_fd_unwatch releases `ended`; a call that runs on the loop acquires, and leaves the user alone.
+ * P4  Who has made a watch that is to be called later releases `ready` when it is where the call will look for
+ *     it; a call that comes before acquires, and lets the descriptor, which stays ready, cause the next one.
  */
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/loop.h>
@@ -108,6 +110,8 @@ int hilo_fd_wait(int fd, unsigned events, hilo_time deadline)
 
 	if (rc < 0)
 		return rc;
+	if (!thread_self()->loop && thread_self()->closing)
+		return -EDEADLK; /* a callback at the end of a runtime */
 	return thread_self()->loop ? fd_wait_task(fd, events, deadline)
 				   : fd_wait_thread(fd, events, deadline);
 }
@@ -127,6 +131,7 @@ struct hilo_watch {
 	int result; /* of the completion whose call is queued */
 	atomic(uint32_t) refs;
 	atomic(uint32_t) ended;
+	atomic(bool) ready;	/* P4: may be called */
 	struct binding *locals; /* what it runs with; a reference */
 	struct debug_mark open;
 };
@@ -154,7 +159,9 @@ static void watch_run(struct call *call)
 	/* A descriptor that broke for good: every event asked for, so that the user's own call finds out. */
 	unsigned events = watch->result > 0 ? (unsigned)watch->result : watch->op.events;
 
-	if (!load_acquire(&watch->ended)) { /* P3 */
+	if (HILO__UNLIKELY(!load_acquire(&watch->ready))) { /* P4 */
+		hilo__poller_resume(&watch->loop->poller, &watch->op);
+	} else if (!load_acquire(&watch->ended)) { /* P3 */
 		struct locals_frame frame;
 
 		hilo__locals_enter(&frame, locals_ref(watch->locals));
@@ -208,6 +215,7 @@ int hilo__fd_watch(const struct watch_spec *spec, hilo_watch **ret)
 	watch->callback = spec->callback;
 	watch->arg = spec->arg;
 	watch->locals = locals_inherit(thread_self());
+	atomic_setup(&watch->ready, !spec->later);
 	watch->fd = spec->fd;
 	atomic_setup(&watch->refs, 1);
 	poll_op_init(&watch->op, POLL_OP_WATCH, spec->fd, spec->events, watch_complete);
@@ -220,6 +228,11 @@ int hilo__fd_watch(const struct watch_spec *spec, hilo_watch **ret)
 		watch_unref(watch);
 	}
 	return rc;
+}
+
+void hilo__watch_ready(hilo_watch *watch)
+{
+	store_release(&watch->ready, true); /* P4 */
 }
 
 void hilo_fd_unwatch(hilo_watch *watch)

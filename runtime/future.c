@@ -34,7 +34,7 @@ struct hilo_future {
 
 _Static_assert(sizeof(struct hilo_future) <= POOL_OBJECT_SIZE, "one object of the pool");
 
-hilo_future *hilo_future_new(void)
+static inline hilo_future *future_new(struct future_source *source, const void *site)
 {
 	struct thread *self = thread_self();
 	struct heap *heap = hilo__thread_heap(self);
@@ -48,21 +48,21 @@ hilo_future *hilo_future_new(void)
 	future->error = NULL;
 	future->value = NULL;
 	future->drop = NULL;
-	future->source = NULL;
+	future->source = source;
 	future->done.result = 0;
 	completion_init(&future->done, 1);
-	debug_opened(&future->open, self->loop ? self->loop->runtime : NULL, DEBUG_FUTURE,
-		     __builtin_return_address(0));
+	debug_opened(&future->open, self->loop ? self->loop->runtime : NULL, DEBUG_FUTURE, site);
 	return future;
 }
 
-hilo_future *hilo__future_new_from(struct future_source *source)
+hilo_future *hilo_future_new(void)
 {
-	hilo_future *future = hilo_future_new();
+	return future_new(NULL, __builtin_return_address(0));
+}
 
-	if (future)
-		future->source = source;
-	return future;
+hilo_future *hilo__future_new_from(struct future_source *source, const void *site)
+{
+	return future_new(source, site);
 }
 
 static void future_free(hilo_future *future)

@@ -16,10 +16,10 @@ HILO_BEGIN_DECLS
  *            borrowed for as long as their reference, unless the sole owner takes it.
  *
  * A failure, other than -ECANCELED, that nobody has received from hilo_future_await, _result or _take when
- * the last reference goes is reported to the log, once, with its message.
+ * the last reference goes is told to the exception handler (exception.h), once, with its message.
  */
 
-/* [any] A pending future, or NULL when out of memory (every function answers -ENOMEM for NULL). */
+/* [any] A pending future, or NULL when out of memory. NULL may be passed on: calls that could fail answer -ENOMEM. */
 HILO_API hilo_future *hilo_future_new(void);
 
 /* [any] One more reference. Returns @future. */
@@ -50,9 +50,10 @@ HILO_API int hilo_future_set_error(hilo_future *future, int code);
 HILO_API int hilo_future_cancel(hilo_future *future);
 
 /*
- * [any] Wait until complete: 0 and the value in *@ret (which may be NULL), or the failure it was
- * completed with; -ETIMEDOUT or -ECANCELED when the wait itself ended early (hilo_future_is_done
- * tells). Suspends a task, blocks a plain thread. The end of a wait never completes the future.
+ * [any, suspends] Wait until complete: 0 and the value in *@ret (@ret may be NULL: not wanted), or the failure it
+ * was completed with; -ETIMEDOUT or -ECANCELED when the wait itself ended early (hilo_future_is_done tells). The end
+ * of a wait never completes the future. -EDEADLK from a callback; -ENOMEM for NULL, and for a plain thread's first
+ * wait.
  */
 HILO_API int hilo_future_await(hilo_future *future, void **ret, hilo_time deadline);
 
@@ -65,7 +66,7 @@ HILO_API HILO_MUST_CHECK int hilo_future_result(hilo_future *future, void **ret)
  */
 HILO_API HILO_MUST_CHECK int hilo_future_take(hilo_future *future, void **ret);
 
-/* [any] True once complete. */
+/* [any] True once complete. NULL: 0. */
 HILO_API int hilo_future_is_done(const hilo_future *future);
 
 /*
@@ -75,7 +76,7 @@ HILO_API int hilo_future_is_done(const hilo_future *future);
  * @future in @fn needs one of his own.
  *
  * @fn is called exactly once, whatever ends first. If the runtime of the loop ends while @future is
- * pending, @fn is called by the thread that ends it, from hilo_run or hilo_runtime_free, after all
+ * pending, @fn is called by the thread that ends it, from hilo_run, hilo_runtime_close or hilo_runtime_free, after all
  * tasks have ended; hilo_future_is_done(@future) tells that it was not complete. There is no loop
  * any more then (-EDEADLK); a completion that comes later concerns nobody. -EDEADLK outside of a loop.
  */

@@ -28,8 +28,11 @@ struct future_source {
 	const struct future_source_ops *ops;
 };
 
-/* [any] A pending future that @source will complete, which goes with it. NULL: no memory, and nothing was taken. */
-hilo_future *hilo__future_new_from(struct future_source *source);
+/*
+ * [any] A pending future that @source will complete, which goes with it; made at @site. NULL: no memory, and nothing
+ * was taken.
+ */
+hilo_future *hilo__future_new_from(struct future_source *source, const void *site);
 
 /*
  * [any] Complete with the failure @code and with @error, consumed in any case; NULL: nothing was said about it.

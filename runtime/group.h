@@ -21,9 +21,9 @@ HILO_BEGIN_DECLS
  * runs in is cancelled. Requests that the group has made to that task are taken back at the end.
  *
  * Then the code is: the block's own, if that is a failure other than -ECANCELED; else that of the task which
- * has failed first, with its message (hilo_error_message, hilo_error_task); else -ECANCELED if the task that the
- * block runs in was asked to stop from outside; else what the block has set. All other failures are kept, too:
- * hilo_error_other tells them one by one.
+ * has failed first, with its message (hilo_error_message, hilo_error_task); else -ECANCELED if a request from
+ * outside has interrupted the block, or the wait at its end; else what the block has set. All other failures are
+ * kept, too: hilo_error_other tells them one by one.
  */
 
 /* One group. Opaque; lies in the frame of the block. */
@@ -48,9 +48,10 @@ HILO_API int hilo_group_leave(hilo_group *group, int code);
 /*
  * [task of the runtime, callback; while the block or a task of the group lasts] Spawn a task into the group; it
  * belongs to the group, there is no handle. @arg is kept until the task has ended. 0; HILO_ECLOSED: the group
- * stops; -EINVAL, -ENOMEM, -EDEADLK as hilo_spawn_with. Except for HILO_ECLOSED, a task that could
- * not be spawned has failed like any other: the group stops, and ends with that code. So the result need not
- * be looked at.
+ * or the runtime stops; -ENOMEM; with options also -EINVAL, -E2BIG as hilo_spawn_with. A task that could not be
+ * spawned for one of the last three reasons, or because the runtime stops, has failed like any other: the
+ * group stops, and ends with that code. So the result need not be looked at, except for mistakes of the caller,
+ * which change nothing: -EINVAL (NULL), -EDEADLK (not in a task or callback of the group's runtime).
  */
 HILO_API int hilo_group_spawn(hilo_group *group, hilo_task_fn entry, void *arg);
 
@@ -63,9 +64,9 @@ HILO_API int hilo_group_spawn_with(hilo_group *group, hilo_task_fn entry, void *
 				   const hilo_task_opts *opts, hilo_task **ret);
 
 /*
- * [as above] Stop the group early, which is no failure: all its tasks are cancelled, nothing can be spawned any
- * more, what the block waits for ends with -ECANCELED, and the block with 0 if it ends with that. May be called
- * again.
+ * [as above] Stop the group early, which is no failure: all its tasks are cancelled and no more can be spawned; what
+ * the block waits for ends with -ECANCELED, and a block that returns this has the code 0. May be repeated. 0,
+ * -EINVAL for NULL.
  */
 HILO_API int hilo_group_cancel(hilo_group *group);
 
@@ -77,9 +78,9 @@ HILO_API size_t hilo_group_size(const hilo_group *group);
  * return or goto is leaving it. Where it cannot begin *@code says why, and it is passed over.
  */
 #define HILO_GROUP(name, code)                                                                               \
-	for (hilo_group hilo_group_##name HILO_CLEANUP(hilo_group_block_cleanup),                            \
-	     *name = hilo_group_block_begin(&hilo_group_##name, code);                                       \
-	     name; name = hilo_group_block_end(&hilo_group_##name))
+	for (hilo_group hilo_place_of_##name HILO_CLEANUP(hilo_group_block_cleanup),                         \
+	     *name = hilo_group_block_begin(&hilo_place_of_##name, code);                                    \
+	     name; name = hilo_group_block_end(&hilo_place_of_##name))
 
 static inline hilo_group *hilo_group_block_begin(hilo_group *group, int *code)
 {

@@ -54,13 +54,18 @@ static bool hook_is_used(struct hook *hook, unsigned half)
 	return used;
 }
 
-static void hook_store(struct hook *hook, hook_fn fn, void *arg, unsigned turn)
+/* Returns the half that was in use. */
+static unsigned hook_store(struct hook *hook, hook_fn fn, void *arg, unsigned turn)
 {
+	unsigned left;
+
 	spin_lock(&hook->lock);
+	left = hook->half;
 	hook->fn = fn;
 	hook->arg = arg;
 	hook->half ^= turn;
 	spin_unlock(&hook->lock);
+	return left;
 }
 
 void hilo__hook_replace(struct hook *hook, hook_fn fn, void *arg)
@@ -68,12 +73,11 @@ void hilo__hook_replace(struct hook *hook, hook_fn fn, void *arg)
 	unsigned left;
 
 	if (hook_depth) {
-		hook_store(hook, fn, arg, 0);
+		(void)hook_store(hook, fn, arg, 0);
 		return;
 	}
 	pthread_mutex_lock(&hook_setters);
-	left = hook->half; /* only changed by holders of the mutex, I2 */
-	hook_store(hook, fn, arg, 1);
+	left = hook_store(hook, fn, arg, 1); /* only changed by holders of the mutex, I2 */
 	while (hook_is_used(hook, left))
 		sched_yield();
 	pthread_mutex_unlock(&hook_setters);

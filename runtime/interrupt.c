@@ -98,8 +98,9 @@ static void interrupt_look(void)
 		interrupt_die();
 	if (count == interrupt.seen || !interrupt.main)
 		return;
-	interrupt.seen = count;
-	(void)hilo__task_cancel(interrupt.main, REASON_INTERRUPT);
+	/* It may have ended just now: then the signal takes effect at the end, as one that comes later. */
+	if (hilo__task_cancel(interrupt.main, REASON_INTERRUPT) == 0)
+		interrupt.seen = count;
 }
 
 /* [main thread] The application has left SIGINT alone. */

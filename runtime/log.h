@@ -10,7 +10,7 @@ HILO_BEGIN_DECLS
 enum hilo_log_level {
 	HILO_LOG_ERROR = 0,   /* a failure nobody looked at, a program about to abort */
 	HILO_LOG_WARNING = 1, /* a handle leaked, a thread that could not be had, a stack without guard */
-	HILO_LOG_INFO = 2,    /* the effective configuration */
+	HILO_LOG_INFO = 2,    /* for programs: the library has none */
 	HILO_LOG_DEBUG = 3
 };
 
@@ -23,7 +23,7 @@ typedef void (*hilo_log_fn)(enum hilo_log_level level, const char *line, void *a
 /*
  * [any] Replace where log lines go, for the whole process; NULL restores the default, which writes
  * warnings and errors to standard error. Environment: HILO_LOG=error|warning|info|debug|off sets
- * what the default prints. @arg is kept until the next call.
+ * what the default prints. @arg is kept until the next call has returned.
  */
 HILO_API void hilo_log_set(hilo_log_fn fn, void *arg);
 

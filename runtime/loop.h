@@ -13,7 +13,8 @@ HILO_BEGIN_DECLS
  * tasks they are not ordered. They run on a worker's stack, to the end: they must not suspend. If the
  * loop's thread is held by a task that computes or blocks, another thread runs them, and the loop's
  * pinned tasks, meanwhile; hilo_loop_current() is still the loop that they belong to. Callbacks that
- * have not run when the last task of the runtime has ended are dropped.
+ * have not run when the last task of the runtime has ended are dropped, but for done callbacks
+ * (hilo_future_on_done), which are called at its end.
  */
 
 /*
@@ -72,11 +73,17 @@ HILO_API int hilo_call_soon_signalsafe(hilo_loop *loop, hilo_call_node *node, hi
  */
 HILO_API int hilo_call_node_cancel(hilo_call_node *node);
 
-/* [any task, callback] Call it @delay nanoseconds from now, never earlier, on the calling loop. */
+/*
+ * [any task, callback] Call it @delay nanoseconds from now, never earlier, on the calling loop. Errors as
+ * hilo_call_soon.
+ */
 HILO_API HILO_MUST_CHECK int hilo_call_later(hilo_time delay, hilo_callback_fn fn, void *arg,
 					     hilo_handle **ret);
 
-/* [any task, callback] Call it at @when. Equal times: in the order of asking. */
+/*
+ * [any task, callback] Call it at @when. Equal times: in the order of asking. Errors as above; -EINVAL also for
+ * HILO_FOREVER, which never comes.
+ */
 HILO_API HILO_MUST_CHECK int hilo_call_at(hilo_time when, hilo_callback_fn fn, void *arg, hilo_handle **ret);
 
 /*
@@ -93,7 +100,7 @@ HILO_API void hilo_handle_unref(hilo_handle *handle);
 #define HILO_WRITABLE 2u
 
 /*
- * [task, plain thread] Wait until @fd is readable or writable, or broken (then every event asked for
+ * [task, plain thread; suspends] Wait until @fd is readable or writable, or broken (then every event asked for
  * is set). Returns the events that are there, > 0. Borrows @fd, which must stay open meanwhile.
  * -EBADF, -EPERM (a task, and a regular file: that is always ready; a plain thread is told so), -EINVAL,
  * -ENOMEM, -ENOSPC (the user's limit of watched descriptors, fs.epoll.max_user_watches), -ETIMEDOUT,
@@ -107,7 +114,8 @@ typedef struct hilo_watch hilo_watch;
 
 /*
  * [task, callback] Call @fn on the calling loop whenever @fd has one of @events, as long as it has
- * them (level-triggered). Ended with hilo_fd_unwatch. Errors as hilo_fd_wait, and -ENOMEM.
+ * them (level-triggered). @arg is kept, and @fd stays open, until hilo_fd_unwatch. -EBADF, -EPERM (a regular
+ * file, which is always ready), -ENOSPC as hilo_fd_wait, -EINVAL, -ENOMEM, -EDEADLK outside of a loop.
  */
 HILO_API HILO_MUST_CHECK int hilo_fd_watch(int fd, unsigned events, hilo_fd_fn fn, void *arg,
 					   hilo_watch **ret);

@@ -146,9 +146,11 @@ static int reader_add(enum direction direction, const struct watch_spec *spec)
 	}
 	if (rc == 0)
 		rc = hilo__fd_watch(spec, &watch);
-	if (rc == 0)
-		hilo_fd_unwatch(readers_exchange(readers, spec->fd, direction, watch));
-	return rc;
+	if (rc < 0)
+		return rc;
+	hilo_fd_unwatch(readers_exchange(readers, spec->fd, direction, watch));
+	hilo__watch_ready(watch); /* only now: the callback finds it in the table, to remove it */
+	return 0;
 }
 
 static int reader_remove(const char *call, enum direction direction, int fd)
@@ -175,6 +177,7 @@ int hilo_add_reader(int fd, hilo_callback_fn fn, void *arg)
 				  .fd = fd,
 				  .events = HILO_READABLE,
 				  .callback = fn,
+				  .later = true,
 				  .arg = arg,
 				  .site = __builtin_return_address(0)};
 
@@ -192,6 +195,7 @@ int hilo_add_writer(int fd, hilo_callback_fn fn, void *arg)
 				  .fd = fd,
 				  .events = HILO_WRITABLE,
 				  .callback = fn,
+				  .later = true,
 				  .arg = arg,
 				  .site = __builtin_return_address(0)};
 

@@ -127,11 +127,12 @@ static bool runtime_is_closed(const hilo_runtime *runtime)
 
 int hilo_runtime_close(hilo_runtime *runtime, hilo_time deadline)
 {
+	struct thread *self = thread_self();
 	int rc;
 
 	if (!runtime || runtime_is_closed(runtime))
 		return 0;
-	if (thread_is_inside(thread_self(), runtime))
+	if (thread_is_inside(self, runtime) || hilo__runtime_has_executor(runtime, self->pool))
 		return hilo_fail(-EDEADLK, "a runtime is not ended from inside");
 	if (!hilo__run_end_begin(runtime))
 		return runtime_is_closed(runtime)

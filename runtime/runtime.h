@@ -42,7 +42,7 @@ typedef struct hilo_opts {
 	const hilo_task_hooks *hooks; /* told of every task; copied; NULL: none */
 } hilo_opts;
 
-#define HILO_PRINT_CONFIG 1u /* log the effective configuration at start, at level INFO, on standard error */
+#define HILO_PRINT_CONFIG 1u /* print the effective configuration to standard error at start */
 #define HILO_NO_SPIN 2u	     /* never spin before sleeping */
 
 /*
@@ -56,13 +56,13 @@ typedef struct hilo_opts {
 #define HILO_KEEP_SIGINT 8u /* hilo_run leaves SIGINT alone */
 
 /*
- * Start a runtime, run @main(@arg) as its first task, wait for it, and end all it started: tasks
+ * [any, suspends] Start a runtime, run @main(@arg) as its first task, wait for it, and end all it started: tasks
  * that are left over are cancelled and get `shutdown` to end. Returns what @main returned.
  * @opts is borrowed and may be NULL.
  *
  * In a plain thread: a new runtime; the thread blocks. In a task: runs @main as a child task of the
- * same runtime and waits for it (-EBUSY if @opts is not NULL); so in a thread of the default executor.
- * In a callback: -EDEADLK.
+ * same runtime and waits for it (-EBUSY if @opts is not NULL); likewise in a call in an executor, as a
+ * child in the runtime that the call belongs to (executor.h). In a callback: -EDEADLK.
  * -EINVAL (the value is in hilo_error_message), -E2BIG (an option that this version does not know is
  * set), -ENOMEM, -EAGAIN (no thread).
  *
@@ -90,7 +90,7 @@ HILO_API int hilo_runtime_run_until_complete(hilo_runtime *runtime, hilo_task_fn
 
 /*
  * [plain thread] Wait until hilo_runtime_stop; 0. By one thread at a time: -EBUSY. -EDEADLK in a task, in a
- * callback, and on a thread of the runtime's executor; HILO_ECLOSED when the runtime is ended; -EINVAL for NULL.
+ * callback, and on a thread that runs a call of the runtime; HILO_ECLOSED when the runtime is ended; -EINVAL for NULL.
  *
  * Unlike that of asyncio the calling thread does not run the tasks, the workers do. So they run before this is
  * called, and go on after it has returned, until the runtime is closed.
@@ -105,10 +105,11 @@ HILO_API int hilo_runtime_stop(hilo_runtime *runtime);
 
 /*
  * [any, suspends] End @runtime: take no more tasks, cancel those that are left, wait for them, and for calls
- * in its default executor, up to @deadline; then stop the workers and end all that is left, which takes as
- * long as callbacks that have begun. Those that are called at the end (hilo_future_on_done) run on the caller's
- * stack. The object stays, to be given back with hilo_runtime_free.
- * Suspends a task of another runtime, blocks a plain thread. 0, also when it was closed before, and for NULL.
+ * in its own executors, the default one and that of resolvers, up to @deadline; then stop the workers and end
+ * all that is left, which takes as long as callbacks that have begun. Those that are called at the end
+ * (hilo_future_on_done) run on the caller's stack. The object stays, to be given back with
+ * hilo_runtime_free. Suspends a task of another runtime, blocks a plain thread. 0, also when it was closed
+ * before, and for NULL.
  *
  * -ETIMEDOUT: what did not end is named in the log, with what it waits for and since when. That and -ECANCELED
  * leave the runtime running on purpose, without new tasks; the call can be repeated.

@@ -46,6 +46,9 @@ void hilo__locks_find(void);
 /* [any] Tell the log of each task of @runtime, with @what as the verb, and what it waits for. */
 void hilo__report_tasks(struct hilo_runtime *runtime, const char *what);
 
+/* [any] @executor, which may be NULL, is one of @runtime's own. */
+bool hilo__runtime_has_executor(const hilo_runtime *runtime, const hilo_executor *executor);
+
 /* [closing thread] End the executors of @runtime; those that were never used never will be. 0, -ETIMEDOUT. */
 int hilo__runtime_close_executors(hilo_runtime *runtime, hilo_time deadline);
 

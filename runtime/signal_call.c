@@ -35,6 +35,7 @@
 #include <errno.h>
 
 #include "scheduler/base/lock.h"
+#include "scheduler/locals.h"
 #include "scheduler/scheduler.h"
 
 /* What a hilo_call_node holds. All zero: free. */
@@ -49,9 +50,12 @@ static void node_run(struct call *call)
 	struct call_node *node = container_of(call, struct call_node, call);
 	hilo_callback_fn fn = call->fn;
 	void *arg = call->arg;
+	struct locals_frame frame;
 
 	MUTANT(124, (void)xchg_acq_rel(&node->loop, NULL), store_release(&node->loop, NULL)); /* P1, P2 */
+	hilo__locals_enter(&frame, NULL);
 	fn(arg);
+	hilo__locals_leave(&frame);
 }
 
 /* [closing thread] Nobody calls any more. */
@@ -62,19 +66,11 @@ static void node_drop(struct call *call)
 	store_release(&node->loop, NULL); /* P2 */
 }
 
-int hilo_call_soon_signalsafe(hilo_loop *loop, hilo_call_node *place, hilo_callback_fn fn, void *arg)
+/* [visitor of @loop, which has not ended] Have @node called there. 0, -EALREADY. */
+static int node_queue(struct hilo_loop *loop, struct call_node *node, hilo_callback_fn fn, void *arg)
 {
-	struct call_node *node = (struct call_node *)(void *)place;
-	struct hilo_loop *queued, *next;
+	struct hilo_loop *queued = load_relaxed(&node->loop), *next; /* relaxed: only an expected value */
 
-	_Static_assert(sizeof(struct call_node) <= sizeof(hilo_call_node),
-		       "the caller's place is large enough");
-	if (!loop || !place || !fn)
-		return -EINVAL; /* without a message, which would ask for memory */
-	/* relaxed: one that comes too late is dropped at the end */
-	if (load_relaxed(&loop->runtime->phase) == PHASE_STOPPED)
-		return HILO_ECLOSED;
-	queued = load_relaxed(&node->loop); /* relaxed: only an expected value */
 	do
 		next = queued ? queued : loop;
 	while (MUTANT(123, true, !queued) && !cas_acq_rel(&node->loop, &queued, next)); /* P1 */
@@ -86,6 +82,21 @@ int hilo_call_soon_signalsafe(hilo_loop *loop, hilo_call_node *place, hilo_callb
 	node->call.drop = node_drop;
 	hilo__loop_call(loop, &node->call);
 	return 0;
+}
+
+int hilo_call_soon_signalsafe(hilo_loop *loop, hilo_call_node *place, hilo_callback_fn fn, void *arg)
+{
+	int rc = HILO_ECLOSED;
+
+	_Static_assert(sizeof(struct call_node) <= sizeof(hilo_call_node),
+		       "the caller's place is large enough");
+	if (!loop || !place || !fn)
+		return -EINVAL;		       /* without a message, which would ask for memory */
+	(void)add_seq_cst(&loop->visitors, 1); /* P3 of scheduler.c */
+	if (load_seq_cst(&loop->runtime->phase) < PHASE_STOPPED) /* P3 of scheduler.c */
+		rc = node_queue(loop, (struct call_node *)(void *)place, fn, arg);
+	(void)sub_release(&loop->visitors, 1); /* P2 of task.c */
+	return rc;
 }
 
 int hilo_call_node_cancel(hilo_call_node *place)

@@ -73,8 +73,9 @@ typedef struct hilo_task_hooks {
 /*
  * [any task, callback] Make a task that calls @entry(@arg), and return its handle. It may start at
  * once on another worker, never inside this call. @arg is kept until the task has ended.
- * NULL when out of memory, and outside of a runtime; every function that takes a task answers
- * -ENOMEM for NULL, so the result need not be checked before hilo_join.
+ * NULL when out of memory, outside of a runtime, when that is shutting down, and for @entry NULL; hilo_spawn_with
+ * tells which. Every function that waits for a task answers -ENOMEM for NULL, so the result need not be checked
+ * before hilo_join.
  */
 HILO_API hilo_task *hilo_spawn(hilo_task_fn entry, void *arg);
 
@@ -103,27 +104,30 @@ HILO_API HILO_MUST_CHECK int hilo_spawn_with(hilo_task_fn entry, void *arg, cons
 					     hilo_task **ret);
 
 /*
- * [any] Make a task from outside: as hilo_spawn_with, on @runtime, from any thread.
- * The plain thread waits for it with hilo_join, which then blocks the thread.
+ * [any] Make a task from outside: as hilo_spawn_with, on @runtime. A plain thread waits for it with hilo_join.
+ * -ENOMEM also for @runtime NULL; HILO_ECLOSED when it is shutting down.
  */
 HILO_API HILO_MUST_CHECK int hilo_submit(hilo_runtime *runtime, hilo_task_fn entry, void *arg,
 					 const hilo_task_opts *opts, hilo_task **ret);
 
 /*
- * [any] Wait until @task has ended and return what its entry returned. Suspends a task, blocks a
+ * [any, suspends] Wait until @task has ended and return what its entry returned. Suspends a task, blocks a
  * plain thread. Any number may await one task; a handle must stay owned by somebody meanwhile.
  * -ETIMEDOUT or -ECANCELED when the wait itself ended early: hilo_error_task() is then NULL.
  * -ENOMEM for NULL, -EDEADLK when @task is the caller itself or the caller is a callback.
  */
 HILO_API int hilo_await(hilo_task *task, hilo_time deadline);
 
-/* [any] As hilo_await, and end the handle if the task is done. On an early end the handle stays. */
+/* [any, suspends] As hilo_await, and end the handle if the task is done. On an early end the handle stays. */
 HILO_API int hilo_join(hilo_task *task, hilo_time deadline);
 
-/* [any] 0 and the task's code in *@ret; -EAGAIN while it has not ended; -ENOMEM for NULL. Never suspends. */
+/*
+ * [any] 0 and the task's code in *@ret; -EAGAIN while it has not ended; -ENOMEM for NULL. Never suspends. Counts as
+ * having looked at a failure, but does not bring its message: that is hilo_await's.
+ */
 HILO_API HILO_MUST_CHECK int hilo_task_result(const hilo_task *task, int *ret);
 
-/* [any] End the handle; the task runs on by itself and its failure is reported to the log. NULL: no-op. */
+/* [any] End the handle; the task runs on by itself, and its failure is told to the exception handler. NULL: no-op. */
 HILO_API void hilo_task_detach(hilo_task *task);
 
 /* [any] Another handle on the same task, to be ended like the first. Returns @task. NULL: NULL. */
@@ -163,12 +167,15 @@ HILO_API int hilo_shield_enter(void);
 HILO_API int hilo_shield_leave(void);
 
 /*
- * [task, suspends] Let others run: the task goes to the back of its worker's queue.
- * 0, or -ECANCELED (without yielding). From a plain thread: sched_yield. -EDEADLK from a callback.
+ * [any, suspends] Let others run: the task goes to the back of its worker's queue; a plain thread calls
+ * sched_yield. 0, or -ECANCELED (without yielding). -EDEADLK from a callback.
  */
 HILO_API int hilo_yield(void);
 
-/* [task, suspends] -ECANCELED if a cancel is set; yields if the task has used up its budget; else 0. */
+/*
+ * [any, suspends] -ECANCELED if a cancel is set; yields if the task has used up its budget; else 0, as in a plain
+ * thread. -EDEADLK from a callback.
+ */
 HILO_API int hilo_checkpoint(void);
 
 /*
@@ -177,7 +184,7 @@ HILO_API int hilo_checkpoint(void);
  */
 HILO_API int hilo_sleep(hilo_time span);
 
-/* [any, suspends] Sleep until @when, an absolute time, never waking before it. */
+/* [any, suspends] As hilo_sleep, until @when, never waking before it; HILO_FOREVER: until it is cancelled. */
 HILO_API int hilo_sleep_until(hilo_time when);
 
 /* [any] The calling task, borrowed; NULL in a plain thread and in a callback. */
@@ -192,10 +199,10 @@ HILO_API const char *hilo_task_name(const hilo_task *task);
  */
 HILO_API int hilo_task_set_name(hilo_task *task, const char *name);
 
-/* [any] The function that it runs. NULL: NULL, here and below. */
+/* [any] The function that it runs. For a NULL task: NULL, in the two below as well; its id is 0. */
 HILO_API hilo_task_fn hilo_task_entry(const hilo_task *task);
 
-/* [any] The runtime that it belongs to: the handle does not keep that one, whoever is in it does. */
+/* [any] The runtime that it belongs to, which a handle does not keep: use it while that is not freed. */
 HILO_API hilo_runtime *hilo_task_runtime(const hilo_task *task);
 
 /* [any] The loop that it is bound to; NULL: to none, so that where it runs changes at any time. */

@@ -57,8 +57,9 @@ HILO_API int hilo_timeout_expired(const hilo_timeout *timeout);
 
 /*
  * [task] Begin a section that requests to stop from further out do not reach until @when: a cleanup with a
- * time of grace. A timeout that is entered inside of it counts. HILO_FOREVER: for as long as it lasts. It is
- * left, and given another time, as a timeout is, but never makes a request of its own.
+ * time of grace. A timeout that is entered inside of it counts. HILO_FOREVER: for as long as it lasts. It makes
+ * no request of its own; it is left with hilo_timeout_leave, and moved with hilo_timeout_reschedule. -EINVAL
+ * (NULL), -EDEADLK outside of a task.
  */
 HILO_API HILO_MUST_CHECK int hilo_grace_enter(hilo_timeout *grace, hilo_time when);
 
@@ -67,16 +68,16 @@ HILO_API HILO_MUST_CHECK int hilo_grace_enter(hilo_timeout *grace, hilo_time whe
  * continue, return or goto ends it as well. If it cannot begin *@code says why, and it is passed over.
  */
 #define HILO_TIMEOUT(name, when, code)                                                                       \
-	for (hilo_timeout hilo_timeout_##name HILO_CLEANUP(hilo_timeout_block_cleanup),                      \
-	     *name = hilo_timeout_block_begin(&hilo_timeout_##name,                                          \
-					      hilo_timeout_enter(&hilo_timeout_##name, when), code);         \
-	     name; name = hilo_timeout_block_end(&hilo_timeout_##name))
+	for (hilo_timeout hilo_place_of_##name HILO_CLEANUP(hilo_timeout_block_cleanup),                     \
+	     *name = hilo_timeout_block_begin(&hilo_place_of_##name,                                         \
+					      hilo_timeout_enter(&hilo_place_of_##name, when), code);        \
+	     name; name = hilo_timeout_block_end(&hilo_place_of_##name))
 
 #define HILO_GRACE(name, when, code)                                                                         \
-	for (hilo_timeout hilo_timeout_##name HILO_CLEANUP(hilo_timeout_block_cleanup),                      \
-	     *name = hilo_timeout_block_begin(&hilo_timeout_##name,                                          \
-					      hilo_grace_enter(&hilo_timeout_##name, when), code);           \
-	     name; name = hilo_timeout_block_end(&hilo_timeout_##name))
+	for (hilo_timeout hilo_place_of_##name HILO_CLEANUP(hilo_timeout_block_cleanup),                     \
+	     *name = hilo_timeout_block_begin(&hilo_place_of_##name,                                         \
+					      hilo_grace_enter(&hilo_place_of_##name, when), code);          \
+	     name; name = hilo_timeout_block_end(&hilo_place_of_##name))
 
 static inline hilo_timeout *hilo_timeout_block_begin(hilo_timeout *timeout, int entered, int *code)
 {

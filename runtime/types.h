@@ -8,12 +8,15 @@
  * Three rules hold in the whole library.
  *
  * Suspends   A function can suspend the calling task if and only if its last parameter is
- *            `hilo_time deadline`. The named exceptions say so in their comments: hilo_sleep,
+ *            `hilo_time deadline`. The exceptions say so in their comments: hilo_sleep, hilo_sleep_until,
  *            hilo_yield, hilo_checkpoint, hilo_run, hilo_runtime_run_until_complete, hilo_runtime_free,
  *            hilo_spawn_with and hilo_group_spawn_with for an eager task, and the end of a block that
- *            something is acquired or waited for in: HILO_GROUP, HILO_WITH, HILO_DEFER.
- * Errors     Every function that can fail returns a negative errno value, as system calls do in the
- *            kernel; 0 or more is success. `errno` itself is never used to report anything.
+ *            something is acquired or waited for in: HILO_GROUP (hilo_group_leave), HILO_WITH, HILO_DEFER. A
+ *            function of yours that is called in your context (hilo_context_run, hilo_task_foreach, what
+ *            drops a value) may do what you may.
+ * Errors     A function that can fail returns a negative errno value, as system calls do in the kernel, or a
+ *            code of Hilo's own (error.h); 0 or more is success. One that makes something and returns a
+ *            pointer answers NULL. `errno` itself is never used to report anything.
  *
  * Sizes      A structure that begins with `size` may have more fields in a later version. Set it to the
  *            sizeof of your own, and what you do not use to zero, which is the default. Fields that your
@@ -24,8 +27,9 @@
  * *consumes* (yours no longer, on success only), *keeps* (borrowed until the event named) or
  * *shares* (the callee takes a reference of its own).
  *
- * Roles: [any] callable from tasks of any worker, from callbacks and from plain threads;
- *        [task] only from a task; [loop] only on the loop's own thread: its callbacks and tasks.
+ * Roles, who may call: [task], [callback] of a loop, [plain thread], [signal handlers]; [any]: tasks of any
+ *        runtime, callbacks and plain threads. [loop that asked]: tasks and callbacks of that loop.
+ *        [suspends]: suspends a task, blocks a plain thread, and answers -EDEADLK in a callback.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -44,9 +48,7 @@
 #define HILO_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define HILO_CLEANUP(fn) __attribute__((cleanup(fn), unused))
 #else
-#define HILO_API
-#define HILO_MUST_CHECK
-#define HILO_PRINTF(fmt, args)
+#error "Hilo needs GCC or Clang"
 #endif
 
 /* A name that is not used elsewhere on other lines; for macros. */

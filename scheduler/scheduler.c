@@ -396,6 +396,10 @@ void hilo__scheduler_need_spare(struct hilo_runtime *runtime)
 void hilo__scheduler_main_ended(struct hilo_runtime *runtime)
 {
 	hilo__scheduler_shut(runtime);
+	/* Calls in its executors are waited for first, and may need the loops; without tasks there come no more. */
+	for (unsigned i = 0; i < LANES; i++)
+		if (load_acquire(&runtime->lane[i])) /* pairs with P1 of executor_lane.c */
+			return;
 	if (hilo__scheduler_live(runtime) == 0)
 		scheduler_dismiss(runtime);
 }

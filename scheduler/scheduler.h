@@ -73,11 +73,11 @@ struct hilo_runtime {
 	HILO__ISOLATED atomic(uint32_t) all; /* loops that exist; only rises, P1 of spare.h */
 	atomic(uint32_t) spare_starting;     /* somebody makes one more: P2 of spare.h */
 	HILO__ISOLATED atomic(uint32_t) phase;
-	atomic(uint32_t) quiet;		   /* bumped by completions while closing: P2 of closing.c */
-	atomic(struct hilo_task *) closer; /* who waits for that, or did ... */
-	atomic(uint32_t) closer_episode;   /* ... in this wait */
-	atomic(uint32_t) users;		   /* who runs it from outside: run.c */
-	atomic(uint32_t) stop;		   /* futex: run_forever is to return */
+	atomic(uint32_t) quiet;			   /* bumped by completions while closing: P2 of closing.c */
+	atomic(struct hilo_task *) closer;	   /* who waits for that, or did ... */
+	atomic(uint32_t) closer_episode;	   /* ... in this wait */
+	atomic(uint32_t) users;			   /* who runs it from outside: run.c */
+	atomic(uint32_t) stop;			   /* futex: run_forever is to return */
 	HILO__ISOLATED atomic(uint64_t) submitted; /* tasks made from outside, and holds: P1 of closing.c */
 	HILO__ISOLATED atomic(uintptr_t) lane[LANES]; /* its executors, made at first use */
 	atomic(struct readers *) readers; /* its table of readers and writers, made at first use */
@@ -292,7 +292,7 @@ void hilo__runtime_release(struct hilo_runtime *runtime);
 static inline bool runtime_hold(struct hilo_runtime *runtime)
 {
 	(void)MUTANT(161, add_seq_cst(&runtime->submitted, 1),
-		     add_acq_rel(&runtime->submitted, 1)); /* P1 of closing.c */
+		     add_acq_rel(&runtime->submitted, 1));	       /* P1 of closing.c */
 	if (HILO__LIKELY(load_seq_cst(&runtime->phase) == PHASE_OPEN)) /* P1 of closing.c */
 		return true;
 	hilo__runtime_release(runtime);

@@ -423,13 +423,14 @@ void hilo__task_finish(struct hilo_task *task, int result)
 		task->destroy(task->arg);
 		task->shield--;
 	}
-	if (HILO__UNLIKELY(task->locals != NULL))
-		hilo__locals_drop(&task->locals);
-	self = thread_self(); /* only here: destroy is the user's, and may have suspended */
-	loop = self->loop;
-	TRACE_EVENT(loop->trace, TRACE_COMPLETE, task->id, result);
+	loop = thread_self()->loop; /* only here: destroy is the user's, and may have suspended */
 	if (HILO__UNLIKELY(loop->runtime->hooks.ended != NULL))
 		loop->runtime->hooks.ended(task, result, loop->runtime->hooks.arg);
+	if (HILO__UNLIKELY(task->locals != NULL))
+		hilo__locals_drop(&task->locals);
+	self = thread_self(); /* as above, for what drops a value */
+	loop = self->loop;
+	TRACE_EVENT(loop->trace, TRACE_COMPLETE, task->id, result);
 	task->done.result = result;
 	store_relaxed(&task->fiber, NULL); /* relaxed: as above */
 	if (completion_set(&task->done)) {
@@ -515,6 +516,7 @@ static void worker_leave(struct thread *self, struct hilo_loop *loop)
 	if (self->error)
 		hilo__on_error_free(self->error);
 	self->error = NULL;
+	hilo__locals_drop(&self->locals); /* of whoever was told of failures */
 	hilo__heap_flush(loop->heap);
 	hilo__overflow_thread_fini();
 	hilo__fiber_fini_root(&self->root);

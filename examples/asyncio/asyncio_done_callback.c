@@ -3,7 +3,7 @@
  * asyncio_done_callback.c - a function that is called when a future is complete.
  *
  *	loop = asyncio.get_running_loop()   hilo_loop_current(), where the callback will run
- *	fut.add_done_callback(callback)     hilo_future_on_done(future, &node, callback, future)
+ *	fut.add_done_callback(callback)     hilo_future_on_done(future, &node, callback, hilo_future_ref(future))
  *	fut.result()                        hilo_future_result(future, &result)
  *
  * The node is memory for the registration; so nothing has to be allocated.

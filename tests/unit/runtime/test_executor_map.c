@@ -289,6 +289,37 @@ TASK_TEST(test_a_full_queue_of_others_is_for_the_policy)
 	return 0;
 }
 
+static struct busy_pool *let_go;
+
+/* The first call, which its caller makes itself, lets the thread go, and each waits for something. */
+static int visit_and_wait(void *arg)
+{
+	struct item *item = arg;
+
+	if (item->number == 0)
+		gate_open(&let_go->gate);
+	if (hilo_sleep(HILO_MILLISECOND) < 0)
+		return -ECANCELED;
+	return visit(arg);
+}
+
+TASK_TEST(test_a_call_that_the_caller_makes_itself_may_wait)
+{
+	struct busy_pool pool;
+	struct work *work = work_new();
+
+	let_go = &pool;
+	busy_pool_begin(&pool, 1, HILO_OVERFLOW_INLINE);
+	TASK_CHECK(hilo_executor_submit(pool.executor, test_entry_return, NULL, NULL, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_executor_map(pool.executor, visit_and_wait, work->items, sizeof(work->items[0]), 10,
+				     work->results, 3, HILO_FOREVER),
+		   ==, 0);
+	work_check(work, 10);
+	busy_pool_end(&pool);
+	free(work);
+	return 0;
+}
+
 /* The pool closes in the midst of it: what was begun runs, or not if so asked, and nothing is begun any more. */
 TASK_TEST(test_closing_ends_it)
 {
@@ -361,6 +392,7 @@ int main(void)
 		cmocka_unit_test(test_results_outrank_the_end_of_the_wait),
 		cmocka_unit_test(test_a_small_queue_slows_it_down_only),
 		cmocka_unit_test(test_a_full_queue_of_others_is_for_the_policy),
+		cmocka_unit_test(test_a_call_that_the_caller_makes_itself_may_wait),
 		cmocka_unit_test(test_closing_ends_it),
 		cmocka_unit_test(test_what_is_wrong_is_said),
 		cmocka_unit_test(test_few_calls_take_no_memory),

@@ -329,6 +329,7 @@ static void closed_answers(hilo_runtime *runtime, hilo_loop *loop, unsigned work
 {
 	hilo_worker_stats stats = {.size = sizeof(stats)};
 	hilo_task_opts pinned = {.size = sizeof(pinned), .flags = HILO_TASK_PINNED};
+	hilo_call_node signal_node = {0};
 	hilo_task *task = NULL;
 	char text[1024];
 
@@ -347,11 +348,58 @@ static void closed_answers(hilo_runtime *runtime, hilo_loop *loop, unsigned work
 	assert_int_equal(hilo_runtime_workers(runtime), workers);
 	assert_true(hilo_runtime_loops(runtime) > workers);
 	assert_int_equal(hilo_call_soon_threadsafe(loop, call_nothing, NULL, NULL), HILO_ECLOSED);
+	assert_int_equal(hilo_call_soon_signalsafe(loop, &signal_node, call_nothing, NULL), HILO_ECLOSED);
+	assert_int_equal(hilo_call_node_cancel(&signal_node), -EALREADY);
 	assert_true(hilo_runtime_config(runtime, text, sizeof(text)) > 0);
 	assert_non_null(strstr(text, "workers="));
 	assert_int_equal(hilo_runtime_get_stats(runtime, 0, &stats), 0);
 	assert_int_equal(hilo_runtime_dump(runtime, STDERR_FILENO), 0);
 	assert_int_equal(hilo_task_foreach(runtime, count_nothing, NULL), 0);
+}
+
+/* A call in the executor waits for what a callback does, when the last task has ended. */
+struct handover {
+	hilo_future *first, *second;
+	hilo_done_node node;
+	test_flag called;
+};
+
+static int await_second(void *arg)
+{
+	return hilo_future_await(((struct handover *)arg)->second, NULL, HILO_FOREVER);
+}
+
+static void set_second(void *arg)
+{
+	struct handover *late = arg;
+
+	(void)hilo_future_set(late->second, NULL, NULL);
+	store_release(&late->called, 1);
+}
+
+static int handover_main(void *arg)
+{
+	struct handover *late = arg;
+
+	TASK_CHECK(hilo_executor_submit(NULL, await_second, late, NULL, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_future_on_done(late->first, &late->node, set_second, late), ==, 0);
+	return hilo_future_set(late->first, NULL, NULL);
+}
+
+static void test_calls_are_waited_for_before_the_workers_leave(void **state)
+{
+	(void)state;
+	test_log_begin();
+	for (unsigned workers = 1; workers <= 2; workers++) {
+		struct handover late = {hilo_future_new(), hilo_future_new(), {{0}}, 0};
+
+		assert_int_equal(test_run(workers, handover_main, &late), 0);
+		assert_int_equal(load_acquire(&late.called), 1);
+		hilo_future_unref(late.first);
+		hilo_future_unref(late.second);
+	}
+	assert_int_equal(test_log_count("did not end"), 0);
+	test_log_end();
 }
 
 static int much_main(void *arg)
@@ -767,6 +815,7 @@ int main(void)
 		cmocka_unit_test(test_several_side_by_side),
 		cmocka_unit_test(test_foreach_sees_every_task),
 		cmocka_unit_test(test_foreach_while_tasks_come_and_go),
+		cmocka_unit_test(test_calls_are_waited_for_before_the_workers_leave),
 	};
 
 	test_begin();
