@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "runtime/runtime_impl.h"
-#include "scheduler/base/lock.h"
 #include "scheduler/base/mem.h"
 
 static void opts_refused(const hilo_opts *opts, const char *part)
@@ -339,8 +338,7 @@ static uint32_t phase_after_the_last_task(bool another_is_left)
 		assert_int_equal(hilo_submit(runtime, sleeps_for_ever, NULL, NULL, NULL), 0);
 	assert_int_equal(hilo__submit(runtime, &ends, NULL, &task), 0);
 	assert_int_equal(hilo_join(task, HILO_FOREVER), 0);
-	while (load_acquire(&runtime->quiet) == 0)
-		(void)hilo__futex_wait(&runtime->quiet, 0, HILO_FOREVER);
+	TEST_UNTIL(load_acquire(&runtime->quiet) > 0);
 	phase = load_acquire(&runtime->phase);
 	assert_int_equal(hilo_submit(runtime, test_entry_return, NULL, NULL, NULL), HILO_ECLOSED);
 	assert_int_equal(hilo_runtime_free(runtime), 0);
