@@ -192,9 +192,11 @@ static int map_run(struct map *map)
 
 	while (rc == 0 && map->out && map->failed == map->n) {
 		rc = map_wait(map);
-		if (rc == 0)
+		if (rc == 0 && map->wait.deadline > 0) /* one that has passed before tries once */
 			rc = map_begin(map);
 	}
+	if (rc == 0 && map_may_begin(map))
+		rc = -ETIMEDOUT;
 	return map->failed < map->n ? 0 : rc;
 }
 
