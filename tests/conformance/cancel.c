@@ -110,7 +110,7 @@ static void cleanup_and_another_cancel(void)
 	say_end("a", hilo_join(task, HILO_FOREVER));
 }
 
-static int awaits_task(void *arg)
+int awaits_task(void *arg)
 {
 	int rc = hilo_await(arg, HILO_FOREVER);
 
@@ -118,7 +118,7 @@ static int awaits_task(void *arg)
 	return rc;
 }
 
-static void awaiter_cancelled(void)
+void awaiter_cancelled(void)
 {
 	hilo_task *inner = SLEEPER("inner", 10, 7), *outer = hilo_spawn(awaits_task, inner);
 
@@ -128,7 +128,7 @@ static void awaiter_cancelled(void)
 	say_end("inner", hilo_join(inner, HILO_FOREVER));
 }
 
-static void awaited_cancelled(void)
+void awaited_cancelled(void)
 {
 	hilo_task *inner = SLEEPER("inner", 10, 7), *outer = hilo_spawn(awaits_task, inner);
 

@@ -29,6 +29,11 @@ struct scenario {
 extern const struct scenario callbacks[], cancel[], contexts[], errors[], executors[], futures[], gather[],
 	groups[], reasons[], scopes[], shield[], tasks[], timeouts[], uncancel[], wait_for[], wait_several[];
 
+/* Scenarios of cancel.c that shield.c has as well, and the task in them, which awaits the task @arg. */
+void awaiter_cancelled(void);
+void awaited_cancelled(void);
+int awaits_task(void *arg);
+
 /* [any] The call must succeed. */
 #define OK(call) TASK_CHECK(call, ==, 0)
 

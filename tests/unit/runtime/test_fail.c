@@ -495,6 +495,37 @@ TASK_TEST(test_a_message_comes_back_from_an_executor)
 	return 0;
 }
 
+static int pool_has_not_failed(void *arg)
+{
+	(void)arg;
+	return hilo_fail(3, "not a failure");
+}
+
+static int no_failure_body(void *arg)
+{
+	hilo_executor_opts opts = {.size = sizeof(opts), .max_threads = 1};
+	hilo_executor *executor;
+
+	(void)arg;
+	TASK_CHECK(hilo_executor_new(&opts, &executor), ==, 0);
+	TASK_CHECK(hilo_run_in_executor(executor, pool_has_not_failed, NULL, HILO_FOREVER), ==, 3);
+	TASK_CHECK(hilo_executor_submit(executor, pool_has_not_failed, NULL, NULL, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_executor_close(executor, 0, HILO_FOREVER), ==, 0);
+	return 0;
+}
+
+/* A message that goes with no failure is kept by nobody. */
+static void test_a_message_without_a_failure_is_dropped(void **state)
+{
+	long live;
+
+	(void)state;
+	assert_int_equal(test_run(1, no_failure_body, NULL), 0);
+	live = hilo__mem_live();
+	assert_int_equal(test_run(1, no_failure_body, NULL), 0);
+	assert_int_equal(hilo__mem_live(), live);
+}
+
 static int fail_everywhere_main(void *arg)
 {
 	test_flag flag;
@@ -537,6 +568,7 @@ int main(void)
 		cmocka_unit_test(test_a_message_travels_from_everywhere),
 		cmocka_unit_test(test_the_message_of_a_lost_future),
 		cmocka_unit_test(test_a_message_comes_back_from_an_executor),
+		cmocka_unit_test(test_a_message_without_a_failure_is_dropped),
 		cmocka_unit_test(test_a_thread_leaves_nothing),
 		cmocka_unit_test(test_a_runtime_leaves_nothing),
 	};
