@@ -32,6 +32,20 @@ static const struct {
 	[WAIT_GROUP] = {"group", "the tasks of its group"},
 	[WAIT_RUNTIME] = {"runtime", "the end of another runtime"},
 	[WAIT_SELECT] = {"select", "the first of several"},
+	[WAIT_MUTEX] = {"mutex", "a mutex"},
+	[WAIT_RWLOCK_READ] = {"rwlock-read", "a lock, to read"},
+	[WAIT_RWLOCK_WRITE] = {"rwlock-write", "a lock, to write"},
+	[WAIT_CONDITION] = {"condition", "a condition"},
+	[WAIT_EVENT] = {"event", "an event"},
+	[WAIT_SEMAPHORE] = {"semaphore", "a semaphore"},
+	[WAIT_BARRIER] = {"barrier", "the others at a barrier"},
+	[WAIT_ONCE] = {"once", "what is done once"},
+	[WAIT_COUNT] = {"count", "a count to come to zero"},
+	[WAIT_QUEUE_PUT] = {"queue-put", "room in a queue"},
+	[WAIT_QUEUE_GET] = {"queue-get", "an item of a queue"},
+	[WAIT_QUEUE_JOIN] = {"queue-join", "the end of a queue's work"},
+	[WAIT_BROADCAST] = {"broadcast", "an item of a broadcast"},
+	[WAIT_WATCH] = {"watch", "a new value"},
 };
 
 /*

@@ -40,6 +40,20 @@ enum wait_kind {
 	WAIT_GROUP,
 	WAIT_RUNTIME, /* the end of another one */
 	WAIT_SELECT,  /* where the cases are */
+	WAIT_MUTEX,
+	WAIT_RWLOCK_READ,
+	WAIT_RWLOCK_WRITE,
+	WAIT_CONDITION,
+	WAIT_EVENT,
+	WAIT_SEMAPHORE,
+	WAIT_BARRIER,
+	WAIT_ONCE,
+	WAIT_COUNT, /* a wait group or a latch */
+	WAIT_QUEUE_PUT,
+	WAIT_QUEUE_GET,
+	WAIT_QUEUE_JOIN,
+	WAIT_BROADCAST,
+	WAIT_WATCH,
 };
 
 struct wait {

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* contend.c - waiting to be given something, and giving to all. The order is argued in contend_impl.h. */
+#include "runtime/contend_impl.h"
+
+#include <errno.h>
+
+/* How many are won under one hold of the lock. */
+#ifdef HILO_EXPLORE
+#define CONTEND_BATCH 1
+#else
+#define CONTEND_BATCH 16
+#endif
+
+/* Whoever has won it tells soon: it has only to give its lock back. */
+static uint32_t contend_outcome(struct contender *contender)
+{
+	uint32_t outcome;
+
+	for (unsigned round = 0;; round++) {
+		outcome = MUTANT(172, load_acquire(&contender->outcome),
+				 load_relaxed(&contender->outcome)); /* P2 */
+		if (MUTANT(173, outcome >= CONTEND_LEFT || !(outcome & CONTEND_WON), true))
+			return outcome >= CONTEND_LEFT ? outcome : outcome & ~CONTEND_WON;
+		spin_pause(round);
+	}
+}
+
+int hilo__contend_wait(struct contender *contender)
+{
+	uint32_t outcome;
+	int rc = 0;
+
+	while ((outcome = contend_outcome(contender)) == CONTEND_OPEN) {
+		if (rc < 0) {
+			/* relaxed: nothing was given; what is seen if it was comes with the next look */
+			if (cas_relaxed(&contender->outcome, &outcome, CONTEND_LEFT)) /* P1 */
+				return rc;
+		} else {
+			rc = hilo__wait_park(&contender->wait);
+		}
+	}
+	return (int)outcome;
+}
+
+/* [lock] Win the first of @list, so many as fit. */
+static unsigned contend_win_some(struct list *list, struct contend_won won[CONTEND_BATCH])
+{
+	struct contend_node *node;
+	unsigned n = 0;
+
+	while (n < CONTEND_BATCH && (node = contend_pop(list)))
+		n += contend_win(node, &won[n]);
+	return n;
+}
+
+void hilo__contend_tell_all(struct list *list, struct spinlock *lock)
+{
+	struct contend_won won[CONTEND_BATCH];
+	struct list all = LIST_INIT(all);
+	bool more;
+
+	/* They stay in a list, of ours, and may leave it under the lock as before. */
+	list_splice(&all, list);
+	for (;;) {
+		unsigned n = contend_win_some(&all, won);
+
+		more = !list_empty(&all);
+		spin_unlock(lock);
+		for (unsigned i = 0; i < n; i++)
+			contend_tell(&won[i]);
+		if (!more)
+			return;
+		spin_lock(lock);
+	}
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_RUNTIME_CONTEND_IMPL_H
+#define HILO_RUNTIME_CONTEND_IMPL_H
+
+/*
+ * contend_impl.h - waiting for what one of several gets: an item, a permit, a lock, a wake-up.
+ *
+ * An object has lists of nodes, one for each that waits, under a lock of its own. Who has something to give
+ * takes the first node out, and wins its contender for it:
+ *
+ *	spin_lock(&object->lock);
+ *	while ((node = contend_pop(&object->getters)))
+ *		if (contend_win(node, &won)) {
+ *			container_of(node, struct getter, node)->item = item;
+ *			break;
+ *		}
+ *	... nobody: it stays with the object
+ *	spin_unlock(&object->lock);
+ *	if (node)
+ *		contend_tell(&won);
+ *
+ * and who wants something asks under the lock, and waits if there is nothing:
+ *
+ *	rc = hilo__contend_begin(&contender, WAIT_QUEUE, object, deadline);
+ *	if (rc < 0)
+ *		return rc;
+ *	spin_lock(&object->lock);
+ *	... there is something: take it, spin_unlock, hilo__contend_end, return
+ *	contend_add(&object->getters, &getter.node, &contender, 0);
+ *	spin_unlock(&object->lock);
+ *	rc = hilo__contend_wait(&contender);
+ *	if (rc < 0) {
+ *		spin_lock(&object->lock);
+ *		contend_remove(&getter.node);
+ *		spin_unlock(&object->lock);
+ *	}
+ *	hilo__contend_end(&contender);
+ *
+ * A contender may have nodes in the lists of several objects: the first who wins it decides for which.
+ *
+ *	outcome:  OPEN --win--> WON | number --tell--> number
+ *	          OPEN --wait has ended--> LEFT
+ *
+ * P1  Winning, and leaving, is a CAS from OPEN: what is given is either kept by the giver or received by the
+ *     contender, whatever comes at the same time. So a result outranks a cancel that comes after it.
+ * P2  To tell is a release store, which the contender reads with acquire: it sees what was put into its node.
+ * P3  The contender returns only once it was told, and it is told after the object's lock was given back. So it
+ *     may free the object: the giver does not touch it any more. It may not touch the contender or the node
+ *     after telling, either: it wakes by a handle that was copied before.
+ * P4  A node leaves its list under the object's lock only. If it is not the one that was won for, its contender
+ *     takes that lock before the node's place is used again.
+ *
+ * Rejected: a wake-up after which everybody looks again, as futexes have it. Who was woken and is cancelled then
+ * has to pass the wake-up on, and whoever forgets that in one of its paths has lost it. And telling under
+ * the lock: one store less, but who has been told and frees the object frees a lock that is held.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "scheduler/base/list.h"
+#include "scheduler/base/lock.h"
+#include "scheduler/scheduler.h"
+#include "scheduler/wait.h"
+
+/* Outcomes; else the number of the node that was won for. */
+#define CONTEND_OPEN UINT32_MAX
+#define CONTEND_LEFT (UINT32_MAX - 1)
+#define CONTEND_WON ((uint32_t)1 << 31) /* and its number: not told yet */
+
+/* One that waits: a task or a plain thread. On its stack. */
+struct contender {
+	struct wait wait;
+	atomic(uint32_t) outcome; /* P1, P2 */
+};
+
+/* Its place in one list. */
+struct contend_node {
+	struct list link; /* under the object's lock */
+	struct contender *contender;
+	uint32_t number; /* of the contender's nodes; below CONTEND_WON */
+};
+
+/* A contender that was won and is to be told. */
+struct contend_won {
+	struct contender *contender;
+	uint32_t number;
+};
+
+/* [any] A cancel is set that counts here, so that nothing may be tried. */
+static inline bool contend_is_interrupted(const struct thread *self)
+{
+	return self->task && task_is_interrupted(self->task);
+}
+
+/* [task, plain thread] What was asked for was there at once; may suspend, if that has happened often. */
+static inline void contend_was_free(struct thread *self)
+{
+	if (self->loop && self->task)
+		hilo__wait_was_free(self);
+}
+
+/* [any] Before the first node. 0; -ECANCELED: a cancel is set; -EDEADLK: a callback; -ENOMEM. */
+static inline int hilo__contend_begin(struct contender *contender, enum wait_kind kind, const void *object,
+				      hilo_time deadline)
+{
+	atomic_setup(&contender->outcome, CONTEND_OPEN);
+	return hilo__wait_begin(&contender->wait, kind, object, deadline);
+}
+
+/* [contender, holds the object's lock] Be the last in @list. */
+static inline void contend_add(struct list *list, struct contend_node *node, struct contender *contender,
+			       uint32_t number)
+{
+	node->contender = contender;
+	node->number = number;
+	list_init(&node->link);
+	list_add_tail(list, &node->link);
+}
+
+/* [holds the object's lock] Out of its list, if it is in one. True: it was. */
+static inline bool contend_remove(struct contend_node *node)
+{
+	bool linked = !list_empty(&node->link);
+
+	list_del(&node->link);
+	return linked;
+}
+
+/* [holds the object's lock] The first of @list, taken out; NULL: there is none. */
+static inline struct contend_node *contend_pop(struct list *list)
+{
+	struct list *link = list_pop_first(list);
+
+	return link ? list_entry(link, struct contend_node, link) : NULL;
+}
+
+/*
+ * [holds the object's lock, has taken @node out] Win its contender. False: it has left, or somebody else has won
+ * it, and the node may be forgotten. True: it has to be told, after the lock was given back; what it gets is
+ * put into its node before.
+ */
+static inline bool contend_win(const struct contend_node *node, struct contend_won *ret)
+{
+	uint32_t open = CONTEND_OPEN;
+
+	ret->contender = node->contender;
+	ret->number = node->number;
+	/* relaxed: who wins has nothing to see; the contender sees what it gets when it is told, P2 */
+	return MUTANT(170, cas_relaxed(&ret->contender->outcome, &open, CONTEND_WON | ret->number),
+		      (store_relaxed(&ret->contender->outcome, CONTEND_WON | ret->number), true)); /* P1 */
+}
+
+/* [who has won, holds no lock] Tell and wake it. Nothing of it may be touched afterwards: P3. */
+static inline void contend_tell(const struct contend_won *won)
+{
+	struct hilo_task *task = won->contender->wait.task;
+	uint32_t episode = won->contender->wait.episode;
+
+	MUTANT(171, store_release(&won->contender->outcome, won->number),
+	       store_relaxed(&won->contender->outcome, won->number)); /* P2 */
+	hilo__task_wake(task, episode);
+}
+
+/*
+ * [contender, suspends] Wait until won. The number of the node that was won for; else -ECANCELED, -ETIMEDOUT: it has
+ * left, and nobody wins it any more. Nodes that were not won for have to be removed, P4.
+ */
+int hilo__contend_wait(struct contender *contender);
+
+/* [contender] After hilo__contend_begin that has returned 0, in any case. */
+static inline void hilo__contend_end(struct contender *contender)
+{
+	hilo__wait_end(&contender->wait);
+}
+
+/*
+ * [holds @lock, which is given back] Win and tell all that are in @list now, in order; nobody who comes later.
+ * If a contender that was told may free the object, all that are in @list at the call must have returned before.
+ */
+void hilo__contend_tell_all(struct list *list, struct spinlock *lock);
+
+#endif /* HILO_RUNTIME_CONTEND_IMPL_H */
