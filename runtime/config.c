@@ -72,16 +72,17 @@ static int opts_check(const hilo_opts *opts)
 	return 0;
 }
 
-static int hooks_copy(struct task_hooks *hooks, const hilo_task_hooks *given)
+static int hooks_copy(hilo_runtime *runtime, const hilo_task_hooks *given)
 {
 	hilo_task_hooks copy;
 	int rc = SIZED_IN(hilo_task_hooks, &copy, given, arg);
 
 	if (rc < 0)
 		return rc;
-	hooks->spawned = copy.spawned;
-	hooks->ended = copy.ended;
-	hooks->arg = copy.arg;
+	runtime->hooks.spawned = copy.spawned;
+	runtime->hooks.ended = copy.ended;
+	runtime->hooks.arg = copy.arg;
+	runtime->task_flags = TASK_TOLD;
 	return 0;
 }
 
@@ -108,7 +109,7 @@ static int config_decide(hilo_runtime *runtime, const hilo_opts *opts)
 	if (rc == 0)
 		rc = env_number("HILO_DEBUG", 0, 1, &debug);
 	if (rc == 0 && opts->hooks)
-		rc = hooks_copy(&runtime->hooks, opts->hooks);
+		rc = hooks_copy(runtime, opts->hooks);
 	runtime->debug = debug ? hilo__debug_number() : 0;
 	runtime->keep_sigint = opts->flags & HILO_KEEP_SIGINT;
 	runtime->shutdown = opts->shutdown ? opts->shutdown : DEFAULT_SHUTDOWN;

@@ -16,6 +16,7 @@
 #include "scheduler/locals.h"
 #include "scheduler/reason.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/task_new.h"
 #include "scheduler/wait.h"
 
 static int opts_check(const hilo_task_opts *opts, const struct hilo_runtime *runtime)
@@ -68,36 +69,54 @@ static inline int spec_from_opts(struct task_spec *spec, struct hilo_runtime *ru
 				 const hilo_task_opts *opts)
 {
 	spec->stack_class = runtime->stack_class;
+	spec->flags |= runtime->task_flags;
 	return HILO__UNLIKELY(opts != NULL) ? spec_add_opts(spec, runtime, opts) : 0;
 }
 
-/* [worker] Make and queue a task on the calling loop's runtime. */
-static inline int task_spawn(struct task_spec *spec, const hilo_task_opts *opts, hilo_task **ret)
+/* [worker, its runtime not closing] Make and queue a task, with the values of @locals. NULL: no memory. */
+static inline struct hilo_task *spec_spawn(struct thread *self, const struct task_spec *spec,
+					   struct binding *locals)
+{
+	struct hilo_loop *loop = self->loop;
+	struct hilo_task *task = task_new(loop->heap, loop, loop->runtime, spec);
+
+	if (HILO__UNLIKELY(!task))
+		return NULL;
+	if (HILO__UNLIKELY(locals != NULL))
+		task->locals = locals_ref(locals);
+	hilo__task_start(self, task);
+	return task;
+}
+
+static inline bool loop_is_closing(const struct hilo_loop *loop)
+{
+	/* relaxed: closing looks again for late ones */
+	return HILO__UNLIKELY(load_relaxed(&loop->runtime->phase) != PHASE_OPEN);
+}
+
+/* [worker] The same with options. */
+static int task_spawn(struct task_spec *spec, const hilo_task_opts *opts, hilo_task **ret)
 {
 	struct thread *self = thread_self();
 	struct hilo_loop *loop = self->loop;
 	struct hilo_task *task;
 	int rc;
 
-	if (HILO__UNLIKELY(!loop))
-		return -EDEADLK;
-	if (HILO__UNLIKELY(load_relaxed(&loop->runtime->phase) !=
-			   PHASE_OPEN)) /* relaxed: closing looks again for late ones */
+	if (loop_is_closing(loop))
 		return HILO_ECLOSED;
 	rc = spec_from_opts(spec, loop->runtime, opts);
-	if (HILO__UNLIKELY(rc < 0))
+	if (rc < 0)
 		return rc;
 	spec->references = ret ? 1 : 0;
 	task = hilo__task_new(loop->heap, loop->runtime, spec);
-	if (HILO__UNLIKELY(!task)) {
+	if (!task) {
 		hilo__names_free(spec->name);
 		return -ENOMEM;
 	}
+	/* Before: an eager one is run by the start, and may have ended after it. */
 	if (ret)
 		*ret = task;
 	task->locals = locals_inherit(self);
-	if (HILO__UNLIKELY(loop->runtime->hooks.spawned != NULL))
-		loop->runtime->hooks.spawned(task, loop->runtime->hooks.arg);
 	hilo__task_start(self, task);
 	return 0;
 }
@@ -118,29 +137,39 @@ static HILO__COLD int callback_spawn(struct hilo_runtime *runtime, struct task_s
 	return rc;
 }
 
-/* [worker] From a task or a callback. */
-static inline int any_spawn(struct task_spec *spec, const hilo_task_opts *opts, hilo_task **ret)
+int hilo__spawn(struct task_spec *spec, const hilo_task_opts *opts, hilo_task **ret)
 {
 	struct thread *self = thread_self();
 
-	if (HILO__UNLIKELY(self->loop && !self->task))
+	if (!self->loop)
+		return -EDEADLK;
+	if (!self->task)
 		return callback_spawn(self->loop->runtime, spec, opts, ret);
 	return task_spawn(spec, opts, ret);
 }
 
-int hilo__spawn(struct task_spec *spec, const hilo_task_opts *opts, hilo_task **ret)
+/* Not from a task. */
+static HILO__COLD hilo_task *spawn_elsewhere(hilo_task_fn entry, void *arg, const void *site)
 {
-	return any_spawn(spec, opts, ret);
+	struct task_spec spec = {.entry = entry, .arg = arg, .site = site};
+	hilo_task *task;
+
+	return entry && hilo__spawn(&spec, NULL, &task) == 0 ? task : NULL;
 }
 
 hilo_task *hilo_spawn(hilo_task_fn entry, void *arg)
 {
-	struct task_spec spec = {.entry = entry, .arg = arg, .site = __builtin_return_address(0)};
-	hilo_task *task;
+	struct thread *self = thread_self();
+	struct task_spec spec = {
+		.entry = entry, .arg = arg, .site = __builtin_return_address(0), .references = 1};
 
-	if (HILO__UNLIKELY(!entry) || any_spawn(&spec, NULL, &task) < 0)
+	if (HILO__UNLIKELY(!self->loop || !self->task || !entry))
+		return spawn_elsewhere(entry, arg, spec.site);
+	if (loop_is_closing(self->loop))
 		return NULL;
-	return task;
+	spec.stack_class = self->loop->runtime->stack_class;
+	spec.flags = self->loop->runtime->task_flags;
+	return spec_spawn(self, &spec, self->task->locals);
 }
 
 int hilo_spawn_with(hilo_task_fn entry, void *arg, const hilo_task_opts *opts, hilo_task **ret)
@@ -149,7 +178,7 @@ int hilo_spawn_with(hilo_task_fn entry, void *arg, const hilo_task_opts *opts, h
 
 	if (!entry)
 		return hilo_fail(-EINVAL, "hilo_spawn_with: entry is NULL");
-	return any_spawn(&spec, opts, ret);
+	return hilo__spawn(&spec, opts, ret);
 }
 
 int hilo__submit(hilo_runtime *runtime, struct task_spec *spec, const hilo_task_opts *opts, hilo_task **ret)
@@ -174,8 +203,7 @@ int hilo__submit(hilo_runtime *runtime, struct task_spec *spec, const hilo_task_
 	if (ret)
 		*ret = task;
 	task->locals = locals_inherit(thread_self());
-	if (runtime->hooks.spawned)
-		runtime->hooks.spawned(task, runtime->hooks.arg);
+	task_tell_spawned(runtime, task);
 	hilo__task_inject(runtime, task);
 	return 0;
 }

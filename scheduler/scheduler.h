@@ -59,6 +59,7 @@ struct hilo_runtime {
 
 	/* Effective options, fixed at start. */
 	uint8_t stack_class;
+	uint8_t task_flags; /* of all its tasks: TASK_TOLD if there are hooks */
 	struct task_hooks hooks;
 	bool spin;
 	hilo_time shutdown;
@@ -115,6 +116,13 @@ static inline bool thread_is_inside(const struct thread *self, const struct hilo
 	       self->closing == runtime;
 }
 
+/* [any] @task of @runtime was made, and is about to be queued. */
+static inline void task_tell_spawned(const struct hilo_runtime *runtime, struct hilo_task *task)
+{
+	if (HILO__UNLIKELY(runtime->hooks.spawned != NULL))
+		runtime->hooks.spawned(task, runtime->hooks.arg);
+}
+
 /* [any] The task that runs on the calling thread, as events name it. */
 static inline uint64_t trace_id(const struct thread *self)
 {
@@ -134,7 +142,7 @@ struct task_spec {
 	uint32_t flags;
 };
 
-/* [thread with @heap] A record for @spec, in no queue yet. NULL: out of memory. */
+/* [thread with @heap] A record for @spec, in no queue yet. NULL: out of memory. task_new.h has it inline. */
 struct hilo_task *hilo__task_new(struct heap *heap, struct hilo_runtime *runtime,
 				 const struct task_spec *spec);
 

@@ -22,6 +22,7 @@
 
 #include "scheduler/base/mem.h"
 #include "scheduler/base/panic.h"
+#include "scheduler/task_new.h"
 
 void (*hilo__on_lost_failure)(struct hilo_task *task);
 void (*hilo__on_error_free)(struct error *error);
@@ -30,44 +31,19 @@ void (*hilo__on_error_free)(struct error *error);
 #define ID_RUN 4096
 static atomic(uint64_t) task_next_id = 1;
 
-static uint64_t task_id(struct hilo_loop *loop)
+HILO__COLD uint64_t hilo__task_number(struct hilo_loop *loop)
 {
 	if (!loop)
-		return add_relaxed(&task_next_id, 1); /* relaxed: a number, orders nothing */
-	if (loop->next_id == loop->last_id) {
-		loop->next_id = add_relaxed(&task_next_id, ID_RUN); /* relaxed: as above */
-		loop->last_id = loop->next_id + ID_RUN;
-	}
+		return add_relaxed(&task_next_id, 1);	    /* relaxed: a number, orders nothing */
+	loop->next_id = add_relaxed(&task_next_id, ID_RUN); /* relaxed: as above */
+	loop->last_id = loop->next_id + ID_RUN;
 	return loop->next_id++;
 }
 
 struct hilo_task *hilo__task_new(struct heap *heap, struct hilo_runtime *runtime,
 				 const struct task_spec *spec)
 {
-	struct hilo_task *task = pool_alloc(heap, POOL_TASK);
-
-	if (!task)
-		return NULL;
-	task_state_reset(&task->state);
-	store_relaxed(&task->fiber, NULL); /* relaxed: published by the queue, as all of these */
-	task->entry = spec->entry;
-	task->arg = spec->arg;
-	task->done.waiters = NULL;
-	store_relaxed(&task->done.word, COMPLETION_DONE); /* relaxed: published by the next line */
-	store_release(&task->runtime, runtime);		  /* P1 */
-	task->loop = spec->loop;
-	task->id = task_id(thread_self()->loop);
-	store_relaxed(&task->name, spec->name); /* relaxed: as above */
-	task->destroy = spec->destroy;
-	store_relaxed(&task->spawn_site, spec->site); /* relaxed: as above */
-	task->error = NULL;
-	task->stack_class = (uint8_t)spec->stack_class;
-	task->flags = (uint8_t)spec->flags;
-	task->shield = 0;
-	task->locals = NULL;
-	store_relaxed(&task->looked, 0); /* relaxed: published by the queue */
-	store_release(&task->done.word, spec->references * COMPLETION_REF); /* P1 */
-	return task;
+	return task_new(heap, thread_self()->loop, runtime, spec);
 }
 
 /* Whoever has asked for a name keeps its text as long as the task: so one that was replaced stays. */
@@ -285,6 +261,7 @@ static bool task_is_eager(struct thread *self, const struct hilo_task *task)
 /* [worker] Start what is not simply queued here. False: @task is, after all. */
 static HILO__COLD bool task_start_special(struct thread *self, struct hilo_task *task)
 {
+	task_tell_spawned(self->loop->runtime, task);
 	if (task_is_eager(self, task)) {
 		hilo__leave_late_for(self);
 		self = thread_self();
@@ -308,7 +285,8 @@ void hilo__task_start(struct thread *self, struct hilo_task *task)
 
 	stat_add(&loop->stats.spawned, 1);
 	TRACE_EVENT(loop->trace, TRACE_SPAWN, task->id, trace_id(self));
-	if (HILO__UNLIKELY(task->flags & (TASK_SPECIAL | TASK_EAGER)) && task_start_special(self, task))
+	if (HILO__UNLIKELY(task->flags & (TASK_SPECIAL | TASK_EAGER | TASK_TOLD)) &&
+	    task_start_special(self, task))
 		return;
 	task->loop = loop;
 	loop_push_deque(loop, task);

@@ -53,7 +53,8 @@ struct hilo_task {
 #define TASK_EAGER 8u  /* starts inside the spawn, if that is made by a task */
 #define TASK_HIGH 16u  /* its priority; neither: an ordinary one */
 #define TASK_LOW 32u
-#define TASK_ENDS 64u /* its runtime ends with it */
+#define TASK_ENDS 64u  /* its runtime ends with it */
+#define TASK_TOLD 128u /* the hooks of its runtime are told of it */
 /* Not for slot, deque and ring. */
 #define TASK_SPECIAL (TASK_PINNED | TASK_THREAD | TASK_HIGH | TASK_LOW)
 

@@ -412,44 +412,59 @@ void hilo__leave_late(struct thread *self)
 	hilo__leave(self, LEAVE_YIELD);
 }
 
-void hilo__task_finish(struct hilo_task *task, int result)
+/* Its result is there, and whoever waits is told; it is counted. @ends: so is who ends its runtime. */
+static inline void task_complete(struct hilo_task *task, int result, bool ends)
 {
-	bool ends = task->flags & TASK_ENDS;
-	struct thread *self;
-	struct hilo_loop *loop;
+	struct thread *self = thread_self();
+	struct hilo_loop *loop = self->loop;
+
+	TRACE_EVENT(loop->trace, TRACE_COMPLETE, task->id, result);
+	task->done.result = result;
+	store_relaxed(&task->fiber, NULL); /* relaxed: ours, since we run it */
+	if (completion_set(&task->done)) {
+		self->task = NULL; /* the log may be called with its failure: by nobody who could suspend */
+		hilo__task_free(task);
+	}
+	loop_count_end(loop);
+	if (ends)
+		hilo__scheduler_main_ended(loop->runtime);
+	loop_tell_end(loop);
+}
+
+/* What there is to do before, for the few that have something. What is the user's may suspend. */
+static HILO__NOINLINE void task_finish_special(struct hilo_task *task, int result)
+{
+	const struct task_hooks *hooks;
 
 	if (task->destroy) {
 		task->shield++; /* it cleans up after a task that was cancelled, and may have to wait for that */
 		task->destroy(task->arg);
 		task->shield--;
 	}
-	loop = thread_self()->loop; /* only here: destroy is the user's, and may have suspended */
-	if (HILO__UNLIKELY(loop->runtime->hooks.ended != NULL))
-		loop->runtime->hooks.ended(task, result, loop->runtime->hooks.arg);
-	if (HILO__UNLIKELY(task->locals != NULL))
+	hooks = &thread_self()->loop->runtime->hooks;
+	if (hooks->ended)
+		hooks->ended(task, result, hooks->arg);
+	if (task->locals)
 		hilo__locals_drop(&task->locals);
-	self = thread_self(); /* as above, for what drops a value */
-	loop = self->loop;
-	TRACE_EVENT(loop->trace, TRACE_COMPLETE, task->id, result);
-	task->done.result = result;
-	store_relaxed(&task->fiber, NULL); /* relaxed: as above */
-	if (completion_set(&task->done)) {
-		self->task = NULL; /* the log may be called with its failure: by nobody who could suspend */
-		hilo__task_free(task);
-	}
-	loop_count_end(loop);
-	if (HILO__UNLIKELY(ends))
-		hilo__scheduler_main_ended(loop->runtime);
-	loop_tell_end(loop);
+	task_complete(task, result, task->flags & TASK_ENDS);
 }
 
-static inline void task_execute(struct hilo_task *task)
+void hilo__task_finish(struct hilo_task *task, int result)
 {
+	if (HILO__UNLIKELY(task->destroy || task->locals || task->flags & (TASK_ENDS | TASK_TOLD)))
+		task_finish_special(task, result);
+	else
+		task_complete(task, result, false);
+}
+
+static inline void task_execute(const struct fiber *fiber)
+{
+	struct hilo_task *task = fiber->task;
 	int result = -ECANCELED;
 
 	if (!task_is_cancelled(task))
 		result = task->entry(task->arg);
-	if (HILO__UNLIKELY(thread_self()->fiber->scopes != NULL))
+	if (HILO__UNLIKELY(fiber->scopes != NULL))
 		HILO__PANIC("a task has ended inside of a scope that it has not left");
 	hilo__task_finish(task, result);
 }
@@ -465,7 +480,7 @@ static void fiber_main(struct fiber *fiber)
 	fiber_tsan_acquire(thread_self());
 	finish_leave(thread_self());
 	for (;;) {
-		task_execute(fiber->task);
+		task_execute(fiber);
 		self = thread_self();
 		next = loop_pick(self->loop);
 		/* relaxed: ours, since we run it */
