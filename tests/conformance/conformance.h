@@ -13,12 +13,13 @@
 /* Some scenarios about one thing; gather.c and gather.py are the topic "gather". Ended by one without a name. */
 struct scenario {
 	const char *name;
-	void (*run)(void); /* as the first task of a runtime with one worker */
+	void (*run)(void); /* as the first task of a runtime with one worker, unless OUTSIDE */
 	unsigned flags;
 };
 
 #define NATURAL 1u /* of an order that is not promised: only where the scheduler does not draw lots */
 #define THREADS 2u /* with threads, on the machine's own time: its lines do not tell when */
+#define OUTSIDE 4u /* on a plain thread, outside of any runtime, and otherwise as THREADS */
 
 #define SCENARIO(fn, ...)                                                                                    \
 	{                                                                                                    \
@@ -26,8 +27,9 @@ struct scenario {
 	}
 #define TOPIC(topic, ...) const struct scenario topic[] = {__VA_ARGS__, {NULL, NULL, 0}}
 
-extern const struct scenario callbacks[], cancel[], contexts[], errors[], executors[], futures[], gather[],
-	groups[], reasons[], scopes[], shield[], tasks[], timeouts[], uncancel[], wait_for[], wait_several[];
+extern const struct scenario as_completed[], callbacks[], cancel[], contexts[], done_callbacks[], errors[],
+	executors[], first_ready[], futures[], gather[], groups[], reasons[], runtimes[], scopes[], shield[],
+	tasks[], timeouts[], uncancel[], wait_for[], wait_several[];
 
 /* Scenarios of cancel.c that shield.c has as well, and the task in them, which awaits the task @arg. */
 void awaiter_cancelled(void);

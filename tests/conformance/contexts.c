@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Values that belong to a task, and to what it spawns. */
+/* Values that belong to a task, to what it spawns, and to the callbacks that it asks for. */
 #include "tests/conformance/conformance.h"
 
 static const hilo_local number = HILO_LOCAL("number", NULL, NULL);
@@ -263,10 +263,202 @@ static void context_of_another_token(void)
 	hilo_context_free(context);
 }
 
+static void callback_says(void *name)
+{
+	say_number(name);
+}
+
+static void value_of_a_callback(void)
+{
+	set(&number, 1);
+	call_soon(callback_says, "soon");
+	set(&number, 2);
+	call_later(2, callback_says, "later");
+	set(&number, 3);
+	OK(sleep_for(3));
+	say_number("main");
+}
+
+static void callback_sets(void *name)
+{
+	set(&number, get(&number) + 10);
+	say_number(name);
+}
+
+static void value_set_by_a_callback(void)
+{
+	set(&number, 1);
+	call_soon(callback_sets, "a");
+	call_soon(callback_sets, "b");
+	OK(sleep_for(1));
+	say_number("main");
+}
+
+static void callback_asks_for_another(void *name)
+{
+	callback_sets(name);
+	call_soon(callback_says, "asked by a callback");
+	set(&number, 0);
+}
+
+static void value_of_a_callback_of_a_callback(void)
+{
+	set(&number, 1);
+	call_soon(callback_asks_for_another, "callback");
+	OK(sleep_for(1));
+}
+
+static void callback_spawns(void *task)
+{
+	callback_sets(as_arg("callback"));
+	*(hilo_task **)task = hilo_spawn(says_number, as_arg("task"));
+}
+
+static void value_of_a_task_of_a_callback(void)
+{
+	hilo_task *task = NULL;
+
+	set(&number, 1);
+	call_soon(callback_spawns, &task);
+	OK(sleep_for(1));
+	OK(hilo_join(task, HILO_FOREVER));
+}
+
+static void callback_sets_future(void *future)
+{
+	set(&number, 7);
+	set_value(future, 5);
+}
+
+static void value_of_a_done_callback(void)
+{
+	hilo_future *future = hilo_future_new();
+	hilo_done_node node[2];
+
+	set(&number, 1);
+	OK(hilo_future_on_done(future, &node[0], callback_says, as_arg("first")));
+	set(&number, 2);
+	OK(hilo_future_on_done(future, &node[1], callback_says, as_arg("second")));
+	call_later(1, callback_sets_future, future);
+	OK(sleep_for(2));
+	say_number("main");
+	hilo_future_unref(future);
+}
+
+static void value_of_a_done_callback_asked_late(void)
+{
+	hilo_future *future = hilo_future_new();
+	hilo_done_node node;
+
+	set(&number, 1);
+	set_value(future, 5);
+	set(&number, 2);
+	OK(hilo_future_on_done(future, &node, callback_says, as_arg("callback")));
+	set(&number, 3);
+	OK(sleep_for(1));
+	hilo_future_unref(future);
+}
+
+static void value_of_a_done_callback_of_a_task(void)
+{
+	hilo_task *task = hilo_spawn(child, NULL);
+	hilo_done_node node;
+
+	set(&number, 1);
+	OK(hilo_task_on_done(task, &node, callback_says, as_arg("callback")));
+	OK(sleep_for(5));
+	OK(hilo_join(task, HILO_FOREVER));
+}
+
+static int changes_and_returns(void *arg)
+{
+	(void)changes(arg);
+	return 0;
+}
+
+static void runs_in_context(void *context)
+{
+	OK(hilo_context_run(context, changes_and_returns, NULL));
+}
+
+static void callbacks_in_one_context(void)
+{
+	hilo_context *context;
+
+	set(&number, 1);
+	context = hilo_context_copy();
+	set(&number, 10);
+	call_soon(runs_in_context, context);
+	call_later(2, runs_in_context, context);
+	OK(sleep_for(3));
+	say_end("run", hilo_context_run(context, changes, NULL));
+	say_number("main");
+	hilo_context_free(context);
+}
+
+static void callback_takes_back(void *token)
+{
+	say_end("reset", hilo_local_reset(token));
+	say_number("callback");
+}
+
+static void value_taken_back_by_a_callback(void)
+{
+	hilo_local_token token;
+
+	set_with(&token, 1);
+	call_soon(callback_takes_back, &token);
+	OK(sleep_for(1));
+	OK(hilo_local_reset(&token));
+	say_number("main");
+}
+
+static int thread_says(void *arg)
+{
+	(void)arg;
+	say_number("thread");
+	set(&number, 9);
+	return get(&number);
+}
+
+static void value_of_a_call_in_a_thread(void)
+{
+	set(&number, 1);
+	say_end("call", hilo_to_thread(thread_says, NULL, HILO_FOREVER));
+	say_number("main");
+}
+
+static int thread_calls_the_loop(void *loop)
+{
+	say_number("thread");
+	set(&number, 9);
+	OK(hilo_call_soon_threadsafe(loop, callback_says, as_arg("callback"), NULL));
+	return 0;
+}
+
+static void value_of_a_callback_of_a_thread(void)
+{
+	set(&number, 1);
+	OK(hilo_to_thread(thread_calls_the_loop, hilo_loop_current(), HILO_FOREVER));
+	OK(sleep_for(1));
+	say_number("main");
+}
+
+static void value_of_a_call_in_an_executor(void)
+{
+	set(&number, 1);
+	say_end("call", hilo_run_in_executor(NULL, thread_says, NULL, HILO_FOREVER));
+}
+
 TOPIC(contexts, SCENARIO(value_of_nobody), SCENARIO(value_of_the_moment_of_the_spawn),
       SCENARIO(value_of_a_grandchild), SCENARIO(values_of_two_tasks),
       SCENARIO(value_of_whoever_spawns_into_a_group), SCENARIO(value_taken_back),
       SCENARIO(value_taken_back_in_another_order), SCENARIO(value_taken_back_twice),
       SCENARIO(value_taken_back_by_another_task), SCENARIO(value_taken_back_and_inherited),
       SCENARIO(context_keeps_what_is_set), SCENARIO(context_entered_twice), SCENARIO(context_is_inherited),
-      SCENARIO(context_of_another_token));
+      SCENARIO(context_of_another_token), SCENARIO(value_of_a_callback), SCENARIO(value_set_by_a_callback),
+      SCENARIO(value_of_a_callback_of_a_callback), SCENARIO(value_of_a_task_of_a_callback),
+      SCENARIO(value_of_a_done_callback), SCENARIO(value_of_a_done_callback_asked_late),
+      SCENARIO(value_of_a_done_callback_of_a_task), SCENARIO(callbacks_in_one_context),
+      SCENARIO(value_taken_back_by_a_callback), SCENARIO(value_of_a_call_in_a_thread, THREADS),
+      SCENARIO(value_of_a_callback_of_a_thread, THREADS), SCENARIO(value_of_a_call_in_an_executor, THREADS));

@@ -6,6 +6,7 @@ scenario takes no time, and the moments in its trace are exact.
 """
 
 import asyncio
+import concurrent.futures
 import errno
 import gc
 import selectors
@@ -13,6 +14,7 @@ from asyncio import CancelledError
 
 NATURAL = 1  # of an order that Hilo does not promise; says so to the reader, here
 THREADS = 2  # with threads, on the machine's own time: its lines do not tell when
+OUTSIDE = 4  # a plain function outside of any loop, and otherwise as THREADS
 
 scenarios = {}  # name: (function, flags)
 _trace = []
@@ -69,16 +71,31 @@ def run(name):
     global _tells_time, _lost
     function, flags = scenarios[name]
     _trace.clear()
-    _tells_time = not flags & THREADS
+    _tells_time = not flags & (THREADS | OUTSIDE)
     _lost = 0
+    if flags & OUTSIDE:
+        function()
+        gc.collect()
+    else:
+        _run_in_loop(function)
+    if _lost:
+        _trace.append(f"lost: {_lost}")
+    return list(_trace)
+
+
+def _run_in_loop(function):
     loop_factory = _VirtualLoop if _tells_time else asyncio.SelectorEventLoop
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.get_loop().set_exception_handler(_on_exception)
         runner.run(function())
         gc.collect()
-    if _lost:
-        _trace.append(f"lost: {_lost}")
-    return list(_trace)
+
+
+def new_loop():
+    """A loop of one's own, for a scenario outside of any."""
+    loop = asyncio.SelectorEventLoop()
+    loop.set_exception_handler(_on_exception)
+    return loop
 
 
 # ---- The words of conformance.h --------------------------------------------------------------------
@@ -92,6 +109,8 @@ def say(text):
 # What some messages of RuntimeError mean.
 _runtime_errors = {
     "after shutdown": "closed",
+    "is closed": "closed",
+    "stopped before": "stopped",
     "is shutting down": "closed",
     "Cannot change state": "invalid state",
     "has already been used": "invalid state",
@@ -107,7 +126,7 @@ def _word(outcome):
     match outcome:
         case BaseExceptionGroup():
             return _word(outcome.exceptions[0])
-        case CancelledError():
+        case CancelledError() | concurrent.futures.CancelledError():
             return "cancelled"
         case TimeoutError():
             return "timeout"

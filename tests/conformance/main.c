@@ -14,8 +14,9 @@
 #include "tests/support/simulate.h"
 
 static const struct scenario *const topics[] = {
-	callbacks, cancel, contexts, errors, executors, futures,  gather,   groups,
-	reasons,   scopes, shield,   tasks,  timeouts,	uncancel, wait_for, wait_several};
+	as_completed, callbacks, cancel,   contexts, done_callbacks, errors,	  executors,
+	first_ready,  futures,	 gather,   groups,   reasons,	     runtimes,	  scopes,
+	shield,	      tasks,	 timeouts, uncancel, wait_for,	     wait_several};
 
 static struct {
 	const struct scenario *scenario;
@@ -25,7 +26,7 @@ static struct {
 
 static void trace_begin_line(void)
 {
-	if (!(current.scenario->flags & THREADS))
+	if (!(current.scenario->flags & (THREADS | OUTSIDE)))
 		printf("%lld ", (long long)((hilo_now() - current.began) / HILO_MILLISECOND));
 }
 
@@ -178,7 +179,9 @@ static void scenario_run(const struct scenario *scenario, bool natural)
 	current.scenario = scenario;
 	current.lost = 0;
 	printf("== %s\n", scenario->name);
-	if (scenario->flags & THREADS)
+	if (scenario->flags & OUTSIDE)
+		scenario->run();
+	else if (scenario->flags & THREADS)
 		OK(test_run(1, scenario_main, NULL));
 	else if (natural)
 		OK(test_simulate_natural(scenario_main, NULL));
