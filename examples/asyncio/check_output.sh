@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # check_output.sh PROGRAM - run one of the programs of this folder: it prints these lines, in this order and no
-# others, ends well, and takes at least so long. How long it takes at most is no concern of a loaded machine.
+# others, ends well, and takes at least so long. How long it takes at most is no concern of a loaded machine. What
+# it writes into files is looked at, too.
 set -u -o pipefail
 program=${1:?usage: check_output.sh PROGRAM}
 
@@ -30,6 +31,7 @@ expected() {
 		printf '%s\n' 3000 'Contexto asíncrono: Entrada' 'Contexto asíncrono: Realizando acción' \
 			'Contexto asíncrono: Salida'
 		;;
+	asyncio_with_file) printf '%s\n' 0 'Escribió en output.txt' ;;
 	asyncio_main) printf '%s\n' 0 'Ejecutando la corrutina principal' ;;
 	asyncio_blocking) printf '%s\n' 2000 'Iniciando tarea bloqueante' 'Tarea bloqueante completada' ;;
 	asyncio_non_blocking) printf '%s\n' 2000 'Iniciando tarea no bloqueante' 'Tarea no bloqueante completada' ;;
@@ -39,12 +41,31 @@ expected() {
 	esac
 }
 
+# What is in the files that it leaves, in the order of their names.
+expected_files() {
+	case $1 in
+	asyncio_with_file) printf '%s\n' 'output.txt: ¡Hola, asyncio!' ;;
+	esac
+}
+
+written_files() {
+	local file
+	for file in *; do
+		[ ! -f "$file" ] || printf '%s: %s\n' "$file" "$(<"$file")"
+	done
+}
+
 expectation=$(expected "$(basename "$program")") || {
 	echo "FAIL: nobody has said what $program prints"
 	exit 1
 }
 least=${expectation%%$'\n'*}
 lines=${expectation#*$'\n'}
+
+program=$(realpath "$program")
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/hilo-example.XXXXXX") || exit 1
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch" || exit 1
 
 start=${EPOCHREALTIME/./}
 output=$("$program")
@@ -54,6 +75,10 @@ took=$(((${EPOCHREALTIME/./} - start) / 1000))
 if [ "$status" -ne 0 ] || [ "$output" != "$lines" ]; then
 	echo "FAIL: status $status"
 	diff <(echo "$lines") <(echo "$output")
+	exit 1
+fi
+if ! diff <(expected_files "$(basename "$program")") <(written_files); then
+	echo "FAIL: other files than expected"
 	exit 1
 fi
 if [ "$took" -lt "$least" ]; then
