@@ -70,6 +70,30 @@ TASK_TEST(test_the_result_of_a_call_is_the_value_of_its_future)
 	return 0;
 }
 
+/* Several calls at once, and whichever ends first: as futures they can be selected from. */
+TASK_TEST(test_the_first_of_several_calls_is_seen_first)
+{
+	hilo_executor *mine = pool_make(3, 0, 0);
+	hilo_future *future[3];
+	struct gate gate[3];
+
+	for (int i = 0; i < 3; i++) {
+		gate_init(&gate[i]);
+		future[i] = submit(mine, gate_pass, &gate[i]);
+	}
+	for (int i = 2; i >= 0; i--) {
+		hilo_select_case cases[] = {HILO_SELECT_FUTURE(future[0]), HILO_SELECT_FUTURE(future[1]),
+					    HILO_SELECT_FUTURE(future[2])};
+
+		TASK_CHECK(hilo_select(cases, (size_t)i + 1, HILO_NO_WAIT), ==, -ETIMEDOUT);
+		gate_open(&gate[i]);
+		TASK_CHECK(hilo_select(cases, (size_t)i + 1, HILO_FOREVER), ==, i);
+		TASK_CHECK(value_of(future[i]), ==, as_value(1));
+	}
+	pool_end(mine);
+	return 0;
+}
+
 /* Whatever the pool's thread has said before is no part of it. */
 TASK_TEST(test_a_failing_call_fails_its_future_with_its_message)
 {
@@ -395,6 +419,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_result_of_a_call_is_the_value_of_its_future),
+		cmocka_unit_test(test_the_first_of_several_calls_is_seen_first),
 		cmocka_unit_test(test_a_failing_call_fails_its_future_with_its_message),
 		cmocka_unit_test(test_a_queued_call_that_is_cancelled_never_runs),
 		cmocka_unit_test(test_a_cancel_makes_room),

@@ -378,6 +378,36 @@ static void test_a_stack_may_not_be_too_small(void **state)
 	assert_null(executor);
 }
 
+static int call_tells_its_thread(void *name)
+{
+	return pthread_getname_np(pthread_self(), name, 16);
+}
+
+TASK_TEST(test_threads_have_the_name_that_was_asked_for)
+{
+	static const char *const asked[] = {NULL, "baker", "butcher-and-baker"}, *const given[] = {
+											 "hilo-pool", "baker",
+											 "butcher-and-ba"};
+	hilo_executor *resolver;
+	char name[16];
+
+	TASK_CHECK(hilo_to_thread(call_tells_its_thread, name, HILO_FOREVER), ==, 0);
+	TASK_CHECK_TEXT(name, "hilo-pool");
+	TASK_CHECK(hilo_resolver_executor(&resolver), ==, 0);
+	TASK_CHECK(hilo_run_in_executor(resolver, call_tells_its_thread, name, HILO_FOREVER), ==, 0);
+	TASK_CHECK_TEXT(name, "hilo-resolve");
+	for (size_t i = 0; i < array_size(asked); i++) {
+		hilo_executor_opts opts = {.size = sizeof(opts), .name = asked[i]};
+		hilo_executor *executor;
+
+		TASK_CHECK(hilo_executor_new(&opts, &executor), ==, 0);
+		TASK_CHECK(hilo_run_in_executor(executor, call_tells_its_thread, name, HILO_FOREVER), ==, 0);
+		TASK_CHECK_CONTAINS(name, given[i]);
+		pool_end(executor);
+	}
+	return 0;
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -388,6 +418,7 @@ int main(void)
 		cmocka_unit_test(test_a_failing_initializer_breaks_the_pool),
 		cmocka_unit_test(test_a_broken_pool_ends_what_it_has_begun),
 		cmocka_unit_test(test_threads_have_the_stack_that_was_asked_for),
+		cmocka_unit_test(test_threads_have_the_name_that_was_asked_for),
 		cmocka_unit_test(test_a_stack_may_not_be_too_small),
 	};
 

@@ -244,6 +244,23 @@ TASK_TEST(test_cancel_of_the_group_is_no_failure)
 	return 0;
 }
 
+/* Before its first task, which is not even begun then. */
+TASK_TEST(test_cancel_of_a_group_without_tasks)
+{
+	atomic(unsigned) ran = 0;
+	int rc;
+
+	HILO_GROUP (group, &rc) {
+		TASK_CHECK(hilo_group_cancel(group), ==, 0);
+		TASK_CHECK(hilo_group_spawn(group, add_one, &ran), ==, HILO_ECLOSED);
+		TASK_CHECK(hilo_group_size(group), ==, 0);
+	}
+	TASK_CHECK(rc, ==, 0);
+	TASK_CHECK(load_relaxed(&ran), ==, 0);
+	TASK_CHECK(hilo_sleep(1), ==, 0);
+	return 0;
+}
+
 static int cancel_group(void *group)
 {
 	return hilo_group_cancel(group);
@@ -588,6 +605,7 @@ int main(void)
 		cmocka_unit_test(test_failures_of_an_inner_group_come_along),
 		cmocka_unit_test(test_failures_besides_a_cause_go),
 		cmocka_unit_test(test_cancel_of_the_group_is_no_failure),
+		cmocka_unit_test(test_cancel_of_a_group_without_tasks),
 		cmocka_unit_test(test_task_cancels_its_group),
 		cmocka_unit_test(test_tasks_spawn_into_their_group),
 		cmocka_unit_test(test_cancel_of_the_owner_cancels_the_tasks),

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "scheduler/base/mem.h"
+
 /* Run @body as a task that stays on one loop. */
 static int run_pinned(hilo_task_fn body, void *arg)
 {
@@ -192,6 +194,30 @@ PINNED_TEST(test_cancelled_calls_do_not_run)
 	hilo_handle_unref(ran);
 	hilo_handle_unref(NULL);
 	TASK_CHECK(hilo_handle_cancel(NULL), <, 0);
+	return 0;
+}
+
+/* Those of the far future, too, give back at once what they were made of. */
+PINNED_TEST(test_cancelled_calls_keep_no_memory)
+{
+	hilo_handle *handle[CALLS];
+	size_t mapped = 0;
+	long live = 0;
+
+	for (int round = 0; round < 10; round++) {
+		for (unsigned i = 0; i < CALLS; i++)
+			TASK_CHECK(hilo_call_later(60 * HILO_MINUTE, sequence_add, NULL, &handle[i]), ==, 0);
+		for (unsigned i = 0; i < CALLS; i++) {
+			TASK_CHECK(hilo_handle_cancel(handle[i]), ==, 0);
+			hilo_handle_unref(handle[i]);
+		}
+		if (round == 0) {
+			live = hilo__mem_live();
+			mapped = hilo__mem_mapped();
+		}
+	}
+	TASK_CHECK(hilo__mem_live(), <=, live);
+	TASK_CHECK(hilo__mem_mapped(), <=, mapped);
 	return 0;
 }
 
@@ -527,6 +553,7 @@ int main(void)
 		cmocka_unit_test(test_calls_of_the_past_come_soon),
 		cmocka_unit_test(test_calls_that_never_come),
 		cmocka_unit_test(test_cancelled_calls_do_not_run),
+		cmocka_unit_test(test_cancelled_calls_keep_no_memory),
 		cmocka_unit_test(test_cancel_from_another_thread),
 		cmocka_unit_test(test_callbacks_may_not_suspend),
 		cmocka_unit_test(test_a_chain_of_calls_starves_no_task),

@@ -337,6 +337,30 @@ TIMEOUT_TEST(test_grace_keeps_a_cancel_off_until_it_is_over)
 	return 0;
 }
 
+/* The group waits for the cleanup of its tasks, and that is over when the time of grace is. */
+TIMEOUT_TEST(test_tasks_of_a_group_that_stops_have_their_time_of_grace)
+{
+	for (int fails = 0; fails <= 1; fails++) {
+		hilo_time start = 0;
+		int cleaned = 0, rc;
+
+		HILO_GROUP (group, &rc) {
+			(void)hilo_group_spawn(group, cleans_up_with_grace, &cleaned);
+			TASK_CHECK(hilo_sleep(T(100)), ==, 0);
+			start = hilo_now();
+			if (fails)
+				(void)hilo_group_spawn(group, test_entry_return, (void *)(intptr_t)-EIO);
+			else
+				TASK_CHECK(hilo_group_cancel(group), ==, 0);
+		}
+		TASK_CHECK(rc, ==, fails ? -EIO : 0);
+		TASK_CHECK(cleaned, ==, 1);
+		TASK_CHECK(hilo_now() - start, >=, T(1000));
+		TASK_CHECK(hilo_now() - start, <, T(100000));
+	}
+	return 0;
+}
+
 static int sleeps_in_grace(void *arg)
 {
 	int rc;
@@ -453,6 +477,7 @@ int main(void)
 		cmocka_unit_test(test_cancel_that_a_shield_keeps_off_does_not_change_the_code),
 		cmocka_unit_test(test_cancel_before_the_block_stays_ecanceled),
 		cmocka_unit_test(test_grace_keeps_a_cancel_off_until_it_is_over),
+		cmocka_unit_test(test_tasks_of_a_group_that_stops_have_their_time_of_grace),
 		cmocka_unit_test(test_grace_without_a_request_interrupts_nothing),
 		cmocka_unit_test(test_graces_nest),
 		cmocka_unit_test(test_wrong_calls_are_refused),
