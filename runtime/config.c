@@ -5,6 +5,7 @@
 #include <hilo/runtime/version.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,8 @@
 #define DEFAULT_SHUTDOWN (10 * HILO_SECOND)
 #define DEFAULT_SPIN_US 50
 #define MAX_SPIN_US 50
+#define DEFAULT_SLOW (100 * HILO_MILLISECOND) /* in debug mode; the slow_callback_duration of asyncio */
+#define MAX_SLOW (24 * 60 * HILO_MINUTE)      /* longer is for ever; in cycles it has to be a number yet */
 #define ALL_FLAGS (HILO_PRINT_CONFIG | HILO_NO_SPIN | HILO_DEBUG_MODE | HILO_KEEP_SIGINT)
 
 static const char *const stack_names[] = {"default", "16K", "64K", "256K", "1M", "8M"};
@@ -66,6 +69,8 @@ static int opts_check(const hilo_opts *opts)
 		return hilo_fail(-EINVAL, "hilo_opts.flags is %#x: unknown flag", opts->flags);
 	if (opts->shutdown < 0)
 		return hilo_fail(-EINVAL, "hilo_opts.shutdown is %lld: negative", (long long)opts->shutdown);
+	if (opts->slow < 0)
+		return hilo_fail(-EINVAL, "hilo_opts.slow is %lld: negative", (long long)opts->slow);
 	if (opts->spin_us > MAX_SPIN_US)
 		return hilo_fail(-EINVAL, "hilo_opts.spin_us is %u, more than %d", opts->spin_us,
 				 MAX_SPIN_US);
@@ -84,6 +89,23 @@ static int hooks_copy(hilo_runtime *runtime, const hilo_task_hooks *given)
 	runtime->hooks.arg = copy.arg;
 	runtime->task_flags = TASK_TOLD;
 	return 0;
+}
+
+/* What debug mode means for what is slow, unless somebody has said. */
+static int slow_decide(hilo_runtime *runtime, hilo_time slow)
+{
+	unsigned ms = UINT_MAX;
+	int rc = env_number("HILO_SLOW_MS", 0, MAX_SLOW / HILO_MILLISECOND, &ms);
+
+	if (ms != UINT_MAX)
+		slow = ms * HILO_MILLISECOND;
+	else if (!slow && runtime->debug)
+		slow = DEFAULT_SLOW;
+	slow = slow > MAX_SLOW ? 0 : slow;
+	runtime->slow = slow;
+	runtime->slow_cycles =
+		(uint64_t)((slow + HILO_MICROSECOND - 1) / HILO_MICROSECOND) * hilo__cycles_per_us();
+	return rc;
 }
 
 /* What options, environment and machine say together. */
@@ -111,6 +133,8 @@ static int config_decide(hilo_runtime *runtime, const hilo_opts *opts)
 	if (rc == 0 && opts->hooks)
 		rc = hooks_copy(runtime, opts->hooks);
 	runtime->debug = debug ? hilo__debug_number() : 0;
+	if (rc == 0)
+		rc = slow_decide(runtime, opts->slow);
 	runtime->keep_sigint = opts->flags & HILO_KEEP_SIGINT;
 	runtime->shutdown = opts->shutdown ? opts->shutdown : DEFAULT_SHUTDOWN;
 	runtime->spin_cycles = spin_us * hilo__cycles_per_us();
@@ -156,6 +180,11 @@ int hilo_runtime_config(const hilo_runtime *runtime, char *buf, size_t size)
 		   (long long)(runtime->shutdown / HILO_MILLISECOND));
 	config_add(buf, size, &length, "debug=%d\nkeep_sigint=%d\n", runtime->debug != 0,
 		   runtime->keep_sigint);
+	if (runtime->slow)
+		config_add(buf, size, &length, "slow_ms=%g\n",
+			   (double)runtime->slow / (double)HILO_MILLISECOND);
+	else
+		config_add(buf, size, &length, "slow_ms=none\n");
 	return (int)length;
 }
 

@@ -189,20 +189,22 @@ void hilo__debug_slow(struct hilo_loop *loop, uint64_t cycles)
 {
 	/* relaxed: it may have been another one's by now, but is a record of a task for ever */
 	struct hilo_task *task = load_relaxed(&loop->current);
-	char label[TASK_LABEL_SIZE], site[SITE_SIZE];
+	char label[TASK_LABEL_SIZE], entry[SITE_SIZE], site[SITE_SIZE];
 	double seconds = (double)hilo__cycles_to_ns(cycles) / (double)HILO_SECOND;
 
 	if (!task) {
-		hilo__log(HILO_LOG_WARNING, "debug: slow: a callback has held loop %u for %.3f s",
-			  loop->index, seconds);
+		hilo__log(HILO_LOG_WARNING, "slow: a callback has held loop %u for %.3f s", loop->index,
+			  seconds);
 		return;
 	}
 	if (!hilo__task_try_ref(task, loop->runtime))
 		return; /* it has just ended */
 	hilo__site_describe(load_relaxed(&task->spawn_site), site,
 			    sizeof(site)); /* relaxed: its word published it */
-	hilo__log(HILO_LOG_WARNING, "debug: slow: task %s has held loop %u for %.3f s (spawned at %s)",
-		  hilo__task_label(task, label), loop->index, seconds, site);
+	hilo__site_describe((const char *)(uintptr_t)task->entry + 1, entry,
+			    sizeof(entry)); /* itself, no call */
+	hilo__log(HILO_LOG_WARNING, "slow: task %s has held loop %u for %.3f s (runs %s, spawned at %s)",
+		  hilo__task_label(task, label), loop->index, seconds, entry, site);
 	if (completion_unref(&task->done))
 		hilo__task_free(task);
 }

@@ -46,7 +46,7 @@ static inline void debug_ended(struct debug_mark *mark)
 		hilo__debug_ended(mark);
 }
 
-/* [any] In debug mode: what runs on @loop has held it for so many cycles. */
+/* [any] Where it is to be told: what runs on @loop has held it for so many cycles. */
 void hilo__debug_slow(struct hilo_loop *loop, uint64_t cycles);
 
 /*

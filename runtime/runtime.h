@@ -26,6 +26,7 @@ HILO_BEGIN_DECLS
  *	HILO_SPIN_US=N			 the most a worker spins before it sleeps; 0: not at all
  *	HILO_CONFIG=1			 print the effective configuration, as HILO_PRINT_CONFIG; 0: do not
  *	HILO_DEBUG=1			 debug mode, as HILO_DEBUG_MODE; 0: not
+ *	HILO_SLOW_MS=N			 tell of what has held its loop for N milliseconds; 0: of nothing
  *
  * Another value than these is -EINVAL, with a message. For the whole process there is HILO_LOG (log.h) besides,
  * and, in builds with event points, HILO_TRACE=FILE.
@@ -40,7 +41,14 @@ typedef struct hilo_opts {
 	unsigned flags;		      /* of the four below */
 	unsigned spin_us;	      /* HILO_SPIN_US; the most a worker spins before it sleeps; default 50 */
 	const hilo_task_hooks *hooks; /* told of every task; copied; NULL: none */
+	hilo_time slow; /* HILO_SLOW_MS; see below; default 100 ms in debug mode, else for ever */
 } hilo_opts;
+
+/*
+ * A task or a callback that has held its loop for longer than `slow`, without suspending or coming to its end, is
+ * told of in the log, at level WARNING: once, while it still does, and at most some 5 ms late. By then others are
+ * served elsewhere; but a core does nothing else, or blocks.
+ */
 
 #define HILO_PRINT_CONFIG 1u /* print the effective configuration to standard error at start */
 #define HILO_NO_SPIN 2u	     /* never spin before sleeping */
@@ -50,7 +58,7 @@ typedef struct hilo_opts {
  * program it was opened: tasks that are left over, and what they wait for; of what tasks and callbacks have
  * made executors that were not closed, watches that were not ended, futures that were not released;
  * callbacks that have not run, and handles of callbacks and of ended tasks that were not ended. While it runs
- * the log tells of tasks and callbacks that have held their loop for more than 100 ms, while they still do.
+ * the log tells of what is slow, as above.
  */
 #define HILO_DEBUG_MODE 4u
 #define HILO_KEEP_SIGINT 8u /* hilo_run leaves SIGINT alone */

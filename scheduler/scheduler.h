@@ -69,6 +69,8 @@ struct hilo_runtime {
 	double quota; /* CPUs the tightest cgroup allows; 0: no limit */
 	bool keep_sigint;
 	uint32_t debug; /* the number of this runtime in debug mode, unique in the process; 0: not in it */
+	hilo_time slow; /* what has held its loop for so long is told of; 0: nothing is ... */
+	uint64_t slow_cycles; /* ... and the same in cycles */
 
 	struct idle idle;
 	HILO__ISOLATED atomic(uint32_t) all; /* loops that exist; only rises, P1 of spare.h */
@@ -347,7 +349,7 @@ struct heap *hilo__thread_heap(struct thread *self);
 /* Called when a failed task goes without anybody having read its result; set by the upper layer. */
 extern void (*hilo__on_lost_failure)(struct hilo_task *task);
 
-/* In debug mode: the thread of @loop has been held for so many cycles by now; set by the upper layer. */
+/* The thread of @loop has been held for so many cycles by now, as many as are slow; set by the upper layer. */
 extern void (*hilo__on_slow)(struct hilo_loop *loop, uint64_t cycles);
 
 /* Called with each task that is about to suspend; NULL, as mostly: nobody looks. Set by the upper layer. */

@@ -15,8 +15,6 @@
 void (*hilo__on_slow)(struct hilo_loop *loop, uint64_t cycles);
 
 #define SPARE_HELD_US 4500
-/* Held for so long it is told of in debug mode: the slow_callback_duration of asyncio. */
-#define SLOW_US 100000
 /* CPU time without a turn that makes a hog; less is what others have left to the thread. */
 #define SPARE_BURNT (2 * HILO_MILLISECOND)
 /* What a thread may use between two looks and still be asleep at both: one that polls, with short sleeps. */
@@ -105,14 +103,14 @@ static bool spare_finds_slow(struct hilo_runtime *runtime, unsigned victim, uint
 
 	spin_lock(&runtime->spare_lock);
 	*ret_cycles = cycles_now() - seen->held;
-	slow = seen->is_held && seen->turn != seen->told && *ret_cycles >= SLOW_US * hilo__cycles_per_us();
+	slow = seen->is_held && seen->turn != seen->told && *ret_cycles >= runtime->slow_cycles;
 	if (slow)
 		seen->told = seen->turn;
 	spin_unlock(&runtime->spare_lock);
 	return slow;
 }
 
-/* [spare, debug mode] */
+/* [spare] Tell of each loop that was held for too long; where nobody wants to know there is no such thing. */
 static HILO__COLD void spare_tell_slow(struct hilo_runtime *runtime, unsigned all)
 {
 	uint64_t cycles;
@@ -154,7 +152,7 @@ struct hilo_task *hilo__spare_search(struct hilo_loop *loop)
 
 	loop->helping = false;
 	spare_find_held(loop, all);
-	if (HILO__UNLIKELY(loop->runtime->debug))
+	if (HILO__UNLIKELY(loop->runtime->slow_cycles))
 		spare_tell_slow(loop->runtime, all);
 	/* Until there is news: what we have now may keep us from looking further. */
 	for (unsigned i = 0; i < all && !task && !loop->held && !hilo__loop_has_news(loop); i++) {

@@ -240,7 +240,7 @@ static int hold_main(void *arg)
 
 static void hold_callback(void *arg)
 {
-	hold("debug: slow: a callback has held loop ");
+	hold("slow: a callback has held loop ");
 	TASK_CHECK(hilo_future_set(arg, NULL, NULL), ==, 0);
 }
 
@@ -263,12 +263,78 @@ static void test_what_holds_its_loop_is_told_while_it_does(void **state)
 	for (opts.workers = 1; opts.workers <= 2; opts.workers++) {
 		test_log_begin();
 		assert_int_equal(hilo_run(hold_main, NULL, &opts), 0);
-		assert_true(test_log_count("debug: slow: task task-") >= 1);
+		assert_true(test_log_count("slow: task task-") >= 1);
 		test_log_end();
 		test_log_begin();
 		assert_int_equal(hilo_run(callback_main, NULL, &opts), 0);
 		test_log_end();
 	}
+}
+
+static void *as_text(const char *text)
+{
+	return (void *)(uintptr_t)text;
+}
+
+static int hold_main_by_config(void *text)
+{
+	char config[1024];
+
+	TASK_CHECK(hilo_runtime_config(hilo_runtime_current(), config, sizeof(config)), >, 0);
+	TASK_CHECK_CONTAINS(config, text);
+	hold("slow: task task-");
+	return 0;
+}
+
+static void test_how_long_is_slow_can_be_set(void **state)
+{
+	hilo_opts opts = {.size = sizeof(opts), .slow = 7500 * HILO_MICROSECOND};
+
+	(void)state;
+	for (opts.workers = 1; opts.workers <= 2; opts.workers++) {
+		test_log_begin();
+		assert_int_equal(hilo_run(hold_main_by_config, as_text("slow_ms=7.5\n"), &opts), 0);
+		assert_true(test_log_count("(runs ") >= 1);
+		assert_int_equal(test_log_count("debug: "), 0);
+		test_log_end();
+	}
+	opts.slow = -1;
+	assert_int_equal(hilo_run(hold_main, NULL, &opts), -EINVAL);
+	assert_non_null(strstr(hilo_error_message(), "hilo_opts.slow is -1: negative"));
+	(void)setenv("HILO_SLOW_MS", "12", 1);
+	test_log_begin();
+	assert_int_equal(hilo_run(hold_main_by_config, as_text("slow_ms=12\n"), NULL), 0);
+	test_log_end();
+	(void)setenv("HILO_SLOW_MS", "soon", 1);
+	assert_int_equal(hilo_run(hold_main, NULL, NULL), -EINVAL);
+	(void)unsetenv("HILO_SLOW_MS");
+}
+
+static int burn_main(void *text)
+{
+	hilo_time until = hilo_after(150 * HILO_MILLISECOND);
+	char config[1024];
+
+	TASK_CHECK(hilo_runtime_config(hilo_runtime_current(), config, sizeof(config)), >, 0);
+	TASK_CHECK_CONTAINS(config, text);
+	while (hilo_now() < until)
+		cpu_relax();
+	return 0;
+}
+
+static void test_what_is_slow_is_not_told_if_nobody_wants_to_know(void **state)
+{
+	hilo_opts opts = {.size = sizeof(opts), .slow = HILO_FOREVER, .flags = HILO_DEBUG_MODE};
+
+	(void)state;
+	test_log_begin();
+	assert_int_equal(hilo_run(burn_main, as_text("slow_ms=none\n"), NULL), 0);
+	assert_int_equal(hilo_run(burn_main, as_text("slow_ms=none\n"), &opts), 0);
+	(void)setenv("HILO_SLOW_MS", "0", 1);
+	assert_int_equal(hilo_run(burn_main, as_text("slow_ms=none\n"), &debugging), 0);
+	(void)unsetenv("HILO_SLOW_MS");
+	assert_int_equal(test_log_count("slow: "), 0);
+	test_log_end();
 }
 
 /* ---- more places than the table has room for ---- */
@@ -317,6 +383,8 @@ int main(void)
 		cmocka_unit_test(test_each_tells_of_its_own),
 		cmocka_unit_test(test_the_environment_is_stronger_than_the_option),
 		cmocka_unit_test(test_what_holds_its_loop_is_told_while_it_does),
+		cmocka_unit_test(test_how_long_is_slow_can_be_set),
+		cmocka_unit_test(test_what_is_slow_is_not_told_if_nobody_wants_to_know),
 		cmocka_unit_test(test_what_has_no_room_is_counted),
 	};
 
