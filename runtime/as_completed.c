@@ -234,7 +234,7 @@ int hilo_as_completed_next(hilo_as_completed *set, hilo_task **ret, hilo_time de
 	hilo__wait_end(&taker.wait);
 	if (!taker.parked && deadline > 0 && !taker.wait.thread)
 		hilo__wait_was_free(thread_self());
-	return rc < 0 ? hilo__error_own(rc) : rc;
+	return rc < 0 ? hilo__error_own_wait(rc, WAIT_TASKS, NULL) : rc;
 }
 
 void hilo_as_completed_free(hilo_as_completed *set)

@@ -48,6 +48,11 @@ static const struct {
 	[WAIT_WATCH] = {"watch", "a new value"},
 };
 
+const char *hilo__wait_words(enum wait_kind kind)
+{
+	return waits[kind].words;
+}
+
 /*
  * What a task waits for, as text: a task by number and name, if it is still there; else the address; a
  * timer has none. The record of a task may be another one's by now, which then has that name, but is

@@ -5,6 +5,8 @@
 /* error_impl.h - how a failure travels from the task that made it to whoever awaits it. */
 #include <hilo/runtime/error.h>
 
+#include "scheduler/wait.h"
+
 struct error;
 struct hilo_task;
 
@@ -25,6 +27,12 @@ const char *hilo__error_text(const struct error *error);
 
 /* [any] The caller's own call ended with @code, which is returned: there is no task behind it. */
 int hilo__error_own(int code);
+
+/*
+ * [any] The same of a call that has waited for a @kind of thing, or for @task (or NULL), which the caller keeps: if
+ * that took too long the message says what has not come.
+ */
+int hilo__error_own_wait(int code, enum wait_kind kind, const struct hilo_task *task);
 
 /*
  * [any] The caller's own call ends with @code, for which it may have a message already (hilo_fail); one of

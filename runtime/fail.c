@@ -15,6 +15,7 @@
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/task.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -186,16 +187,24 @@ static size_t text_copy(char *to, size_t size, const char *from)
 	return length;
 }
 
+/* Behind what @error says. */
+static void error_add(struct error *error, const char *text)
+{
+	size_t length = strlen(error->message);
+
+	(void)text_copy(error->message + length, sizeof(error->message) - length, text);
+}
+
 /* What @code means to @task, which has ended with it or is told so now: a cancel has a reason, maybe. */
 static void error_describe(struct error *error, const struct hilo_task *task)
 {
 	const char *reason = error->code == -ECANCELED ? hilo_task_cancel_reason(task) : NULL;
-	size_t length = text_copy(error->message, sizeof(error->message), hilo_strerror(error->code));
 
+	(void)text_copy(error->message, sizeof(error->message), hilo_strerror(error->code));
 	if (!reason)
 		return;
-	length += text_copy(error->message + length, sizeof(error->message) - length, ": ");
-	(void)text_copy(error->message + length, sizeof(error->message) - length, reason);
+	error_add(error, ": ");
+	error_add(error, reason);
 }
 
 /* What @task says of its end; NULL: nothing. */
@@ -265,6 +274,19 @@ static struct error *error_of_caller(int code)
 int hilo__error_own(int code)
 {
 	error_replace(error_of_caller(code));
+	return code;
+}
+
+int hilo__error_own_wait(int code, enum wait_kind kind, const struct hilo_task *task)
+{
+	struct error *error = error_of_caller(code);
+	char label[TASK_LABEL_SIZE];
+
+	if (error && code == -ETIMEDOUT) {
+		error_add(error, task ? ": waiting for task " : ": waiting for ");
+		error_add(error, task ? hilo__task_label(task, label) : hilo__wait_words(kind));
+	}
+	error_replace(error);
 	return code;
 }
 

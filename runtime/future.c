@@ -197,7 +197,7 @@ static int future_wait(hilo_future *future, hilo_time deadline)
 	if (HILO__UNLIKELY(future->source != NULL))
 		return future->source->ops->await(future->source, &future->done, deadline);
 	rc = hilo__await_completion(&future->done, WAIT_FUTURE, future, deadline);
-	return rc < 0 ? hilo__error_own(rc) : 0;
+	return rc < 0 ? hilo__error_own_wait(rc, WAIT_FUTURE, NULL) : 0;
 }
 
 int hilo_future_await(hilo_future *future, void **ret, hilo_time deadline)

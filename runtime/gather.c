@@ -79,7 +79,7 @@ int hilo_wait(hilo_task *const *tasks, size_t n, enum hilo_wait_until until, hil
 	if (until == HILO_ALL_COMPLETED || !has_null(tasks, n))
 		rc = hilo__several_wait(&all, stop[until], deadline, &first);
 	if (rc < 0 && (rc == -ENOMEM || !MUTANT(113, hilo__several_look(&all, stop[until], &first), false)))
-		return hilo__error_own(rc);
+		return hilo__error_own_wait(rc, WAIT_TASKS, NULL);
 	for (size_t i = 0; i < n; i++)
 		done += !tasks[i] || completion_is_done(&tasks[i]->done);
 	return done;
@@ -208,7 +208,7 @@ int hilo_gather(hilo_task *const *tasks, size_t n, int *results, hilo_time deadl
 	if (rc < 0)
 		gather_cancel(tasks, n);
 	code = gather_end(tasks, n, results, first);
-	return rc < 0 ? hilo__error_own(rc) : code;
+	return rc < 0 ? hilo__error_own_wait(rc, WAIT_TASKS, NULL) : code;
 }
 
 int hilo_wait_for(hilo_task_fn entry, void *arg, hilo_time deadline)
@@ -231,7 +231,7 @@ int hilo_wait_for(hilo_task_fn entry, void *arg, hilo_time deadline)
 		gather_cancel(&task, 1);
 	code = task->done.result;
 	if (rc < 0 && code == -ECANCELED)
-		code = hilo__error_own(rc);
+		code = hilo__error_own_wait(rc, WAIT_TASK, task);
 	else
 		hilo__task_looked(task);
 	hilo_task_detach(task);

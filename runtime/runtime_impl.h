@@ -43,6 +43,9 @@ int hilo__write_line(int fd, char *line, size_t size, int length);
 /* [any, once, before the first worker runs] If libhilo-locks.so is there, look at the locks of who suspends. */
 void hilo__locks_find(void);
 
+/* [any] What such a wait is for: "a future", "several tasks", ... */
+const char *hilo__wait_words(enum wait_kind kind);
+
 /* [any] Tell the log of each task of @runtime, with @what as the verb, and what it waits for. */
 void hilo__report_tasks(struct hilo_runtime *runtime, const char *what);
 

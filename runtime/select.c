@@ -101,5 +101,5 @@ int hilo_select(const hilo_select_case *cases, size_t n, hilo_time deadline)
 	rc = hilo__several_wait(&of, STOP_ENDED, select_until(cases, n, deadline), &first);
 	if (rc == 0 || MUTANT(120, rc != -ENOMEM, false))
 		ready = select_look(cases, n);
-	return ready >= 0 ? ready : hilo__error_own(rc);
+	return ready >= 0 ? ready : hilo__error_own_wait(rc, WAIT_SELECT, NULL);
 }

@@ -272,7 +272,7 @@ static int task_wait(hilo_task *task, hilo_time deadline)
 	if (self->task == task)
 		return hilo_fail(-EDEADLK, "task %s awaits itself", hilo_task_name(task));
 	rc = hilo__await_completion(&task->done, WAIT_TASK, task, deadline);
-	return rc < 0 ? hilo__error_own(rc) : 0;
+	return rc < 0 ? hilo__error_own_wait(rc, WAIT_TASK, task) : 0;
 }
 
 int hilo_await(hilo_task *task, hilo_time deadline)

@@ -38,6 +38,12 @@ int hilo__error_own(int code)
 	return code;
 }
 
+int hilo__error_own_wait(int code, enum wait_kind kind, const struct hilo_task *task)
+{
+	(void)kind, (void)task;
+	return code;
+}
+
 int hilo_fail(int code, const char *format, ...)
 {
 	(void)format;

@@ -33,6 +33,12 @@ int hilo__error_own(int code)
 	return code;
 }
 
+int hilo__error_own_wait(int code, enum wait_kind kind, const struct hilo_task *task)
+{
+	(void)kind, (void)task;
+	return code;
+}
+
 static void setup_with(uint32_t references)
 {
 	waiting_reset(4, 0);

@@ -55,6 +55,12 @@ int hilo__error_own(int code)
 	return code;
 }
 
+int hilo__error_own_wait(int code, enum wait_kind kind, const struct hilo_task *task)
+{
+	(void)kind, (void)task;
+	return code;
+}
+
 /* Nobody says anything. */
 int hilo__error_receive_shared(const struct error *from, int code)
 {

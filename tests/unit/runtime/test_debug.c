@@ -161,6 +161,7 @@ static void test_tasks_that_are_left_over_are_told(void **state)
 	assert_int_equal(
 		test_log_count("task left-over is left over, and is cancelled: suspended, has waited "), 1);
 	assert_int_equal(test_log_count(" s for a future (0x"), 1);
+	assert_int_equal(test_log_count(" (spawned at "), 1);
 	test_log_end();
 	hilo_future_unref(future);
 }

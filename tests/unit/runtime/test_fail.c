@@ -551,6 +551,52 @@ static void test_a_runtime_leaves_nothing(void **state)
 	assert_int_equal(hilo__mem_live(), live);
 }
 
+static int wait_in_vain(void *future)
+{
+	hilo_task_opts opts = {.size = sizeof(opts), .name = "slow-one"};
+	hilo_select_case cases[] = {HILO_SELECT_FUTURE(future)};
+	hilo_task *task;
+
+	TASK_CHECK(hilo_spawn_with(test_entry_wait, future, &opts, &task), ==, 0);
+	TASK_CHECK(hilo_await(task, hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);
+	TASK_CHECK_CONTAINS(hilo_error_message(), ": waiting for task slow-one");
+	TASK_CHECK(hilo_error_task(), ==, NULL);
+	TASK_CHECK(hilo_future_await(future, NULL, HILO_NO_WAIT), ==, -ETIMEDOUT);
+	TASK_CHECK_CONTAINS(hilo_error_message(), ": waiting for a future");
+	TASK_CHECK(hilo_wait(&task, 1, HILO_ALL_COMPLETED, HILO_NO_WAIT), ==, -ETIMEDOUT);
+	TASK_CHECK_CONTAINS(hilo_error_message(), ": waiting for several tasks");
+	TASK_CHECK(hilo_select(cases, 1, HILO_NO_WAIT), ==, -ETIMEDOUT);
+	TASK_CHECK_CONTAINS(hilo_error_message(), ": waiting for the first of several");
+	TASK_CHECK(hilo_gather(&task, 1, NULL, hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);
+	TASK_CHECK_CONTAINS(hilo_error_message(), ": waiting for several tasks");
+	return 0;
+}
+
+TASK_TEST(test_a_timeout_tells_what_was_waited_for)
+{
+	hilo_future *future = hilo_future_new();
+
+	(void)wait_in_vain(future);
+	TASK_CHECK(hilo_wait_for(test_entry_wait, future, hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);
+	TASK_CHECK_CONTAINS(hilo_error_message(), ": waiting for task task-");
+	/* That of a task is its own. */
+	TASK_CHECK(hilo_join(hilo_spawn(test_entry_return, (void *)(intptr_t)-ETIMEDOUT), HILO_FOREVER), ==,
+		   -ETIMEDOUT);
+	TASK_CHECK_TEXT(hilo_error_message(), hilo_strerror(-ETIMEDOUT));
+	hilo_future_unref(future);
+	return 0;
+}
+
+static void test_a_timeout_tells_a_thread_what_was_waited_for(void **state)
+{
+	hilo_future *future = hilo_future_new();
+
+	(void)state;
+	assert_int_equal(hilo_future_await(future, NULL, hilo_after(HILO_MILLISECOND)), -ETIMEDOUT);
+	TASK_CHECK_CONTAINS(hilo_error_message(), ": waiting for a future");
+	hilo_future_unref(future);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -569,6 +615,8 @@ int main(void)
 		cmocka_unit_test(test_the_message_of_a_lost_future),
 		cmocka_unit_test(test_a_message_comes_back_from_an_executor),
 		cmocka_unit_test(test_a_message_without_a_failure_is_dropped),
+		cmocka_unit_test(test_a_timeout_tells_what_was_waited_for),
+		cmocka_unit_test(test_a_timeout_tells_a_thread_what_was_waited_for),
 		cmocka_unit_test(test_a_thread_leaves_nothing),
 		cmocka_unit_test(test_a_runtime_leaves_nothing),
 	};
