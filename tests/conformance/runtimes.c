@@ -416,12 +416,13 @@ static void timer_left_at_close(void)
 
 static void *submitting_thread(void *arg)
 {
+	struct sleeper a = {.name = "a", .ms = 1, .code = 7}, b = {.name = "b", .ms = 1, .code = -EIO};
 	hilo_task *task;
 
 	(void)arg;
-	OK(hilo_submit(shared.runtime, sleeper, AS_SLEEPER("a", 1, 7), NULL, &task));
+	OK(hilo_submit(shared.runtime, sleeper, &a, NULL, &task));
 	say_end("thread", hilo_join(task, HILO_FOREVER));
-	OK(hilo_submit(shared.runtime, sleeper, AS_SLEEPER("b", 1, -EIO), NULL, &task));
+	OK(hilo_submit(shared.runtime, sleeper, &b, NULL, &task));
 	say_end("thread", hilo_join(task, HILO_FOREVER));
 	stop();
 	return NULL;
@@ -436,10 +437,11 @@ static void submitted_by_a_thread(void)
 
 static void *cancelling_thread(void *arg)
 {
+	struct sleeper a = {.name = "a", .ms = 100000};
 	hilo_task *task;
 
 	(void)arg;
-	OK(hilo_submit(shared.runtime, begins_and_sleeps, AS_SLEEPER("a", 100000), NULL, &task));
+	OK(hilo_submit(shared.runtime, begins_and_sleeps, &a, NULL, &task));
 	OK(await_value(shared.future, HILO_FOREVER));
 	say_end("thread", hilo_await(task, after(1)));
 	OK(hilo_task_cancel(task));
