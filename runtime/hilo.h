@@ -21,4 +21,6 @@
 #include <hilo/runtime/version.h>
 #include <hilo/runtime/with.h>
 
+#include <hilo/sync/event.h>
+
 #endif /* HILO_HILO_H */

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * event.c - something that has happened, or not.
+ *
+ * P1  `set` is changed under the lock, with release, and read without it, with acquire. Who reads it as set
+ *     returns only after he has seen the lock free, with acquire as well: then whoever has set it has let go
+ *     of it, and the memory may be freed. What he may see held is a later use of the lock, too; these are short.
+ *     An unlocked lock is not seen too early: who has read `set` knows that the lock was taken before.
+ *
+ * Who waits is told by P3 of contend_impl.h, after the last access.
+ *
+ * Rejected: not to take the lock where it is set already. Who clears it, then looks for what has happened, and
+ * then waits, would sleep for ever if the other one, who has put something there, still saw it set: a store and a
+ * load of two words, on both sides. The lock orders them.
+ */
+#include <hilo/sync/event.h>
+
+#include <hilo/runtime/error.h>
+
+#include <errno.h>
+
+#include "runtime/contend_impl.h"
+#include "runtime/error_impl.h"
+#include "sync/embed_impl.h"
+
+struct event {
+	struct spinlock lock;
+	atomic(uint32_t) set; /* P1 */
+	struct list waiters;  /* under lock */
+};
+
+static inline struct event *event_of(const hilo_event *event)
+{
+	EMBED_FITS(event, hilo_event);
+	return (struct event *)event;
+}
+
+/* [any] It is set, and whoever has set it does not touch it any more: P1. */
+static inline bool event_look(struct event *event)
+{
+	if (!load_acquire(&event->set)) /* P1 */
+		return false;
+	for (unsigned round = 0; load_acquire(&event->lock.held); round++) /* P1 */
+		spin_pause(round);
+	return true;
+}
+
+int hilo_event_init(hilo_event *public, unsigned flags)
+{
+	struct event *event = event_of(public);
+
+	if (!event || flags & ~HILO_EVENT_SET)
+		return hilo_fail(-EINVAL, "hilo_event_init: event %p, flags %#x", (void *)event, flags);
+	spin_init(&event->lock);
+	atomic_setup(&event->set, flags & HILO_EVENT_SET ? 1 : 0);
+	list_init(&event->waiters);
+	return 0;
+}
+
+int hilo_event_destroy(hilo_event *public)
+{
+	struct event *event = event_of(public);
+	bool busy;
+
+	if (!event)
+		return hilo_fail(-EINVAL, "hilo_event_destroy: event is NULL");
+	spin_lock(&event->lock);
+	busy = !embed_list_empty(&event->waiters);
+	spin_unlock(&event->lock);
+	return busy ? hilo_fail(-EBUSY, "hilo_event_destroy: somebody waits for event %p", (void *)event) : 0;
+}
+
+static int event_wait(struct event *event, hilo_time deadline)
+{
+	struct contender contender;
+	struct contend_node node;
+	int rc = hilo__contend_begin(&contender, WAIT_EVENT, event, deadline);
+
+	if (rc < 0)
+		return hilo__error_own(rc);
+	spin_lock(&event->lock);
+	/* relaxed: under the lock */
+	if (load_relaxed(&event->set)) {
+		spin_unlock(&event->lock);
+		hilo__contend_end(&contender);
+		return 0;
+	}
+	contend_add(embed_list(&event->waiters), &node, &contender, 0);
+	spin_unlock(&event->lock);
+	rc = hilo__contend_wait(&contender);
+	if (rc < 0) {
+		spin_lock(&event->lock);
+		(void)contend_remove(&node);
+		spin_unlock(&event->lock);
+	}
+	hilo__contend_end(&contender);
+	return rc < 0 ? hilo__error_own(rc) : 0;
+}
+
+int hilo_event_wait(hilo_event *public, hilo_time deadline)
+{
+	struct event *event = event_of(public);
+	struct thread *self = thread_self();
+
+	if (!event)
+		return hilo_fail(-EINVAL, "hilo_event_wait: event is NULL");
+	if (contend_is_interrupted(self))
+		return hilo__error_own(-ECANCELED);
+	if (!event_look(event))
+		return event_wait(event, deadline);
+	if (deadline > 0)
+		contend_was_free(self);
+	return 0;
+}
+
+int hilo_event_set(hilo_event *public)
+{
+	struct event *event = event_of(public);
+
+	if (!event)
+		return hilo_fail(-EINVAL, "hilo_event_set: event is NULL");
+	spin_lock(&event->lock);
+	store_release(&event->set, 1); /* P1 */
+	hilo__contend_tell_all(embed_list(&event->waiters), &event->lock);
+	return 0;
+}
+
+int hilo_event_clear(hilo_event *public)
+{
+	struct event *event = event_of(public);
+
+	if (!event)
+		return hilo_fail(-EINVAL, "hilo_event_clear: event is NULL");
+	spin_lock(&event->lock);
+	store_release(&event->set, 0); /* P1 */
+	spin_unlock(&event->lock);
+	return 0;
+}
+
+int hilo_event_is_set(const hilo_event *public)
+{
+	return public && event_look(event_of(public));
+}
