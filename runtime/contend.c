@@ -53,23 +53,29 @@ static unsigned contend_win_some(struct list *list, struct contend_won won[CONTE
 	return n;
 }
 
+/*
+ * One that was won is told only when the lock is not to be taken any more: it has not returned, so that the object
+ * is there. Those who are still in the list do not see to that, they may leave it by themselves.
+ */
 void hilo__contend_tell_all(struct list *list, struct spinlock *lock)
 {
-	struct contend_won won[CONTEND_BATCH];
+	struct contend_won won[CONTEND_BATCH + 1];
 	struct list all = LIST_INIT(all);
-	bool more;
+	unsigned kept = 0;
 
 	/* They stay in a list, of ours, and may leave it under the lock as before. */
 	list_splice(&all, list);
 	for (;;) {
-		unsigned n = contend_win_some(&all, won);
+		unsigned n = kept + contend_win_some(&all, &won[kept]);
+		bool more = !list_empty(&all);
 
-		more = !list_empty(&all);
 		spin_unlock(lock);
-		for (unsigned i = 0; i < n; i++)
+		kept = more;
+		for (unsigned i = 0; i + kept < n; i++)
 			contend_tell(&won[i]);
 		if (!more)
 			return;
+		won[0] = won[n - 1];
 		spin_lock(lock);
 	}
 }
