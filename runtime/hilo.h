@@ -22,5 +22,6 @@
 #include <hilo/runtime/with.h>
 
 #include <hilo/sync/event.h>
+#include <hilo/sync/queue.h>
 
 #endif /* HILO_HILO_H */

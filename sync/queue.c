@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+/* queue.c - putting and getting. How a queue is made of is in queue_impl.h. */
+#include "sync/queue_impl.h"
+
+#include <errno.h>
+
+#include "runtime/error_impl.h"
+#include "scheduler/base/mem.h"
+
+/* [lock] The first of @list that can be won, or NULL; *@after is to tell him. */
+static struct queue_waiter *queue_win(hilo_queue *queue, struct list *list, struct queue_after *after)
+{
+	struct contend_node *node;
+	struct queue_waiter *waiter;
+
+	while ((node = contend_pop(list))) {
+		waiter = container_of(node, struct queue_waiter, node);
+		if (contend_win(node, &after->won)) {
+			queue->waiting--;
+			waiter->code = 0;
+			return waiter;
+		}
+	}
+	after->won.contender = NULL;
+	return NULL;
+}
+
+/* [lock] There is room, since something was taken out: for what somebody waits to put. */
+static void queue_refill(hilo_queue *queue, struct queue_after *after)
+{
+	struct queue_waiter *putter = queue_win(queue, &queue->putters, after);
+
+	if (!putter)
+		return;
+	if (queue_push(queue, putter->item) > 0) /* I3 */
+		HILO__PANIC("queue %p: no room in place of an item", (void *)queue);
+	queue->unfinished++;
+	store_relaxed(&queue->count,
+		      load_relaxed(&queue->count) + 1); /* relaxed: under the lock, else a hint */
+}
+
+/* [lock, nothing is stored] From one who waits to put: a rendezvous. */
+static int queue_take_from_putter(hilo_queue *queue, void **ret, struct queue_after *after)
+{
+	struct queue_waiter *putter =
+		list_empty(&queue->putters) ? NULL : queue_win(queue, &queue->putters, after);
+
+	if (!putter)
+		return queue->shut ? -EPIPE : -EAGAIN;
+	queue->unfinished++;
+	*ret = putter->item;
+	return 0;
+}
+
+static HILO__ALWAYS_INLINE int queue_take(hilo_queue *queue, void **ret, struct queue_after *after)
+{
+	size_t count = load_relaxed(&queue->count); /* relaxed: under the lock */
+
+	if (HILO__UNLIKELY(!count))
+		return queue_take_from_putter(queue, ret, after);
+	if (HILO__UNLIKELY(queue->shut == QUEUE_DROPPED))
+		return -EPIPE;
+	*ret = queue_pop(queue, count, after);
+	store_relaxed(&queue->count, count - 1); /* relaxed: under the lock, else a hint */
+	if (HILO__UNLIKELY(!list_empty(&queue->putters)))
+		queue_refill(queue, after);
+	return 0;
+}
+
+static HILO__ALWAYS_INLINE int queue_give(hilo_queue *queue, void *item, struct queue_after *after)
+{
+	size_t count = load_relaxed(&queue->count); /* relaxed: under the lock */
+	struct queue_waiter *getter;
+
+	if (HILO__UNLIKELY(queue->shut))
+		return -EPIPE;
+	if (!list_empty(&queue->getters) && (getter = queue_win(queue, &queue->getters, after))) {
+		getter->item = item;
+		queue->unfinished++;
+		return 0;
+	}
+	if (HILO__UNLIKELY(count >= queue->capacity))
+		return -EAGAIN;
+	after->need = queue_push(queue, item);
+	if (HILO__UNLIKELY(after->need))
+		return -ENOBUFS;
+	queue->unfinished++;
+	store_relaxed(&queue->count, count + 1); /* relaxed: under the lock, else a hint */
+	return 0;
+}
+
+int hilo__queue_get_now(hilo_queue *queue, void **ret, struct queue_after *after)
+{
+	return queue_take(queue, ret, after);
+}
+
+int hilo__queue_put_now(hilo_queue *queue, void *item, struct queue_after *after)
+{
+	return queue_give(queue, item, after);
+}
+
+int hilo__queue_grow(hilo_queue *queue, size_t bytes)
+{
+	void *memory = hilo__malloc(bytes);
+	bool used;
+
+	if (!memory)
+		return -ENOMEM;
+	hilo__queue_lock(queue);
+	used = hilo__queue_store_grow(queue, memory, bytes);
+	hilo__queue_unlock(queue);
+	if (!used)
+		hilo__free(memory); /* somebody else was faster, or it is not that full any more */
+	return 0;
+}
+
+/* [any] One try to get. */
+static HILO__ALWAYS_INLINE int get_once(hilo_queue *queue, void **ret)
+{
+	struct queue_after after;
+	void *item;
+	int rc;
+
+	queue_after_init(&after);
+	hilo__queue_lock(queue);
+	rc = queue_take(queue, &item, &after);
+	hilo__queue_unlock(queue);
+	if (rc < 0)
+		return rc;
+	hilo__queue_after(&after);
+	*ret = item;
+	return 0;
+}
+
+/* [any] One try to put; or, while memory is needed, several. */
+static HILO__ALWAYS_INLINE int put_once(hilo_queue *queue, void *item)
+{
+	struct queue_after after;
+	int rc;
+
+	queue_after_init(&after);
+	for (;;) {
+		hilo__queue_lock(queue);
+		rc = queue_give(queue, item, &after);
+		hilo__queue_unlock(queue);
+		if (HILO__LIKELY(rc != -ENOBUFS))
+			break;
+		rc = hilo__queue_grow(queue, after.need);
+		if (rc < 0)
+			return rc;
+	}
+	if (rc == 0)
+		hilo__queue_after(&after);
+	return rc;
+}
+
+/* The wait has begun. Get, or be the last of those who wait; *@ret is set on 0. */
+static int get_waiting(hilo_queue *queue, struct contender *contender, void **ret)
+{
+	struct queue_waiter waiter;
+	struct queue_after after;
+	int rc;
+
+	queue_after_init(&after);
+	hilo__queue_lock(queue);
+	rc = queue_take(queue, &waiter.item, &after);
+	if (rc == -EAGAIN)
+		hilo__queue_enlist(queue, &queue->getters, &waiter, contender, 0);
+	hilo__queue_unlock(queue);
+	if (rc == 0)
+		hilo__queue_after(&after);
+	if (rc == -EAGAIN) {
+		rc = hilo__contend_wait(contender);
+		if (rc < 0) {
+			hilo__queue_lock(queue);
+			hilo__queue_leave(queue, &waiter);
+			hilo__queue_unlock(queue);
+		} else {
+			rc = waiter.code;
+		}
+	}
+	if (rc == 0)
+		*ret = waiter.item;
+	return rc;
+}
+
+static int put_waiting(hilo_queue *queue, struct contender *contender, void *item)
+{
+	struct queue_waiter waiter = {.item = item};
+	struct queue_after after;
+	int rc;
+
+	queue_after_init(&after);
+	for (;;) {
+		hilo__queue_lock(queue);
+		rc = queue_give(queue, item, &after);
+		if (rc == -EAGAIN)
+			hilo__queue_enlist(queue, &queue->putters, &waiter, contender, 0);
+		hilo__queue_unlock(queue);
+		if (rc != -ENOBUFS)
+			break;
+		rc = hilo__queue_grow(queue, after.need);
+		if (rc < 0)
+			return rc;
+	}
+	if (rc == 0)
+		hilo__queue_after(&after);
+	if (rc != -EAGAIN)
+		return rc;
+	rc = hilo__contend_wait(contender);
+	if (rc >= 0)
+		return waiter.code;
+	hilo__queue_lock(queue);
+	hilo__queue_leave(queue, &waiter);
+	hilo__queue_unlock(queue);
+	return rc;
+}
+
+/*
+ * To wait is what begins with @rc < 0 here: a cancel is obeyed, where nobody may wait, or cannot, the operation is
+ * tried all the same.
+ */
+static HILO__NOINLINE int get_slowly(hilo_queue *queue, void **ret, hilo_time deadline)
+{
+	struct contender contender;
+	int rc = hilo__contend_begin(&contender, WAIT_QUEUE_GET, queue, deadline), once;
+
+	if (rc == 0) {
+		rc = get_waiting(queue, &contender, ret);
+		hilo__contend_end(&contender);
+	} else if (rc != -ECANCELED) {
+		once = get_once(queue, ret);
+		rc = once == -EAGAIN ? rc : once;
+	}
+	return rc < 0 ? hilo__error_own(rc) : 0;
+}
+
+static HILO__NOINLINE int put_slowly(hilo_queue *queue, void *item, hilo_time deadline)
+{
+	struct contender contender;
+	int rc = hilo__contend_begin(&contender, WAIT_QUEUE_PUT, queue, deadline), once;
+
+	if (rc == 0) {
+		rc = put_waiting(queue, &contender, item);
+		hilo__contend_end(&contender);
+	} else if (rc != -ECANCELED) {
+		once = put_once(queue, item);
+		rc = once == -EAGAIN ? rc : once;
+	}
+	return rc < 0 ? hilo__error_own(rc) : 0;
+}
+
+int hilo_queue_get(hilo_queue *queue, void **ret, hilo_time deadline)
+{
+	struct thread *self = thread_self();
+	int rc;
+
+	if (HILO__UNLIKELY(!queue || !ret))
+		return !queue ? -ENOMEM : hilo_fail(-EINVAL, "hilo_queue_get: ret is NULL");
+	/* relaxed: a hint, so that who will wait locks it once */
+	if (HILO__UNLIKELY(!load_relaxed(&queue->count) || contend_is_interrupted(self)))
+		return get_slowly(queue, ret, deadline);
+	rc = get_once(queue, ret);
+	if (HILO__UNLIKELY(rc < 0))
+		return get_slowly(queue, ret, deadline);
+	contend_was_free(self);
+	return 0;
+}
+
+int hilo_queue_put(hilo_queue *queue, void *item, hilo_time deadline)
+{
+	struct thread *self = thread_self();
+	int rc;
+
+	if (HILO__UNLIKELY(!queue))
+		return -ENOMEM;
+	/* relaxed: a hint, so that who will wait locks it once */
+	if (HILO__UNLIKELY((load_relaxed(&queue->count) >= queue->capacity && queue->capacity) ||
+			   contend_is_interrupted(self)))
+		return put_slowly(queue, item, deadline);
+	rc = put_once(queue, item);
+	if (HILO__UNLIKELY(rc < 0))
+		return put_slowly(queue, item, deadline);
+	contend_was_free(self);
+	return 0;
+}
+
+int hilo_queue_try_get(hilo_queue *queue, void **ret)
+{
+	if (HILO__UNLIKELY(!queue || !ret))
+		return !queue ? -ENOMEM : hilo_fail(-EINVAL, "hilo_queue_try_get: ret is NULL");
+	return get_once(queue, ret);
+}
+
+int hilo_queue_try_put(hilo_queue *queue, void *item)
+{
+	return queue ? put_once(queue, item) : -ENOMEM;
+}
+
+size_t hilo_queue_size(const hilo_queue *queue)
+{
+	/* relaxed: a number */
+	return queue ? load_relaxed(&((hilo_queue *)queue)->count) : 0;
+}
+
+size_t hilo_queue_capacity(const hilo_queue *queue)
+{
+	return queue ? queue->capacity : 0;
+}
+
+int hilo_queue_is_empty(const hilo_queue *queue)
+{
+	return hilo_queue_size(queue) == 0;
+}
+
+int hilo_queue_is_full(const hilo_queue *queue)
+{
+	return hilo_queue_size(queue) >= hilo_queue_capacity(queue);
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue_end.c - making queues, waiting until all is done, shutting down, freeing.
+ *
+ * Who is told that a queue was shut down, or that all is done, may free it. So all who wait are won under one hold
+ * of the lock, and told after it: some 10 ns for each. Refused: so many at a time, as others are told of an event.
+ * The first of them may free the queue while the last still waits for its lock.
+ */
+#include <hilo/runtime/error.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "runtime/error_impl.h"
+#include "runtime/sized_impl.h"
+#include "scheduler/base/mem.h"
+#include "sync/queue_impl.h"
+
+/* How many items are dropped at a time. */
+#define DROP_BATCH 32
+
+static int opts_check(const hilo_queue_opts *opts)
+{
+	if ((unsigned)opts->order > HILO_QUEUE_PRIORITY)
+		return hilo_fail(-EINVAL, "hilo_queue_opts.order is %d: no such order", (int)opts->order);
+	if (!opts->capacity)
+		return hilo_fail(-EINVAL, "hilo_queue_opts.capacity is 0: no limit is HILO_QUEUE_UNBOUNDED, "
+					  "no room HILO_QUEUE_RENDEZVOUS");
+	if (opts->capacity == HILO_QUEUE_RENDEZVOUS && opts->order != HILO_QUEUE_FIFO)
+		return hilo_fail(-EINVAL, "hilo_queue_opts.order is %d: a rendezvous has no order",
+				 (int)opts->order);
+	if (opts->order == HILO_QUEUE_PRIORITY && !opts->compare)
+		return hilo_fail(-EINVAL, "hilo_queue_opts.compare is NULL: priorities are compared");
+	if (opts->order != HILO_QUEUE_PRIORITY && opts->compare)
+		return hilo_fail(-EINVAL, "hilo_queue_opts.compare is set, but the order is %d",
+				 (int)opts->order);
+	return 0;
+}
+
+int hilo_queue_new_with(const hilo_queue_opts *given, hilo_queue **ret)
+{
+	hilo_queue_opts opts;
+	hilo_queue *queue;
+	int rc;
+
+	if (!given || !ret)
+		return hilo_fail(-EINVAL, "hilo_queue_new_with: %s is NULL", given ? "ret" : "opts");
+	rc = SIZED_IN(hilo_queue_opts, &opts, given, drop);
+	if (rc == 0)
+		rc = opts_check(&opts);
+	if (rc < 0)
+		return rc;
+	queue = hilo__aligned_alloc(HILO__CACHE_LINE, hilo__queue_bytes(&opts));
+	if (!queue)
+		return -ENOMEM;
+	memset(queue, 0, hilo__queue_bytes(&opts));
+	spin_init(&queue->lock);
+	atomic_setup(&queue->count, 0);
+	queue->order = (uint8_t)opts.order;
+	queue->capacity = opts.capacity == HILO_QUEUE_RENDEZVOUS ? 0 : opts.capacity;
+	list_init(&queue->getters);
+	list_init(&queue->putters);
+	list_init(&queue->joiners);
+	queue->compare = opts.compare;
+	queue->compare_arg = opts.compare_arg;
+	queue->drop = opts.drop;
+	hilo__queue_store_init(queue);
+	*ret = queue;
+	return 0;
+}
+
+static hilo_queue *queue_new(size_t capacity, enum hilo_queue_order order, hilo_queue_compare_fn compare,
+			     void *arg)
+{
+	hilo_queue_opts opts = {sizeof(opts), capacity, order, compare, arg, NULL};
+	hilo_queue *queue;
+
+	return hilo_queue_new_with(&opts, &queue) == 0 ? queue : NULL;
+}
+
+hilo_queue *hilo_queue_new(size_t capacity)
+{
+	return queue_new(capacity, HILO_QUEUE_FIFO, NULL, NULL);
+}
+
+hilo_queue *hilo_queue_new_unbounded(void)
+{
+	return queue_new(HILO_QUEUE_UNBOUNDED, HILO_QUEUE_FIFO, NULL, NULL);
+}
+
+hilo_queue *hilo_queue_new_rendezvous(void)
+{
+	return queue_new(HILO_QUEUE_RENDEZVOUS, HILO_QUEUE_FIFO, NULL, NULL);
+}
+
+hilo_queue *hilo_queue_new_lifo(size_t capacity)
+{
+	return queue_new(capacity, HILO_QUEUE_LIFO, NULL, NULL);
+}
+
+hilo_queue *hilo_queue_new_priority(size_t capacity, hilo_queue_compare_fn compare, void *compare_arg)
+{
+	return queue_new(capacity, HILO_QUEUE_PRIORITY, compare, compare_arg);
+}
+
+/* [lock] Win all of @list, and have them in @won, in order. They get the code that they have, -EPIPE, or @code. */
+static void queue_win_all(hilo_queue *queue, struct list *list, int code, struct list *won)
+{
+	struct contend_node *node;
+	struct contend_won unused;
+
+	while ((node = contend_pop(list))) {
+		if (!contend_win(node, &unused))
+			continue;
+		queue->waiting--;
+		container_of(node, struct queue_waiter, node)->code = code;
+		list_add_tail(won, &node->link);
+	}
+}
+
+/* [no lock] Tell them. The queue may be gone, and of each that was told the node. */
+static void tell_all(struct list *won)
+{
+	struct contend_node *node;
+
+	while ((node = contend_pop(won))) {
+		struct contend_won one = {node->contender, node->number};
+
+		contend_tell(&one);
+	}
+}
+
+/* [lock] @n items less are unfinished. */
+static void queue_finish(hilo_queue *queue, size_t n, struct list *won)
+{
+	queue->unfinished -= n;
+	if (!queue->unfinished && !list_empty(&queue->joiners))
+		queue_win_all(queue, &queue->joiners, 0, won);
+}
+
+int hilo_queue_task_done(hilo_queue *queue)
+{
+	struct list won = LIST_INIT(won);
+	bool less;
+
+	if (!queue)
+		return -ENOMEM;
+	hilo__queue_lock(queue);
+	less = queue->unfinished > 0;
+	if (less)
+		queue_finish(queue, 1, &won);
+	hilo__queue_unlock(queue);
+	tell_all(&won);
+	return less ? 0
+		    : hilo_fail(HILO_EINVALSTATE,
+				"hilo_queue_task_done: called more often than items were put");
+}
+
+/* The wait has begun. */
+static int join_waiting(hilo_queue *queue, struct contender *contender)
+{
+	struct queue_waiter waiter;
+	bool done;
+	int rc;
+
+	hilo__queue_lock(queue);
+	done = !queue->unfinished;
+	if (!done)
+		hilo__queue_enlist(queue, &queue->joiners, &waiter, contender, 0);
+	hilo__queue_unlock(queue);
+	if (done)
+		return 0;
+	rc = hilo__contend_wait(contender);
+	if (rc >= 0)
+		return waiter.code;
+	hilo__queue_lock(queue);
+	hilo__queue_leave(queue, &waiter);
+	hilo__queue_unlock(queue);
+	return rc;
+}
+
+static bool queue_is_done(hilo_queue *queue)
+{
+	bool done;
+
+	hilo__queue_lock(queue);
+	done = !queue->unfinished;
+	hilo__queue_unlock(queue);
+	return done;
+}
+
+int hilo_queue_join(hilo_queue *queue, hilo_time deadline)
+{
+	struct thread *self = thread_self();
+	struct contender contender;
+	int rc;
+
+	if (!queue)
+		return -ENOMEM;
+	rc = hilo__contend_begin(&contender, WAIT_QUEUE_JOIN, queue, deadline);
+	if (rc == 0) {
+		rc = join_waiting(queue, &contender);
+		hilo__contend_end(&contender);
+	} else if (rc != -ECANCELED && queue_is_done(queue)) {
+		rc = 0;
+	}
+	if (rc < 0)
+		return hilo__error_own(rc);
+	contend_was_free(self);
+	return 0;
+}
+
+/* [lock] Take out up to DROP_BATCH items. Returns how many; one piece of memory may come with each. */
+static unsigned queue_take_out(hilo_queue *queue, void *item[DROP_BATCH], void *memory[DROP_BATCH])
+{
+	size_t count = load_relaxed(&queue->count); /* relaxed: under the lock */
+	struct queue_after after;
+	unsigned n;
+
+	for (n = 0; n < DROP_BATCH && count > 0; n++, count--) {
+		queue_after_init(&after);
+		item[n] = queue_pop(queue, count, &after);
+		memory[n] = after.memory;
+		store_relaxed(&queue->count, count - 1); /* relaxed: as above; a heap looks at it */
+	}
+	return n;
+}
+
+/* [no lock] The rest of it; it does not know the queue. */
+static void drop_all(void (*drop)(void *item), void *const *item, void *const *memory, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		hilo__free(memory[i]);
+		if (drop)
+			drop(item[i]);
+	}
+}
+
+int hilo_queue_shutdown(hilo_queue *queue, int immediate)
+{
+	void *item[DROP_BATCH], *memory[DROP_BATCH];
+	struct list won = LIST_INIT(won);
+	void (*drop)(void *item);
+	unsigned n;
+
+	if (!queue)
+		return -ENOMEM;
+	hilo__queue_lock(queue);
+	drop = queue->drop;
+	queue->waiting++; /* it is not to be freed between two batches */
+	if (immediate || !queue->shut)
+		queue->shut = immediate ? QUEUE_DROPPED : QUEUE_DRAINING;
+	while (immediate && (n = queue_take_out(queue, item, memory)) > 0) {
+		queue->unfinished -= n;
+		hilo__queue_unlock(queue);
+		drop_all(drop, item, memory, n);
+		hilo__queue_lock(queue);
+	}
+	queue->waiting--;
+	queue_win_all(queue, &queue->putters, -EPIPE, &won);
+	queue_win_all(queue, &queue->getters, -EPIPE, &won);
+	queue_finish(queue, 0, &won);
+	hilo__queue_unlock(queue);
+	tell_all(&won);
+	return 0;
+}
+
+int hilo_queue_free(hilo_queue *queue)
+{
+	void *item[DROP_BATCH], *memory[DROP_BATCH];
+	size_t waiting;
+	unsigned n;
+
+	if (!queue)
+		return 0;
+	hilo__queue_lock(queue);
+	waiting = queue->waiting;
+	hilo__queue_unlock(queue);
+	if (waiting)
+		return hilo_fail(-EBUSY, "hilo_queue_free: %zu wait in queue %p", waiting, (void *)queue);
+	while ((n = queue_take_out(queue, item, memory)) > 0)
+		drop_all(queue->drop, item, memory, n);
+	hilo__queue_store_fini(queue);
+	hilo__free(queue);
+	return 0;
+}
+
+size_t hilo_queue_trim(hilo_queue *queue)
+{
+	size_t bytes, all = 0;
+	void *memory;
+
+	if (!queue)
+		return 0;
+	do {
+		memory = NULL;
+		hilo__queue_lock(queue);
+		bytes = hilo__queue_store_trim(queue, &memory);
+		hilo__queue_unlock(queue);
+		hilo__free(memory);
+		all += bytes;
+	} while (bytes);
+	return all;
+}
