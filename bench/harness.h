@@ -121,5 +121,9 @@ void bench_idle(struct bench *b);
 void bench_start_stop(struct bench *b);
 void bench_cancel_sleepers(struct bench *b);
 void bench_done_roundtrip(struct bench *b);
+void bench_mpmc(struct bench *b);
+void bench_mpmc_unbounded(struct bench *b);
+void bench_pingpong(struct bench *b);
+void bench_ring(struct bench *b);
 
 #endif /* BENCH_HARNESS_H */

@@ -45,6 +45,10 @@ static const struct workload workloads[] = {
 	{"start_stop", bench_start_stop, 1000, 0, "n times: start a runtime, run an empty task, end it"},
 	{"cancel_sleepers", bench_cancel_sleepers, 100000, 0, "a task cancels and joins n that sleep"},
 	{"done_roundtrip", bench_done_roundtrip, 100000, 0, "n times a done callback there and one back"},
+	{"mpmc", bench_mpmc, 4000000, 0, "n items through a queue of 1024, 4 tasks at each end"},
+	{"mpmc_unbounded", bench_mpmc_unbounded, 4000000, 0, "the same through a queue without limit"},
+	{"pingpong", bench_pingpong, 500000, 0, "n round trips of two tasks, through two queues of 1"},
+	{"ring", bench_ring, 1000000, 0, "n hops of a token through 1000 tasks, queues of 1"},
 };
 
 #define WORKLOADS (sizeof workloads / sizeof workloads[0])
