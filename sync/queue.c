@@ -20,6 +20,9 @@ static struct queue_waiter *queue_win(hilo_queue *queue, struct list *list, stru
 			waiter->code = 0;
 			return waiter;
 		}
+		MUTANT(208, (void)0, (void)queue->waiting--); /* I4: it still has to leave */
+		if (MUTANT(200, false, true))
+			break;
 	}
 	after->won.contender = NULL;
 	return NULL;
@@ -62,8 +65,8 @@ static HILO__ALWAYS_INLINE int queue_take(hilo_queue *queue, void **ret, struct 
 		return -EPIPE;
 	*ret = queue_pop(queue, count, after);
 	store_relaxed(&queue->count, count - 1); /* relaxed: under the lock, else a hint */
-	if (HILO__UNLIKELY(!list_empty(&queue->putters)))
-		queue_refill(queue, after);
+	if (HILO__UNLIKELY(MUTANT(201, !list_empty(&queue->putters), false)))
+		queue_refill(queue, after); /* I2, I3 */
 	return 0;
 }
 
@@ -151,6 +154,7 @@ static HILO__ALWAYS_INLINE int put_once(hilo_queue *queue, void *item)
 	}
 	if (rc == 0)
 		hilo__queue_after(&after);
+	MUTANT(205, (void)0, (void)load_relaxed(&queue->count)); /* P1 */
 	return rc;
 }
 
@@ -163,7 +167,7 @@ static int get_waiting(hilo_queue *queue, struct contender *contender, void **re
 
 	queue_after_init(&after);
 	hilo__queue_lock(queue);
-	rc = queue_take(queue, &waiter.item, &after);
+	rc = MUTANT(202, queue_take(queue, &waiter.item, &after), -EAGAIN); /* I1 */
 	if (rc == -EAGAIN)
 		hilo__queue_enlist(queue, &queue->getters, &waiter, contender, 0);
 	hilo__queue_unlock(queue);
@@ -193,7 +197,7 @@ static int put_waiting(hilo_queue *queue, struct contender *contender, void *ite
 	queue_after_init(&after);
 	for (;;) {
 		hilo__queue_lock(queue);
-		rc = queue_give(queue, item, &after);
+		rc = MUTANT(203, queue_give(queue, item, &after), -EAGAIN); /* I2 */
 		if (rc == -EAGAIN)
 			hilo__queue_enlist(queue, &queue->putters, &waiter, contender, 0);
 		hilo__queue_unlock(queue);

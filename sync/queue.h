@@ -130,8 +130,9 @@ HILO_API int hilo_queue_join(hilo_queue *queue, hilo_time deadline);
 
 /*
  * [any] No more items: who waits to put, and who puts later, is told -EPIPE; getters get what is there, then -EPIPE.
- * With @immediate other than 0 what is there is dropped, and counts as done for hilo_queue_join. May be called
- * again, the second time with another @immediate. 0; -ENOMEM for NULL. Never suspends, unless `drop` does.
+ * With @immediate other than 0 what is there is dropped before this returns, and counts as done for
+ * hilo_queue_join. May be called again, the second time with another @immediate. 0; -ENOMEM for NULL. Never suspends,
+ * unless `drop` does.
  */
 HILO_API int hilo_queue_shutdown(hilo_queue *queue, int immediate);
 

@@ -4,7 +4,9 @@
  *
  * Who is told that a queue was shut down, or that all is done, may free it. So all who wait are won under one hold
  * of the lock, and told after it: some 10 ns for each. Refused: so many at a time, as others are told of an event.
- * The first of them may free the queue while the last still waits for its lock.
+ * The first of them may free the queue while the last still waits for its lock. For the same reason all that is
+ * dropped is taken out under that hold, with its memory, and looked at afterwards. Refused: some items at a time. Who
+ * is told between two of them that there are no more finds a queue that he cannot free.
  */
 #include <hilo/runtime/error.h>
 
@@ -15,9 +17,6 @@
 #include "runtime/sized_impl.h"
 #include "scheduler/base/mem.h"
 #include "sync/queue_impl.h"
-
-/* How many items are dropped at a time. */
-#define DROP_BATCH 32
 
 static int opts_check(const hilo_queue_opts *opts)
 {
@@ -151,6 +150,7 @@ int hilo_queue_task_done(hilo_queue *queue)
 		queue_finish(queue, 1, &won);
 	hilo__queue_unlock(queue);
 	tell_all(&won);
+	MUTANT(207, (void)0, (void)load_relaxed(&queue->count)); /* P1 */
 	return less ? 0
 		    : hilo_fail(HILO_EINVALSTATE,
 				"hilo_queue_task_done: called more often than items were put");
@@ -164,7 +164,7 @@ static int join_waiting(hilo_queue *queue, struct contender *contender)
 	int rc;
 
 	hilo__queue_lock(queue);
-	done = !queue->unfinished;
+	done = MUTANT(209, !queue->unfinished, false);
 	if (!done)
 		hilo__queue_enlist(queue, &queue->joiners, &waiter, contender, 0);
 	hilo__queue_unlock(queue);
@@ -191,7 +191,6 @@ static bool queue_is_done(hilo_queue *queue)
 
 int hilo_queue_join(hilo_queue *queue, hilo_time deadline)
 {
-	struct thread *self = thread_self();
 	struct contender contender;
 	int rc;
 
@@ -206,82 +205,52 @@ int hilo_queue_join(hilo_queue *queue, hilo_time deadline)
 	}
 	if (rc < 0)
 		return hilo__error_own(rc);
-	contend_was_free(self);
+	contend_was_free(thread_self()); /* not the one that we began on: that may have been another */
 	return 0;
-}
-
-/* [lock] Take out up to DROP_BATCH items. Returns how many; one piece of memory may come with each. */
-static unsigned queue_take_out(hilo_queue *queue, void *item[DROP_BATCH], void *memory[DROP_BATCH])
-{
-	size_t count = load_relaxed(&queue->count); /* relaxed: under the lock */
-	struct queue_after after;
-	unsigned n;
-
-	for (n = 0; n < DROP_BATCH && count > 0; n++, count--) {
-		queue_after_init(&after);
-		item[n] = queue_pop(queue, count, &after);
-		memory[n] = after.memory;
-		store_relaxed(&queue->count, count - 1); /* relaxed: as above; a heap looks at it */
-	}
-	return n;
-}
-
-/* [no lock] The rest of it; it does not know the queue. */
-static void drop_all(void (*drop)(void *item), void *const *item, void *const *memory, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		hilo__free(memory[i]);
-		if (drop)
-			drop(item[i]);
-	}
 }
 
 int hilo_queue_shutdown(hilo_queue *queue, int immediate)
 {
-	void *item[DROP_BATCH], *memory[DROP_BATCH];
 	struct list won = LIST_INIT(won);
-	void (*drop)(void *item);
-	unsigned n;
+	struct queue_rest rest;
+	size_t dropped = 0;
 
 	if (!queue)
 		return -ENOMEM;
 	hilo__queue_lock(queue);
-	drop = queue->drop;
-	queue->waiting++; /* it is not to be freed between two batches */
 	if (immediate || !queue->shut)
 		queue->shut = immediate ? QUEUE_DROPPED : QUEUE_DRAINING;
-	while (immediate && (n = queue_take_out(queue, item, memory)) > 0) {
-		queue->unfinished -= n;
-		hilo__queue_unlock(queue);
-		drop_all(drop, item, memory, n);
-		hilo__queue_lock(queue);
+	if (immediate) {
+		hilo__queue_store_detach(queue, &rest);
+		dropped = rest.count;
 	}
-	queue->waiting--;
 	queue_win_all(queue, &queue->putters, -EPIPE, &won);
 	queue_win_all(queue, &queue->getters, -EPIPE, &won);
-	queue_finish(queue, 0, &won);
+	queue_finish(queue, dropped, &won);
 	hilo__queue_unlock(queue);
 	tell_all(&won);
+	MUTANT(206, (void)0, (void)load_relaxed(&queue->count)); /* P1 */
+	if (immediate)
+		hilo__queue_rest_drop(&rest);
 	return 0;
 }
 
 int hilo_queue_free(hilo_queue *queue)
 {
-	void *item[DROP_BATCH], *memory[DROP_BATCH];
+	struct queue_rest rest;
 	size_t waiting;
-	unsigned n;
 
 	if (!queue)
 		return 0;
 	hilo__queue_lock(queue);
 	waiting = queue->waiting;
+	if (!waiting)
+		hilo__queue_store_detach(queue, &rest);
 	hilo__queue_unlock(queue);
 	if (waiting)
 		return hilo_fail(-EBUSY, "hilo_queue_free: %zu wait in queue %p", waiting, (void *)queue);
-	while ((n = queue_take_out(queue, item, memory)) > 0)
-		drop_all(queue->drop, item, memory, n);
-	hilo__queue_store_fini(queue);
 	hilo__free(queue);
+	hilo__queue_rest_drop(&rest);
 	return 0;
 }
 

@@ -166,7 +166,7 @@ static inline void hilo__queue_enlist(hilo_queue *queue, struct list *list, stru
 /* [lock, the contender, which has left or was won for another node] Out of the list. */
 static inline void hilo__queue_leave(hilo_queue *queue, struct queue_waiter *waiter)
 {
-	(void)contend_remove(&waiter->node);
+	MUTANT(204, (void)contend_remove(&waiter->node), (void)0);
 	queue->waiting--;
 }
 
@@ -187,11 +187,31 @@ int hilo__queue_grow(hilo_queue *queue, size_t bytes);
 /* [creator] Bytes of a queue as @opts say. */
 size_t hilo__queue_bytes(const hilo_queue_opts *opts);
 
-/* [creator] Nothing is in it. */
+/* [creator, or lock] Nothing is in it. */
 void hilo__queue_store_init(hilo_queue *queue);
 
-/* [owner] Free what it has, but not the items. */
-void hilo__queue_store_fini(hilo_queue *queue);
+/* What was in a queue, on the stack of who drops it. */
+struct queue_rest {
+	size_t count;
+	bool fifo;
+	void (*drop)(void *item);
+	union {
+		struct {
+			const struct queue_segment *home; /* that of the queue; only its address counts */
+			struct queue_segment *segment;	  /* where the next item is */
+			void **head;
+			struct queue_segment first; /* a copy of the queue's own */
+			void *first_item[QUEUE_INLINE];
+		};
+		struct queue_vector vector;
+	};
+};
+
+/* [lock] Take out all that is in it, and the memory. */
+void hilo__queue_store_detach(hilo_queue *queue, struct queue_rest *rest);
+
+/* [no lock] Drop the items and free the memory; the queue may be gone. */
+void hilo__queue_rest_drop(struct queue_rest *rest);
 
 /* [lock] Store @item, for which there is no room at hand. 0, or the bytes that are needed first. */
 size_t hilo__queue_push_slowly(hilo_queue *queue, void *item);

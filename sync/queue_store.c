@@ -25,6 +25,8 @@
  */
 #include "sync/queue_impl.h"
 
+#include <string.h>
+
 #include "scheduler/base/mem.h"
 
 /* ---- segments ---- */
@@ -250,6 +252,76 @@ static size_t vector_trim(hilo_queue *queue, void **ret)
 	return chunk_entries(last) * sizeof(struct queue_entry);
 }
 
+/* ---- what is left when a queue ends ---- */
+
+/* The segments go on being a ring; the one that is the queue's own is taken for our copy of it. */
+static struct queue_segment *rest_segment(struct queue_rest *rest, struct queue_segment *segment)
+{
+	return segment == rest->home ? &rest->first : segment;
+}
+
+static void segments_detach(hilo_queue *queue, struct queue_rest *rest)
+{
+	size_t inside = (size_t)(queue->head - queue->head_segment->item);
+
+	rest->home = &queue->first;
+	rest->first.next = queue->first.next;
+	memcpy(rest->first.item, queue->first.item, segment_slots(&queue->first) * sizeof(void *));
+	rest->first.end = rest->first.item + segment_slots(&queue->first);
+	rest->segment = rest_segment(rest, queue->head_segment);
+	rest->head = rest->segment->item + inside;
+}
+
+static void *segments_rest_next(struct queue_rest *rest)
+{
+	if (rest->head == rest->segment->end) {
+		rest->segment = rest_segment(rest, rest->segment->next);
+		rest->head = rest->segment->item;
+	}
+	return *rest->head++;
+}
+
+static void segments_rest_fini(struct queue_rest *rest)
+{
+	struct queue_segment *next;
+
+	for (struct queue_segment *segment = rest->first.next; segment != rest->home; segment = next) {
+		next = segment->next;
+		hilo__free(segment);
+	}
+}
+
+void hilo__queue_store_detach(hilo_queue *queue, struct queue_rest *rest)
+{
+	rest->fifo = queue->order == HILO_QUEUE_FIFO;
+	rest->count = load_relaxed(&queue->count); /* relaxed: under the lock */
+	rest->drop = queue->drop;
+	if (rest->fifo) {
+		segments_detach(queue, rest);
+	} else {
+		rest->vector = *queue->vector;
+		rest->vector.chunk[0] = rest->vector.first;
+	}
+	store_relaxed(&queue->count, 0); /* relaxed: under the lock, else a hint */
+	hilo__queue_store_init(queue);
+}
+
+void hilo__queue_rest_drop(struct queue_rest *rest)
+{
+	for (; rest->count > 0; rest->count--) {
+		void *item = rest->fifo ? segments_rest_next(rest)
+					: vector_at(&rest->vector, rest->count - 1)->item;
+
+		if (rest->drop)
+			rest->drop(item);
+	}
+	if (rest->fifo)
+		segments_rest_fini(rest);
+	else
+		for (unsigned i = 1; i < rest->vector.chunks; i++)
+			hilo__free(rest->vector.chunk[i]);
+}
+
 /* ---- what queues call ---- */
 
 size_t hilo__queue_bytes(const hilo_queue_opts *opts)
@@ -268,27 +340,13 @@ void hilo__queue_store_init(hilo_queue *queue)
 		return;
 	}
 	segment_init(&queue->first, inline_slots(queue->capacity));
+	queue->spares = 0;
 	queue->first.next = &queue->first;
 	queue->slots = segment_slots(&queue->first);
 	queue->head_segment = &queue->first;
 	queue->head = queue->first.item;
 	queue->head_end = queue->first.end;
 	tail_enter(queue, &queue->first);
-}
-
-void hilo__queue_store_fini(hilo_queue *queue)
-{
-	struct queue_segment *next;
-
-	if (queue->order != HILO_QUEUE_FIFO) {
-		for (unsigned i = 1; i < queue->vector->chunks; i++)
-			hilo__free(queue->vector->chunk[i]);
-		return;
-	}
-	for (struct queue_segment *segment = queue->first.next; segment != &queue->first; segment = next) {
-		next = segment->next;
-		hilo__free(segment);
-	}
 }
 
 size_t hilo__queue_push_slowly(hilo_queue *queue, void *item)
