@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # check_output.sh PROGRAM - run one of the programs of this folder: it prints these lines, in this order and no
-# others, ends well, and takes at least so long. How long it takes at most is no concern of a loaded machine. What
-# it writes into files is looked at, too.
+# others (or keeps to rules), ends well, and takes at least so long. How long it takes at most is no concern of a
+# loaded machine. What it writes into files is looked at, too.
 set -u -o pipefail
 program=${1:?usage: check_output.sh PROGRAM}
 
@@ -36,6 +36,7 @@ expected() {
 	asyncio_blocking) printf '%s\n' 2000 'Iniciando tarea bloqueante' 'Tarea bloqueante completada' ;;
 	asyncio_non_blocking) printf '%s\n' 2000 'Iniciando tarea no bloqueante' 'Tarea no bloqueante completada' ;;
 	asyncio_errors) printf '%s\n' 1000 'Excepción capturada: ¡Ocurrió un error!' ;;
+	asyncio_queue) printf '%s\n' 10000 'rules: queue_rules' ;;
 	asyncio_wait_for) printf '%s\n' 3000 'La tarea excedió el límite de tiempo y fue cancelada' ;;
 	*) return 1 ;;
 	esac
@@ -55,6 +56,17 @@ written_files() {
 	done
 }
 
+# What holds of the program's lines on standard input, however many workers there are: each of the two goes on in its
+# own order; what is got was put before, and that comes after what the producer has said before; the end is the end.
+queue_rules() {
+	awk '
+	/^Productor añadió: item_/ { sub(/.*_/, ""); wrong = wrong || $0 != put + 0; put++; next }
+	/^Consumidor procesó: item_/ { sub(/.*_/, ""); wrong = wrong || $0 != got + 0 || put < got; got++; next }
+	/^El consumidor ha terminado de trabajar$/ { ended++; wrong = wrong || put != 5 || got != 5; next }
+	{ wrong = 1 }
+	END { exit wrong || ended != 1 }'
+}
+
 expectation=$(expected "$(basename "$program")") || {
 	echo "FAIL: nobody has said what $program prints"
 	exit 1
@@ -72,7 +84,12 @@ output=$("$program")
 status=$?
 took=$(((${EPOCHREALTIME/./} - start) / 1000))
 
-if [ "$status" -ne 0 ] || [ "$output" != "$lines" ]; then
+if [ "$status" -eq 0 ] && [ "${lines#rules: }" != "$lines" ]; then
+	"${lines#rules: }" <<<"$output" || {
+		printf 'FAIL: this order is against the rules:\n%s\n' "$output"
+		exit 1
+	}
+elif [ "$status" -ne 0 ] || [ "$output" != "$lines" ]; then
 	echo "FAIL: status $status"
 	diff <(echo "$lines") <(echo "$output")
 	exit 1
