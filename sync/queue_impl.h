@@ -134,7 +134,7 @@ static inline void queue_after_init(struct queue_after *after)
 /* [any] */
 static inline void hilo__queue_lock(hilo_queue *queue)
 {
-	spin_lock(&queue->lock); /* P1 */
+	spin_lock_busy(&queue->lock); /* P1 */
 }
 
 static inline void hilo__queue_unlock(hilo_queue *queue)

@@ -15,6 +15,28 @@ void hilo__spin_wait(struct spinlock *lock)
 		spin_pause(round);
 }
 
+/*
+ * Pauses between two looks: at first, and at most; some 40 ns each on x86. After so many looks the CPU is offered to
+ * others. What it is worth: docs/design/sync.md, queues.
+ */
+#define BUSY_FIRST 8
+#define BUSY_MOST 128
+#define BUSY_LOOKS 20
+
+void hilo__spin_lock_busy(struct spinlock *lock)
+{
+	unsigned pauses = BUSY_FIRST, looks = 0;
+
+	do {
+		for (unsigned i = 0; i < pauses; i++)
+			cpu_relax();
+		if (pauses < BUSY_MOST)
+			pauses *= 2;
+		if (++looks > BUSY_LOOKS)
+			(void)sched_yield();
+	} while (!spin_trylock(lock)); /* P1 */
+}
+
 #ifdef HILO_TESTING
 
 static _Thread_local int spins_held;

@@ -75,6 +75,26 @@ static inline void spin_lock(struct spinlock *lock)
 	hilo__spin_count(1);
 }
 
+#ifdef HILO_EXPLORE
+#define hilo__spin_lock_busy spin_lock
+#else
+/* [any] What spin_lock_busy does when @lock is held. */
+void hilo__spin_lock_busy(struct spinlock *lock);
+#endif
+
+/*
+ * [any] Take @lock, which threads take again and again with little in between. Who finds it held stays away from its
+ * line for a while, longer each time, up to some microseconds: the holder goes on meanwhile with all it needs in its
+ * cache.
+ */
+static inline void spin_lock_busy(struct spinlock *lock)
+{
+	if (HILO__UNLIKELY(xchg_acquire(&lock->held, 1))) /* P1 */
+		hilo__spin_lock_busy(lock);
+	else
+		hilo__spin_count(1);
+}
+
 /* [any] Take @lock if it is free. */
 static inline bool spin_trylock(struct spinlock *lock)
 {
