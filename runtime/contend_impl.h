@@ -150,7 +150,10 @@ static inline bool contend_win(const struct contend_node *node, struct contend_w
 		      (store_relaxed(&ret->contender->outcome, CONTEND_WON | ret->number), true)); /* P1 */
 }
 
-/* [who has won, holds no lock] Tell and wake it. Nothing of it may be touched afterwards: P3. */
+/*
+ * [who has won, holds no lock] Tell and wake it, for the last time in this wait. Nothing of it may be touched
+ * afterwards: P3.
+ */
 static inline void contend_tell(const struct contend_won *won)
 {
 	struct hilo_task *task = won->contender->wait.task;
@@ -158,7 +161,7 @@ static inline void contend_tell(const struct contend_won *won)
 
 	MUTANT(171, store_release(&won->contender->outcome, won->number),
 	       store_relaxed(&won->contender->outcome, won->number)); /* P2 */
-	hilo__task_wake(task, episode);
+	hilo__task_wake_last(task, episode);
 }
 
 /*

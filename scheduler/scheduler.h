@@ -169,6 +169,12 @@ void hilo__task_inject(struct hilo_runtime *runtime, struct hilo_task *task);
 /* [any] Queue a task that has become ready: its P bit was cleared by the caller. */
 void hilo__task_ready(struct hilo_task *task);
 
+/*
+ * [any] As hilo__task_wake, by the only one who ends the wait @episode with what it is for, once the task can see that:
+ * task_state_wake_last.
+ */
+void hilo__task_wake_last(struct hilo_task *task, uint32_t episode);
+
 /* [any, async-signal-safe] See hilo_task_cancel_with; the reason by its number. */
 int hilo__task_cancel(struct hilo_task *task, uint8_t reason);
 

@@ -232,6 +232,14 @@ void hilo__task_wake(struct hilo_task *task, uint32_t episode)
 	}
 }
 
+void hilo__task_wake_last(struct hilo_task *task, uint32_t episode)
+{
+	if (task_state_wake_last(&task->state, episode)) {
+		trace_wake(task);
+		hilo__task_ready(task);
+	}
+}
+
 int hilo__task_cancel(struct hilo_task *task, uint8_t reason)
 {
 	if (completion_is_done(&task->done))

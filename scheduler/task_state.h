@@ -6,14 +6,16 @@
  * task_state.h - the state word of a task: who may run it, who has woken it, who wants it to stop.
  *
  *	 63                              32 31        24 23        16 15                 2  1  0
- *	| episode: number of this wait     |   reason   |  cancels   |      unused       |  | N| P|
+ *	| episode: number of this wait     |   reason   |  cancels   |      unused       |W | N| P|
  *
  * P  PARKED    the task has left its stack and waits; whoever clears P makes it ready, alone.
  * N  NOTIFIED  a wake-up has come in this episode and was not consumed yet.
+ * W  WOKEN     the last wait was ended by who has woken it; a hint for who fetches the task's lines ahead.
  * cancels      how many requests to cancel are set (saturates at 255).
  * reason       of the first of them, by its number (reason.h); 0: none was given.
- * episode      bumped at the end of each wait and at each reuse of the record, kept while the record
- *              is free. A wake-up names the episode it is meant for; in any other it does nothing.
+ * episode      bumped at the end of each wait, by the task or by who ends the wait for it, and at each reuse
+ *              of the record, kept while the record is free. A wake-up names the episode it is meant for;
+ *              in any other it does nothing.
  *
  * A task that waits does: read its episode; register (task, episode) with whatever shall wake it;
  * look whether that has happened; leave its stack; *commit*: set P unless N is set. Whoever wakes it
@@ -41,6 +43,7 @@
 
 #define TASK_PARKED ((uint64_t)1)
 #define TASK_NOTIFIED ((uint64_t)2)
+#define TASK_WOKEN ((uint64_t)4)
 #define TASK_CANCEL_SHIFT 16
 #define TASK_CANCEL_ONE ((uint64_t)1 << TASK_CANCEL_SHIFT)
 #define TASK_CANCEL_MASK ((uint64_t)0xff << TASK_CANCEL_SHIFT)
@@ -84,8 +87,8 @@ static inline bool task_state_commit(task_state *word)
 	do {
 		if (MUTANT(20, state & TASK_NOTIFIED, 0))
 			return false;
-	} while (!MUTANT(21, cas_acq_rel(word, &state, state | TASK_PARKED),
-			 cas_relaxed(word, &state, state | TASK_PARKED))); /* P1, P2 */
+	} while (!MUTANT(21, cas_acq_rel(word, &state, (state | TASK_PARKED) & ~TASK_WOKEN),
+			 cas_relaxed(word, &state, (state | TASK_PARKED) & ~TASK_WOKEN))); /* P1, P2 */
 	return true;
 }
 
@@ -117,6 +120,27 @@ static inline bool task_state_wake(task_state *word, uint32_t episode)
 		/* Also if N is set already: what we read may be old, and the task may have consumed that N. */
 		next = (state & ~TASK_PARKED) | TASK_NOTIFIED;
 	} while (!MUTANT(23, cas_acq_rel(word, &state, next), cas_relaxed(word, &state, next))); /* P1, P2 */
+	return state & TASK_PARKED;
+}
+
+/*
+ * [any] As task_state_wake, by who is the only one to end the wait @episode with what it is for, and has let the task
+ * know that before: if it is parked its wait is over with this, and the task need not end it in another
+ * read-modify-write. If it is not, it is about to look, or will not park.
+ */
+static inline bool task_state_wake_last(task_state *word, uint32_t episode)
+{
+	uint64_t state = load_relaxed(word); /* relaxed: only an expected value */
+	uint64_t next;
+
+	do {
+		if (task_state_episode(state) != episode)
+			return false;
+		if (MUTANT(211, state & TASK_PARKED, true))
+			next = ((state & ~TASK_PARKED) + TASK_EPISODE_ONE) | TASK_WOKEN;
+		else
+			next = state | TASK_NOTIFIED;
+	} while (!MUTANT(212, cas_acq_rel(word, &state, next), cas_relaxed(word, &state, next))); /* P1, P2 */
 	return state & TASK_PARKED;
 }
 
@@ -178,6 +202,12 @@ static inline bool task_state_consume(task_state *word)
 		return false;
 	(void)and_acq_rel(word, ~TASK_NOTIFIED); /* P1 */
 	return true;
+}
+
+/* [task] The wait @episode was ended by who has woken it: task_state_wake_last. Else the task has to end it. */
+static inline bool task_state_was_ended(task_state *word, uint32_t episode)
+{
+	return task_state_episode(load_relaxed(word)) != episode; /* relaxed: seen through the queue, P1 */
 }
 
 /* [task] The wait is over: from here on its wake-ups are stale. */

@@ -125,7 +125,8 @@ void hilo__wait_end(struct wait *wait)
 {
 	if (MUTANT(74, wait->armed, false))
 		(void)hilo__timer_del(wait->timers, &wait->timer);
-	task_state_end_wait(&wait->task->state);
+	if (!task_state_was_ended(&wait->task->state, wait->episode))
+		task_state_end_wait(&wait->task->state);
 	if (!wait->thread)
 		store_relaxed(&thread_self()->fiber->wait.kind, WAIT_NOTHING); /* relaxed: it says nothing */
 }

@@ -82,7 +82,7 @@ static inline void ring_prefetch(struct ring *ring)
 
 		__builtin_prefetch(fiber);
 		__builtin_prefetch(fiber - 64);
-		if (load_relaxed(&next->state) & TASK_NOTIFIED) /* relaxed: as above */
+		if (load_relaxed(&next->state) & (TASK_NOTIFIED | TASK_WOKEN)) /* relaxed: as above */
 			for (int i = 2; i <= WAIT_LINES; i++)
 				__builtin_prefetch(fiber - 64 * i);
 	}

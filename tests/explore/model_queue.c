@@ -181,6 +181,11 @@ static void finish_given(void)
 	finish_with(1 + given);
 }
 
+static void finish_moved(void)
+{
+	finish_with(2 + given);
+}
+
 static void finish_three(void)
 {
 	finish_with(3);
@@ -356,7 +361,7 @@ static void finish_told(void)
 }
 
 /* A select over the two, as queue_impl.h tells it. */
-static void selects(void)
+static unsigned select_one(void)
 {
 	struct contender contender;
 	struct queue_waiter waiter[2];
@@ -389,11 +394,34 @@ static void selects(void)
 	hilo__contend_end(&contender);
 	EXPLORE_CHECK(plain_load((unsigned *)p) == (unsigned)((unsigned *)p - item) + 1);
 	(void)add_relaxed(&got[(unsigned *)p - item], 1); /* relaxed: for the count at the end */
+	return (unsigned)((unsigned *)p - item);
+}
+
+static void selects(void)
+{
+	(void)select_one();
+}
+
+/* Hands on what was meant for T1, so that it gets one in any case. */
+static void selects_and_moves(void)
+{
+	if (select_one() != 0)
+		return;
+	EXPLORE_CHECK(get_from(queue[1]) == 0);
+	(void)add_relaxed(&given, 1); /* relaxed: for the count at the end */
+	EXPLORE_CHECK(put_to(queue[0], 2) == 0);
 }
 
 static void puts_to_second_queue(void)
 {
 	EXPLORE_CHECK(put_to(queue[1], 1) == 0);
+}
+
+/* Once somebody waits in the first queue, puts into it and tries to free it. */
+static void finish_select_freed(void)
+{
+	EXPLORE_CHECK(got[0] + dropped + (freed ? 0 : queue[0]->count) == given);
+	EXPLORE_CHECK(got[1] + queue[1]->count == 1);
 }
 
 static const struct explore_model models[] = {
@@ -409,6 +437,15 @@ static const struct explore_model models[] = {
 	EXPLORE_MODEL_BOUND(2, "queue_next",
 			    "T0 gets, puts one back, unless T3 cancels it; T1 gets; T2 puts one", setup,
 			    finish_given, gets_and_puts_or_leaves, gets, puts_first, canceller_of_T0),
+	EXPLORE_MODEL_BOUND(
+		2, "queue_select_next",
+		"T0 gets from either of two queues, moves what T1 gets; T2 and T3 put into one each", setup,
+		finish_moved, selects_and_moves, gets, puts_first, puts_to_second_queue),
+	EXPLORE_MODEL_BOUND(
+		2, "queue_select_free",
+		"T0 gets from either of two queues; T1 puts into the first, frees it if it may; T2 puts into "
+		"the second",
+		setup, finish_select_freed, selects, puts_and_may_free, puts_to_second_queue),
 	EXPLORE_MODEL("queue_leave", "T0 gets in vain; T1 cancels T0", setup, finish_none, gets_or_leaves,
 		      canceller_of_T0),
 	EXPLORE_MODEL("queue_put_cancel", "T0 puts into a full queue; T1 gets; T2 cancels T0", setup_full,

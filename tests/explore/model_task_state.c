@@ -125,6 +125,48 @@ static void waker_second_wait(void)
 	}
 }
 
+/* Who wakes ends the wait as well; the task only if it was not parked. */
+static void waker_last(void)
+{
+	plain_store(&payload, 9u);
+	store_release(&first, 1); /* read with acquire by the task */
+	if (task_state_wake_last(&word, 5))
+		task_queue();
+}
+
+static void wait_end(uint32_t episode)
+{
+	if (!task_state_was_ended(&word, episode))
+		task_state_end_wait(&word);
+}
+
+static void task_waits_for_the_last(void)
+{
+	while (!load_acquire(&first))
+		task_park();
+	wait_end(5);
+	EXPLORE_CHECK(plain_load(&payload) == 9u);
+}
+
+/* For no reason, perhaps late. */
+static void waker_in_vain(void)
+{
+	if (task_state_wake(&word, 5)) {
+		EXPLORE_CHECK(plain_load(&episode_now) == 5u);
+		task_queue();
+	}
+}
+
+static void task_waits_for_the_last_twice(void)
+{
+	task_waits_for_the_last();
+	plain_store(&episode_now, 6u);
+	if (xchg_acq_rel(&second, 6) == 0)
+		while (load_acquire(&second) != 1)
+			task_park();
+	wait_end(6);
+}
+
 /* Whatever wait the task is in by then: it looks again. */
 static void nudger_second(void)
 {
@@ -235,6 +277,15 @@ static const struct explore_model models[] = {
 		      finish, task_waits_twice, waker_first_again, waker_second_wait),
 	EXPLORE_MODEL("state_late_wake", "T0 waits twice; T1, T2 wake the first wait, T3 the second", setup,
 		      finish, task_waits_twice, waker_first_again, waker_first_again, waker_second_wait),
+	EXPLORE_MODEL("state_wake_last", "T0 waits; T1 wakes it and ends its wait; T2 looks at its stack",
+		      setup, finish, task_waits_for_the_last, waker_last, holder),
+	EXPLORE_MODEL("state_wake_last_cancel", "T0 waits; T1 wakes it and ends its wait; T2 cancels", setup,
+		      finish_cancelled, task_waits_for_the_last, waker_last, canceller),
+	EXPLORE_MODEL("state_two_waits_last",
+		      "T0 waits twice; T1 wakes it and ends its first wait, T2 wakes the second, T3 the "
+		      "first in vain",
+		      setup, finish, task_waits_for_the_last_twice, waker_last, waker_second_wait,
+		      waker_in_vain),
 	EXPLORE_MODEL("state_cancel", "T0 waits; T1 cancels", setup, finish_cancelled,
 		      task_waits_or_is_cancelled, canceller),
 	EXPLORE_MODEL("state_wake_cancel", "T0 waits; T1 wakes; T2 cancels", setup, finish_cancelled,
