@@ -125,5 +125,8 @@ void bench_mpmc(struct bench *b);
 void bench_mpmc_unbounded(struct bench *b);
 void bench_pingpong(struct bench *b);
 void bench_ring(struct bench *b);
+void bench_mutex(struct bench *b);
+void bench_mutex_fair(struct bench *b);
+void bench_lock_unlock(struct bench *b);
 
 #endif /* BENCH_HARNESS_H */

@@ -22,6 +22,7 @@
 #include <hilo/runtime/with.h>
 
 #include <hilo/sync/event.h>
+#include <hilo/sync/mutex.h>
 #include <hilo/sync/queue.h>
 
 #endif /* HILO_HILO_H */

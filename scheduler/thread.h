@@ -46,7 +46,8 @@ struct thread {
 	struct hilo_executor *pool;   /* the executor whose thread it is; NULL: none */
 	struct hilo_runtime *pool_runtime; /* that the call which it runs belongs to, if it is */
 	void (*on_park)(void);		   /* of a plain thread: called before it sleeps, or NULL */
-	struct fiber root;		   /* of a worker: the loop itself runs here */
+	uintptr_t mutex_guess; /* what it may find beside the owner in the next mutex; sync/mutex.c */
+	struct fiber root;     /* of a worker: the loop itself runs here */
 };
 
 #ifdef __cplusplus

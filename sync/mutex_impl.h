@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_SYNC_MUTEX_IMPL_H
+#define HILO_SYNC_MUTEX_IMPL_H
+
+/* mutex_impl.h - what condition.c asks of a mutex. */
+#include <hilo/sync/mutex.h>
+
+#include <stdbool.h>
+
+/* [any] The caller has @mutex. */
+bool hilo__mutex_is_mine(const hilo_mutex *mutex);
+
+/* [any] Who locks, unlocks and waits: the running task, a plain thread's record. 0; -EDEADLK: a callback; -ENOMEM. */
+struct hilo_task;
+int hilo__locker(struct hilo_task **ret);
+
+#endif /* HILO_SYNC_MUTEX_IMPL_H */
