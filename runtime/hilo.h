@@ -21,6 +21,7 @@
 #include <hilo/runtime/version.h>
 #include <hilo/runtime/with.h>
 
+#include <hilo/sync/condition.h>
 #include <hilo/sync/event.h>
 #include <hilo/sync/mutex.h>
 #include <hilo/sync/queue.h>
