@@ -24,6 +24,7 @@
 #include <hilo/sync/condition.h>
 #include <hilo/sync/event.h>
 #include <hilo/sync/mutex.h>
+#include <hilo/sync/once.h>
 #include <hilo/sync/queue.h>
 
 #endif /* HILO_HILO_H */
