@@ -70,7 +70,7 @@ void hilo__contend_tell_all(struct list *list, struct spinlock *lock)
 		bool more = !list_empty(&all);
 
 		spin_unlock(lock);
-		kept = more;
+		kept = MUTANT(215, more, 0);
 		for (unsigned i = 0; i + kept < n; i++)
 			contend_tell(&won[i]);
 		if (!more)

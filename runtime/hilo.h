@@ -21,10 +21,14 @@
 #include <hilo/runtime/version.h>
 #include <hilo/runtime/with.h>
 
+#include <hilo/sync/barrier.h>
 #include <hilo/sync/condition.h>
 #include <hilo/sync/event.h>
+#include <hilo/sync/latch.h>
 #include <hilo/sync/mutex.h>
 #include <hilo/sync/once.h>
 #include <hilo/sync/queue.h>
+#include <hilo/sync/semaphore.h>
+#include <hilo/sync/wait_group.h>
 
 #endif /* HILO_HILO_H */

@@ -38,9 +38,9 @@ static inline struct event *event_of(const hilo_event *event)
 /* [any] It is set, and whoever has set it does not touch it any more: P1. */
 static inline bool event_look(struct event *event)
 {
-	if (!load_acquire(&event->set)) /* P1 */
+	if (!MUTANT(225, load_acquire(&event->set), load_relaxed(&event->set))) /* P1 */
 		return false;
-	for (unsigned round = 0; load_acquire(&event->lock.held); round++) /* P1 */
+	for (unsigned round = 0; MUTANT(226, load_acquire(&event->lock.held), false); round++) /* P1 */
 		spin_pause(round);
 	return true;
 }

@@ -488,6 +488,156 @@ static void closing_end(struct scene *scene)
 	runtime_end(scene);
 }
 
+/* An event. */
+static void event_make(struct scene *scene)
+{
+	TASK_CHECK(hilo_event_init(&scene->sync.event, 0), ==, 0);
+}
+
+static int event_call(struct scene *scene, hilo_time deadline)
+{
+	return hilo_event_wait(&scene->sync.event, deadline);
+}
+
+static void event_fire(struct scene *scene)
+{
+	TASK_CHECK(hilo_event_set(&scene->sync.event), ==, 0);
+}
+
+static void event_check(struct scene *scene, int result)
+{
+	if (result == 0)
+		TASK_CHECK(hilo_event_is_set(&scene->sync.event), ==, 1);
+	event_fire(scene);
+	TASK_CHECK(hilo_event_wait(&scene->sync.event, HILO_NO_WAIT), ==, 0);
+}
+
+static void event_end(struct scene *scene)
+{
+	TASK_CHECK(hilo_event_destroy(&scene->sync.event), ==, 0);
+}
+
+/* A permit. */
+static void semaphore_make(struct scene *scene)
+{
+	TASK_CHECK(hilo_semaphore_init(&scene->sync.semaphore, 1, 2), ==, 0);
+}
+
+static int semaphore_call(struct scene *scene, hilo_time deadline)
+{
+	return hilo_semaphore_acquire(&scene->sync.semaphore, 2, deadline);
+}
+
+static void semaphore_fire(struct scene *scene)
+{
+	(void)add_relaxed(&scene->calls, 1);
+	TASK_CHECK(hilo_semaphore_release(&scene->sync.semaphore, 1), ==, 0);
+}
+
+static void semaphore_check(struct scene *scene, int result)
+{
+	TASK_CHECK(hilo_semaphore_value(&scene->sync.semaphore), ==,
+		   1 + load_relaxed(&scene->calls) - (result == 0 ? 2 : 0));
+}
+
+static void semaphore_end(struct scene *scene)
+{
+	TASK_CHECK(hilo_semaphore_destroy(&scene->sync.semaphore), ==, 0);
+}
+
+/* A barrier, at which another task arrives. */
+static void barrier_make(struct scene *scene)
+{
+	TASK_CHECK(hilo_barrier_init(&scene->sync.barrier, 2, NULL, NULL), ==, 0);
+}
+
+static int barrier_call(struct scene *scene, hilo_time deadline)
+{
+	int rc = hilo_barrier_wait(&scene->sync.barrier, deadline);
+
+	return rc > 0 ? 0 : rc;
+}
+
+static int barrier_arrive(void *arg)
+{
+	return barrier_call(arg, HILO_FOREVER);
+}
+
+static void barrier_fire(struct scene *scene)
+{
+	scene->other = hilo_spawn(barrier_arrive, scene);
+}
+
+/* Who has left was not counted: the other one still waits. */
+static void barrier_check(struct scene *scene, int result)
+{
+	if (scene->other && result < 0)
+		TASK_CHECK(barrier_call(scene, HILO_FOREVER), ==, 0);
+	if (scene->other)
+		TASK_CHECK(hilo_join(scene->other, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_barrier_n_waiting(&scene->sync.barrier), ==, 0);
+	TASK_CHECK(hilo_barrier_broken(&scene->sync.barrier), ==, 0);
+}
+
+static void barrier_end(struct scene *scene)
+{
+	TASK_CHECK(hilo_barrier_destroy(&scene->sync.barrier), ==, 0);
+}
+
+/* A wait group, and a latch. */
+static void group_make(struct scene *scene)
+{
+	TASK_CHECK(hilo_wait_group_init(&scene->sync.group), ==, 0);
+	TASK_CHECK(hilo_wait_group_add(&scene->sync.group, 1), ==, 0);
+}
+
+static int wait_group_call(struct scene *scene, hilo_time deadline)
+{
+	return hilo_wait_group_wait(&scene->sync.group, deadline);
+}
+
+static void wait_group_fire(struct scene *scene)
+{
+	TASK_CHECK(hilo_wait_group_done(&scene->sync.group), ==, 0);
+}
+
+static void wait_group_check(struct scene *scene, int result)
+{
+	if (result == 0)
+		TASK_CHECK(hilo_wait_group_count(&scene->sync.group), ==, 0);
+}
+
+static void wait_group_end(struct scene *scene)
+{
+	TASK_CHECK(hilo_wait_group_destroy(&scene->sync.group), ==, 0);
+}
+
+static void latch_make(struct scene *scene)
+{
+	TASK_CHECK(hilo_latch_init(&scene->sync.latch, 1), ==, 0);
+}
+
+static int latch_call(struct scene *scene, hilo_time deadline)
+{
+	return hilo_latch_wait(&scene->sync.latch, deadline);
+}
+
+static void latch_fire(struct scene *scene)
+{
+	TASK_CHECK(hilo_latch_count_down(&scene->sync.latch, 1), ==, 0);
+}
+
+static void latch_check(struct scene *scene, int result)
+{
+	if (result == 0)
+		TASK_CHECK(hilo_latch_count(&scene->sync.latch), ==, 0);
+}
+
+static void latch_end(struct scene *scene)
+{
+	TASK_CHECK(hilo_latch_destroy(&scene->sync.latch), ==, 0);
+}
+
 const struct call_kind test_call_kinds[] = {
 	{"await", task_make, task_call, future_fire, NULL, task_check, task_end, 0, 0, 0},
 	{"join", task_make, join_call, future_fire, NULL, task_check, task_end, 0, 0, 0},
@@ -520,6 +670,13 @@ const struct call_kind test_call_kinds[] = {
 	 KIND_NO_DEADLINE | KIND_TASK_ONLY},
 	{"timeout", future_make, timeout_call, future_fire, NULL, future_check, future_end, 0, 0,
 	 KIND_TASK_ONLY},
+	{"event", event_make, event_call, event_fire, NULL, event_check, event_end, 0, 0, 0},
+	{"semaphore", semaphore_make, semaphore_call, semaphore_fire, NULL, semaphore_check, semaphore_end, 0,
+	 0, 0},
+	{"barrier", barrier_make, barrier_call, barrier_fire, NULL, barrier_check, barrier_end, 0, 0, 0},
+	{"wait group", group_make, wait_group_call, wait_group_fire, NULL, wait_group_check, wait_group_end,
+	 0, 0, 0},
+	{"latch", latch_make, latch_call, latch_fire, NULL, latch_check, latch_end, 0, 0, 0},
 };
 
 const size_t test_call_kinds_count = array_size(test_call_kinds);

@@ -19,6 +19,13 @@ struct scene {
 	test_flag release, blocked;
 	atomic(unsigned) calls;
 	int fds[2];
+	union {
+		hilo_event event;
+		hilo_semaphore semaphore;
+		hilo_barrier barrier;
+		hilo_wait_group group;
+		hilo_latch latch;
+	} sync;
 };
 
 #define KIND_NO_DEADLINE 1u

@@ -16,6 +16,9 @@
  *	submit, map		x	x	x	x	x	x
  *	executor close		x	x	x	x	a	x
  *	readable, writable	x	x	x	x	c	x
+ *	event, semaphore	x	x	x	x	a	x
+ *	barrier, wait group, latch
+ *				x	x	x	x	a	x
  *	sleep, sleep_until	s	s	d	s	a	s
  *	yield			s	s	b	s	a	s
  *	checkpoint		s	s	b	s	a	s
@@ -29,6 +32,9 @@
  *	submit, map		t	t	t	e	t	t, with the deadline
  *	executor close		t	t	t	e	a	t, with the deadline
  *	readable, writable	t	t	t	e	c	t, with the deadline
+ *	event, semaphore	t	t	t	e	a	t, with the deadline
+ *	barrier, wait group, latch
+ *				t	t	t	e	a	t, with the deadline
  *	sleep, sleep_until	t	t	d	e	a	e
  *	yield, checkpoint	t	f	b	e	a	e
  *
@@ -36,7 +42,8 @@
  *
  * x  here		s  test_suspend_yield.c		t  test_suspend_thread.c
  * a  nothing that could be closed: a task or a future ends, which is the result; closing an executor or a
- *    runtime is done by one caller at a time; to sleep takes no object
+ *    runtime is done by one caller at a time; to sleep takes no object; locks and their like are not closed,
+ *    resetting a barrier is in test_barrier.c
  * b  takes no deadline
  * c  the descriptor must stay open meanwhile; what happens if it does not is in test_loop.c
  * d  the deadline is the result

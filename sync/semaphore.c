@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * semaphore.c - permits. The order of all accesses is argued in word_impl.h, who is told when in contend_impl.h.
+ *
+ * I1  While somebody waits the first of them asks for more than there is: whoever changes that, one who gives or
+ *     one who leaves, goes on to serve them before he unlocks.
+ * I2  While somebody waits nobody takes by CAS: he would overtake.
+ *
+ * Who leaves gives nothing back, because nothing was taken for him: he was not won. Rejected: permits that are set
+ * aside for one who is woken. He may be cancelled before he runs, and has to hand them on then.
+ */
+#include <hilo/sync/semaphore.h>
+
+#include <hilo/runtime/error.h>
+
+#include <errno.h>
+
+#include "runtime/contend_impl.h"
+#include "runtime/error_impl.h"
+#include "sync/won_impl.h"
+#include "sync/word_impl.h"
+
+struct semaphore {
+	struct word word; /* the number: permits */
+	uint64_t max;	  /* fixed; 0: WORD_MAX */
+};
+
+/* One who waits. */
+struct taker {
+	struct contend_node node;
+	uint64_t n;
+};
+
+_Static_assert(WORD_MAX == HILO_SEMAPHORE_MAX, "HILO_SEMAPHORE_INIT knows the shift");
+
+static inline struct semaphore *semaphore_of(const hilo_semaphore *semaphore)
+{
+	EMBED_FITS(semaphore, hilo_semaphore);
+	return (struct semaphore *)semaphore;
+}
+
+static inline uint64_t semaphore_max(const struct semaphore *semaphore)
+{
+	return semaphore->max ? semaphore->max : WORD_MAX;
+}
+
+int hilo_semaphore_init(hilo_semaphore *public, size_t value, size_t max)
+{
+	struct semaphore *semaphore = semaphore_of(public);
+
+	if (!semaphore || max > HILO_SEMAPHORE_MAX || value > (max ? max : HILO_SEMAPHORE_MAX))
+		return hilo_fail(-EINVAL, "hilo_semaphore_init: semaphore %p, value %zu, max %zu",
+				 (void *)semaphore, value, max);
+	atomic_setup(&semaphore->word.bits, (uint64_t)value << WORD_SHIFT);
+	list_init(&semaphore->word.waiters);
+	semaphore->max = max;
+	return 0;
+}
+
+int hilo_semaphore_destroy(hilo_semaphore *public)
+{
+	struct semaphore *semaphore = semaphore_of(public);
+
+	if (!semaphore)
+		return hilo_fail(-EINVAL, "hilo_semaphore_destroy: semaphore is NULL");
+	if (word_look(&semaphore->word) & WORD_WAITERS)
+		return hilo_fail(-EBUSY, "hilo_semaphore_destroy: somebody waits for semaphore %p",
+				 (void *)semaphore);
+	return 0;
+}
+
+/* [any] Take @n if there are so many and nobody waits: I2. */
+static inline bool semaphore_take(struct semaphore *semaphore, uint64_t n)
+{
+	uint64_t bits = word_look(&semaphore->word);
+
+	while (MUTANT(220, !(bits & WORD_WAITERS), true) && word_number(bits) >= n)
+		if (word_take(&semaphore->word, &bits, bits - (n << WORD_SHIFT)))
+			return true;
+	return false;
+}
+
+/* [holder of the lock, which is given back] There are @number: serve those who wait, as far as that goes. I1. */
+static void semaphore_serve(struct semaphore *semaphore, uint64_t number)
+{
+	struct list *waiters = embed_list(&semaphore->word.waiters), *first;
+	struct list won = LIST_INIT(won);
+
+	while ((first = list_first(waiters))) {
+		struct taker *taker = list_entry(first, struct taker, node.link);
+
+		if (taker->n > number)
+			break;
+		list_del(first);
+		if (won_add(&won, &taker->node))
+			number -= taker->n;
+	}
+	word_unlock(&semaphore->word, number);
+	won_tell(&won);
+}
+
+static int semaphore_wait(struct semaphore *semaphore, uint64_t n, hilo_time deadline)
+{
+	struct contender contender;
+	struct taker taker = {.n = n};
+	uint64_t number;
+	int rc = hilo__contend_begin(&contender, WAIT_SEMAPHORE, semaphore, deadline);
+
+	if (rc < 0)
+		return rc;
+	number = word_lock(&semaphore->word);
+	if (number >= n && embed_list_empty(&semaphore->word.waiters)) {
+		word_unlock(&semaphore->word, number - n);
+		hilo__contend_end(&contender);
+		return 0;
+	}
+	contend_add(embed_list(&semaphore->word.waiters), &taker.node, &contender, 0);
+	word_unlock(&semaphore->word, number);
+	rc = hilo__contend_wait(&contender);
+	if (rc < 0) {
+		number = word_lock(&semaphore->word);
+		(void)contend_remove(&taker.node);
+		MUTANT(221, semaphore_serve(semaphore, number),
+		       word_unlock(&semaphore->word, number)); /* I1 */
+	}
+	hilo__contend_end(&contender);
+	return rc;
+}
+
+static int semaphore_check(const struct semaphore *semaphore, size_t n, const char *call)
+{
+	if (!semaphore)
+		return hilo_fail(-EINVAL, "%s: semaphore is NULL", call);
+	if (n > semaphore_max(semaphore))
+		return hilo_fail(-EINVAL, "%s: %zu permits, there can be %zu", call, n,
+				 (size_t)semaphore_max(semaphore));
+	return 0;
+}
+
+int hilo_semaphore_acquire(hilo_semaphore *public, size_t n, hilo_time deadline)
+{
+	struct semaphore *semaphore = semaphore_of(public);
+	struct thread *self = thread_self();
+	int rc;
+
+	if (HILO__UNLIKELY(!semaphore || n > semaphore_max(semaphore)))
+		return semaphore_check(semaphore, n, "hilo_semaphore_acquire");
+	if (contend_is_interrupted(self))
+		return hilo__error_own(-ECANCELED);
+	if (HILO__LIKELY(n == 0 || semaphore_take(semaphore, n))) {
+		if (deadline > 0)
+			contend_was_free(self);
+		return 0;
+	}
+	rc = semaphore_wait(semaphore, n, deadline);
+	return rc < 0 ? hilo__error_own(rc) : 0;
+}
+
+int hilo_semaphore_try_acquire(hilo_semaphore *public, size_t n)
+{
+	struct semaphore *semaphore = semaphore_of(public);
+
+	if (HILO__UNLIKELY(!semaphore || n > semaphore_max(semaphore)))
+		return semaphore_check(semaphore, n, "hilo_semaphore_try_acquire");
+	return n == 0 || semaphore_take(semaphore, n) ? 0 : -EAGAIN;
+}
+
+static HILO__COLD int semaphore_over(const struct semaphore *semaphore, uint64_t number, size_t n)
+{
+	return hilo_fail(-EOVERFLOW, "hilo_semaphore_release: %zu permits, there are %zu of at most %zu", n,
+			 (size_t)number, (size_t)semaphore_max(semaphore));
+}
+
+/* Somebody waits. */
+static int semaphore_give(struct semaphore *semaphore, size_t n)
+{
+	uint64_t max = semaphore_max(semaphore), number = word_lock(&semaphore->word);
+
+	if (n > max - number) {
+		word_unlock(&semaphore->word, number);
+		return semaphore_over(semaphore, number, n);
+	}
+	semaphore_serve(semaphore, number + n);
+	return 0;
+}
+
+int hilo_semaphore_release(hilo_semaphore *public, size_t n)
+{
+	struct semaphore *semaphore = semaphore_of(public);
+	uint64_t bits;
+
+	if (HILO__UNLIKELY(!semaphore))
+		return hilo_fail(-EINVAL, "hilo_semaphore_release: semaphore is NULL");
+	bits = word_look(&semaphore->word);
+	do {
+		if (MUTANT(222, bits & WORD_WAITERS, false)) /* I1 */
+			return n ? semaphore_give(semaphore, n) : 0;
+		if (n > semaphore_max(semaphore) - word_number(bits))
+			return semaphore_over(semaphore, word_number(bits), n);
+	} while (!word_give(&semaphore->word, &bits, bits + ((uint64_t)n << WORD_SHIFT)));
+	return 0;
+}
+
+size_t hilo_semaphore_value(const hilo_semaphore *public)
+{
+	return public ? (size_t)word_number(word_look(&semaphore_of(public)->word)) : 0;
+}
+
+static int semaphore_enter(void *self)
+{
+	return hilo_semaphore_acquire(self, 1, HILO_FOREVER);
+}
+
+static int semaphore_exit(void *self, int code)
+{
+	int rc = hilo_semaphore_release(self, 1);
+
+	return code < 0 ? code : rc < 0 ? rc : code;
+}
+
+const hilo_manager hilo_semaphore_manager = {semaphore_enter, semaphore_exit};

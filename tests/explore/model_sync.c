@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * model_sync.c - the shipped event.c, semaphore.c, barrier.c and wait_group.c, as users have them.
+ *
+ * Checked: whoever returns sees what the one did who let him go on; what is on the stack of the one that waits may be
+ * freed when that has returned; nobody waits for ever; permits are neither lost nor doubled by a cancel, and a
+ * large request is served before what came later; a barrier is passed by all of a round or by nobody.
+ */
+#include <errno.h>
+
+#include <hilo/runtime/error.h>
+#include <hilo/sync/barrier.h>
+#include <hilo/sync/event.h>
+#include <hilo/sync/semaphore.h>
+#include <hilo/sync/wait_group.h>
+
+#include "runtime/error_impl.h"
+#include "tests/explore/waiting.h"
+#include "tests/explore/waking.h"
+
+static hilo_event event;
+static hilo_semaphore semaphore;
+static hilo_barrier barrier;
+static hilo_wait_group group;
+static unsigned value; /* plain data that the object publishes */
+static int code[EXPLORE_THREADS];
+static atomic(uint32_t) ended; /* threads that have returned */
+
+int hilo__error_own(int rc)
+{
+	return rc;
+}
+
+void hilo__error_keep(int rc)
+{
+	(void)rc;
+}
+
+int hilo_fail(int rc, const char *format, ...)
+{
+	(void)format;
+	return rc;
+}
+
+static void setup(void)
+{
+	waiting_reset(EXPLORE_THREADS, 0);
+	memset(&event, 0, sizeof(event));
+	memset(code, 0, sizeof(code));
+	value = 0;
+	ended = 0;
+	EXPLORE_CHECK(hilo_semaphore_init(&semaphore, 0, 0) == 0);
+	EXPLORE_CHECK(hilo_barrier_init(&barrier, 2, NULL, NULL) == 0);
+	EXPLORE_CHECK(hilo_wait_group_init(&group) == 0);
+	EXPLORE_CHECK(hilo_wait_group_add(&group, 2) == 0);
+}
+
+static void finish(void)
+{
+	waiting_check(EXPLORE_THREADS);
+}
+
+static void canceller_of_T0(void)
+{
+	if (task_state_cancel(&records[0].state, 1))
+		waiting_ready(&records[0]);
+}
+
+/* Events. */
+static void event_sets(void)
+{
+	plain_store(&value, 7u);
+	EXPLORE_CHECK(hilo_event_set(&event) == 0);
+}
+
+static void event_waits_and_frees(void)
+{
+	EXPLORE_CHECK(hilo_event_wait(&event, HILO_FOREVER) == 0);
+	EXPLORE_CHECK(plain_load(&value) == 7u);
+	explore_retire(&event, sizeof(event));
+}
+
+/* Found set, or not yet. */
+static void event_looks_and_frees(void)
+{
+	if (!hilo_event_is_set(&event))
+		return;
+	EXPLORE_CHECK(plain_load(&value) == 7u);
+	explore_retire(&event, sizeof(event));
+}
+
+/* The last of several that have returned frees it. */
+static void last_frees(const void *object, size_t size, unsigned count)
+{
+	if (add_acq_rel(&ended, 1) + 1 == count) /* pairs with itself */
+		explore_retire(object, size);
+}
+
+static void event_waits(void)
+{
+	int rc = hilo_event_wait(&event, HILO_FOREVER);
+
+	EXPLORE_CHECK(rc == 0 || (rc == -ECANCELED && explore_self() == 0));
+	last_frees(&event, sizeof(event), 2);
+}
+
+static void event_clears(void)
+{
+	EXPLORE_CHECK(hilo_event_clear(&event) == 0);
+}
+
+static void event_waits_plainly(void)
+{
+	EXPLORE_CHECK(hilo_event_wait(&event, HILO_FOREVER) == 0);
+}
+
+static void event_sets_and_clears(void)
+{
+	EXPLORE_CHECK(hilo_event_set(&event) == 0);
+	event_clears();
+	EXPLORE_CHECK(hilo_event_set(&event) == 0);
+}
+
+/* Semaphores. */
+static void releases(void)
+{
+	plain_store(&value, 7u);
+	EXPLORE_CHECK(hilo_semaphore_release(&semaphore, 1) == 0);
+}
+
+static void releases_two(void)
+{
+	EXPLORE_CHECK(hilo_semaphore_release(&semaphore, 1) == 0);
+	EXPLORE_CHECK(hilo_semaphore_release(&semaphore, 1) == 0);
+}
+
+static void acquires_and_frees(void)
+{
+	EXPLORE_CHECK(hilo_semaphore_acquire(&semaphore, 1, HILO_FOREVER) == 0);
+	EXPLORE_CHECK(plain_load(&value) == 7u);
+	explore_retire(&semaphore, sizeof(semaphore));
+}
+
+static void acquires(void)
+{
+	int rc = hilo_semaphore_acquire(&semaphore, 1, HILO_FOREVER);
+
+	EXPLORE_CHECK(rc == 0 || (rc == -ECANCELED && explore_self() == 0));
+	code[explore_self()] = rc;
+}
+
+static void acquires_two(void)
+{
+	int rc = hilo_semaphore_acquire(&semaphore, 2, HILO_FOREVER);
+
+	EXPLORE_CHECK(rc == 0 || (rc == -ECANCELED && explore_self() == 0));
+	if (rc == 0)
+		EXPLORE_CHECK(hilo_semaphore_release(&semaphore, 2) == 0);
+}
+
+/* One that leaves lets the semaphore be used for the last time by the one that comes behind it. */
+static void acquires_last_frees(void)
+{
+	acquires();
+	last_frees(&semaphore, sizeof(semaphore), 2);
+}
+
+static void tries(void)
+{
+	code[explore_self()] = hilo_semaphore_try_acquire(&semaphore, 1);
+}
+
+static void acquires_and_releases(void)
+{
+	acquires();
+	plain_store(&value, plain_load(&value) + 1); /* one inside at a time */
+	EXPLORE_CHECK(hilo_semaphore_release(&semaphore, 1) == 0);
+}
+
+static void setup_one(void)
+{
+	setup();
+	EXPLORE_CHECK(hilo_semaphore_release(&semaphore, 1) == 0);
+}
+
+static void finish_mutex(void)
+{
+	finish();
+	EXPLORE_CHECK(value == 2 && hilo_semaphore_value(&semaphore) == 1);
+}
+
+/* Two were released; T0 had both for a while or was cancelled, T1 has one. */
+static void finish_two(void)
+{
+	finish();
+	EXPLORE_CHECK(code[1] == 0);
+	EXPLORE_CHECK(hilo_semaphore_value(&semaphore) == 1);
+}
+
+/* Two were released; T0 wanted one or was cancelled; T1 tried. */
+static void finish_try(void)
+{
+	finish();
+	EXPLORE_CHECK(hilo_semaphore_value(&semaphore) == 2u - (code[0] == 0) - (code[1] == 0));
+}
+
+/* One permit is there, and T0 waits for two: it is not overtaken. */
+static void tries_behind(void)
+{
+	bool waiting = load_acquire(&records[0].state) & TASK_PARKED;
+	int rc = hilo_semaphore_try_acquire(&semaphore, 1);
+
+	EXPLORE_CHECK(rc == -EAGAIN || (rc == 0 && !waiting));
+	EXPLORE_CHECK(hilo_semaphore_release(&semaphore, rc == 0 ? 2 : 1) == 0);
+}
+
+/* Barriers, for two. */
+static void passes(void)
+{
+	int rc = hilo_barrier_wait(&barrier, HILO_FOREVER);
+
+	EXPLORE_CHECK((rc >= 0 && rc < 2) || (rc == -ECANCELED && explore_self() == 0));
+	code[explore_self()] = rc;
+}
+
+static void passes_twice(void)
+{
+	EXPLORE_CHECK(hilo_barrier_wait(&barrier, HILO_FOREVER) >= 0);
+	EXPLORE_CHECK(hilo_barrier_wait(&barrier, HILO_FOREVER) >= 0);
+}
+
+static void passes_and_last_frees(void)
+{
+	EXPLORE_CHECK(hilo_barrier_wait(&barrier, HILO_FOREVER) >= 0);
+	last_frees(&barrier, sizeof(barrier), 2);
+}
+
+static void tries_to_pass(void)
+{
+	code[explore_self()] = hilo_barrier_wait(&barrier, HILO_NO_WAIT);
+}
+
+/* Both have passed, or nobody has. */
+static void finish_barrier(void)
+{
+	finish();
+	EXPLORE_CHECK((code[0] >= 0) == (code[1] >= 0));
+	EXPLORE_CHECK(code[0] < 0 || code[0] + code[1] == 1);
+	EXPLORE_CHECK(hilo_barrier_n_waiting(&barrier) == 0);
+}
+
+/* Wait groups, of two. */
+static void is_done(void)
+{
+	(void)add_relaxed(&ended, 1); /* relaxed: what is released with the group */
+	EXPLORE_CHECK(hilo_wait_group_done(&group) == 0);
+}
+
+static void group_waits_and_frees(void)
+{
+	EXPLORE_CHECK(hilo_wait_group_wait(&group, HILO_FOREVER) == 0);
+	EXPLORE_CHECK(load_relaxed(&ended) == 2); /* relaxed: as above */
+	explore_retire(&group, sizeof(group));
+}
+
+static const struct explore_model models[] = {
+	EXPLORE_MODEL("event_free", "T0 waits, frees the event; T1 sets it", setup, finish,
+		      event_waits_and_frees, event_sets),
+	EXPLORE_MODEL("event_look", "T0 looks, frees the event if it is set; T1 sets it", setup, finish,
+		      event_looks_and_frees, event_sets),
+	EXPLORE_MODEL_BOUND(2, "event_two", "T0, T1 wait, the last one frees; T2 sets; T3 cancels T0", setup,
+			    finish, event_waits, event_waits, event_sets, canceller_of_T0),
+	EXPLORE_MODEL("event_clear", "T0 waits; T1 sets, clears, sets", setup, finish, event_waits_plainly,
+		      event_sets_and_clears),
+	EXPLORE_MODEL("semaphore_free", "T0 acquires, frees the semaphore; T1 releases", setup, finish,
+		      acquires_and_frees, releases),
+	EXPLORE_MODEL_BOUND(2, "semaphore_two", "T0, T1 acquire, the last one frees; T2 releases twice",
+			    setup, finish, acquires_last_frees, acquires_last_frees, releases_two),
+	EXPLORE_MODEL_BOUND(2, "semaphore_mutex", "T0, T1 acquire, add, release", setup_one, finish_mutex,
+			    acquires_and_releases, acquires_and_releases),
+	EXPLORE_MODEL_BOUND(
+		2, "semaphore_large",
+		"T0 acquires two, releases them; T1 acquires one; T2 releases twice; T3 cancels T0", setup,
+		finish_two, acquires_two, acquires, releases_two, canceller_of_T0),
+	EXPLORE_MODEL_BOUND(2, "semaphore_leave", "T0 acquires two, T1 one; T2 releases one, T3 cancels T0",
+			    setup, finish, acquires_two, acquires, releases, canceller_of_T0),
+	EXPLORE_MODEL("semaphore_order", "T0 acquires two, of which one is there; T1 tries, releases",
+		      setup_one, finish, acquires_two, tries_behind),
+	EXPLORE_MODEL_BOUND(2, "semaphore_try", "T0 acquires; T1 tries; T2 releases twice; T3 cancels T0",
+			    setup, finish_try, acquires, tries, releases_two, canceller_of_T0),
+	EXPLORE_MODEL_BOUND(2, "barrier_twice", "T0, T1 pass twice", setup, finish, passes_twice,
+			    passes_twice),
+	EXPLORE_MODEL_BOUND(2, "barrier_free", "T0, T1 pass, the last one frees", setup, finish,
+			    passes_and_last_frees, passes_and_last_frees),
+	EXPLORE_MODEL("barrier_cancel", "T0 passes; T1 does if T0 is there; T2 cancels T0", setup,
+		      finish_barrier, passes, tries_to_pass, canceller_of_T0),
+	EXPLORE_MODEL_BOUND(2, "group_count", "T0 waits, frees the group; T1, T2 are done", setup, finish,
+			    group_waits_and_frees, is_done, is_done),
+};
+
+int main(int argc, char **argv)
+{
+	return explore_main(argc, argv, models, array_size(models));
+}
