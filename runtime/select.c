@@ -1,15 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * select.c - waiting for the first of several different things.
+ * select.c - waiting for the first of several different things, and doing that one.
  *
- * The cases are looked at in their order. If none is ready, those that have a completion are waited for as
- * several.c does, until the first of the timers or the deadline; then they are looked at again, whatever has
- * ended the wait: what is ready outranks a cancel, and the deadline. Which of them has woken us is not
- * asked: one before it may be ready by now.
+ * One contender (contend_impl.h) has a node for each case: in the list of an object of sync/, or in that of a
+ * completion, of the kind that is called. Whoever has something for it wins it for one case, and only for one:
+ * what the others have to give stays with them.
  *
- * A kind of case says whether it is ready, and which completion, if any, tells that it will be. What is ready
- * again and again (a queue that is not empty, an event that is set) has no completion, but a list of struct
- * waiter like one: nodes are added to and removed from that list instead, and are called all the same.
+ * The locks of all objects are taken, each once, in the order of their addresses, so that selects do not wait for each
+ * other in a circle. Under them the cases are looked at in turn, and the first that can be done is done.
+ * If there is none, the contender goes into all lists under the same hold. So who looks is in no list, and finds
+ * all who have come before; two selects that want the two ends of one rendezvous cannot both pass the other
+ * over, and neither can meet itself.
+ *
+ * Completions are added to without those locks, afterwards: one that is done by then wins the contender, as its
+ * call would have.
+ *
+ * The order of reasons: a cancel that is set at entry is looked for at entry, once. What has won outranks a cancel and
+ * the deadline. If these have ended the wait, the cases are looked at once more, under all locks: a task may
+ * be done and not have called yet, a timer may have come.
+ *
+ * P1  of several_impl.h: the count is a call's last access to the select, but to the contender, if it has won
+ *     that: then the contender waits until it was told.
+ *
+ * Rejected: one lock after the other, and to enlist where nothing was found. Of two selects that look for each other
+ * both may be enlisted by the time that they look. Each would have to win itself before it takes what the other
+ * offers, and give itself back if the other is gone.
  */
 #include <hilo/runtime/select.h>
 
@@ -19,12 +34,55 @@
 #include <limits.h>
 
 #include "runtime/runtime_impl.h"
+#include "runtime/select_impl.h"
 #include "runtime/several_impl.h"
 #include "scheduler/base/clock.h"
+#include "scheduler/base/mem.h"
+
+/* So many cases need no memory. */
+#define CASES_AT_HAND 8
+
+/* One for each case; `order` and `turn` are of the array, not of the case at the same place. */
+struct select_entry {
+	union {
+		struct select_place place; /* of an object */
+		struct several_node node;  /* of a completion */
+	};
+	struct spinlock *lock; /* of an object */
+	uint32_t order;	       /* the case whose lock comes here */
+	uint32_t turn;	       /* the case that is looked at here, if by lot */
+};
+
+/* One call. */
+struct select {
+	hilo_select_case *cases;
+	struct select_entry *entries;
+	size_t n;
+	size_t objects; /* so many have a place in the order */
+	size_t added;	/* the completions among so many cases were added to */
+	bool fair;
+	bool timers;	 /* there are some */
+	hilo_time until; /* the first of them, or the deadline */
+	hilo_time now;	 /* for the timers */
+	struct contender contender;
+	struct several calls; /* P1 */
+};
+
+static bool case_is_off(const hilo_select_case *c)
+{
+	return c->off || c->kind == HILO_SELECT_KIND_OFF;
+}
+
+static bool case_is_object(const hilo_select_case *c)
+{
+	return c->kind == HILO_SELECT_KIND_OBJECT && !case_is_off(c) && c->of.object;
+}
 
 /* The completion of a case; NULL: it has none, or could not be made. */
 static struct completion *case_done(const hilo_select_case *c)
 {
+	if (case_is_off(c))
+		return NULL;
 	if (c->kind == HILO_SELECT_KIND_TASK)
 		return c->task ? &c->task->done : NULL;
 	if (c->kind == HILO_SELECT_KIND_FUTURE)
@@ -32,74 +90,358 @@ static struct completion *case_done(const hilo_select_case *c)
 	return NULL;
 }
 
-static struct completion *case_at(const void *cases, size_t i)
+/* [all locks] Whether case @i is ready; an object's operation is done then. */
+static enum select_looked case_look(struct select *select, size_t i)
 {
-	return case_done((const hilo_select_case *)cases + i);
-}
+	const hilo_select_case *c = &select->cases[i];
+	struct completion *done;
 
-static bool case_is_ready(const hilo_select_case *c)
-{
-	struct completion *done = case_done(c);
-
+	if (case_is_off(c))
+		return SELECT_WAIT;
 	if (c->kind == HILO_SELECT_KIND_TIMER)
-		return hilo__clock_now() >= c->when;
-	return !done || completion_is_done(done);
+		return select->now >= c->when ? SELECT_DONE : SELECT_WAIT;
+	if (c->kind == HILO_SELECT_KIND_OBJECT)
+		return c->of.object ? c->of.ops->look(&select->entries[i].place) : SELECT_DONE;
+	done = case_done(c);
+	return !done || completion_is_done(done) ? SELECT_DONE : SELECT_WAIT;
 }
 
-/* The position of the first case that is ready; -1: none. */
-static int select_look(const hilo_select_case *cases, size_t n)
+/* [all locks] The first that is ready, which is done then. *@ret is its position, or -1, with SELECT_WAIT. */
+static enum select_looked select_look_once(struct select *select, int *ret)
 {
-	for (size_t i = 0; i < n; i++)
-		if (case_is_ready(&cases[i]))
-			return (int)i;
-	return -1;
+	enum select_looked looked;
+
+	for (size_t i = 0; i < select->n; i++) {
+		*ret = (int)(select->fair ? select->entries[i].turn : i);
+		looked = case_look(select, (size_t)*ret);
+		if (looked != SELECT_WAIT)
+			return looked;
+	}
+	*ret = -1;
+	return SELECT_WAIT;
 }
 
-/* The first of the timers, or the deadline if that comes before. */
-static hilo_time select_until(const hilo_select_case *cases, size_t n, hilo_time deadline)
+/* The case at the @k-th place in the order of locks. */
+static struct select_entry *entry_in_order(const struct select *select, size_t k)
 {
-	for (size_t i = 0; i < n; i++)
-		if (cases[i].kind == HILO_SELECT_KIND_TIMER && cases[i].when < deadline)
-			deadline = cases[i].when;
-	return deadline;
+	return &select->entries[select->entries[k].order];
 }
 
-static int select_check(const hilo_select_case *cases, size_t n)
+/* Shell's way: no memory, and fast enough for any number that somebody would lock together. */
+static void select_sort(struct select *select)
 {
-	int rc = hilo__several_check_caller("hilo_select");
+	for (size_t gap = select->objects; gap > 1;) {
+		gap = gap == 2 || gap == 3 ? 1 : gap * 5 / 11;
+		for (size_t i = gap; i < select->objects; i++) {
+			uint32_t moved = select->entries[i].order;
+			uintptr_t lock = (uintptr_t)select->entries[moved].lock;
+			size_t k = i;
+
+			for (; k >= gap && (uintptr_t)entry_in_order(select, k - gap)->lock > lock; k -= gap)
+				select->entries[k].order = select->entries[k - gap].order;
+			select->entries[k].order = moved;
+		}
+	}
+}
+
+/* What the calling thread draws lots with. */
+static struct random select_random(void)
+{
+	struct thread *self = thread_self();
+	struct random random;
+
+	random_init(&random, self->loop ? random_u64(&self->loop->random) : (uint64_t)hilo__clock_now(),
+		    (uintptr_t)self);
+	return random;
+}
+
+static void select_draw(struct select *select)
+{
+	struct random random = select_random();
+
+	for (size_t i = 0; i < select->n; i++) {
+		size_t k = random_below(&random, (uint32_t)i + 1);
+
+		select->entries[i].turn = (uint32_t)i;
+		select->entries[i].turn = select->entries[k].turn;
+		select->entries[k].turn = (uint32_t)i;
+	}
+}
+
+static void select_prepare(struct select *select)
+{
+	for (size_t i = 0; i < select->n; i++) {
+		const hilo_select_case *c = &select->cases[i];
+		struct select_entry *entry = &select->entries[i];
+
+		if (c->kind == HILO_SELECT_KIND_TIMER && !case_is_off(c)) {
+			select->timers = true;
+			if (c->when < select->until)
+				select->until = c->when;
+		}
+		if (!case_is_object(c))
+			continue;
+		entry->place = (struct select_place){.object = c->of.object, .item = c->of.item};
+		entry->lock = c->of.ops->lock(c->of.object);
+		select->entries[select->objects++].order = (uint32_t)i;
+	}
+	select_sort(select);
+	if (select->fair)
+		select_draw(select);
+}
+
+static void select_lock(const struct select *select)
+{
+	struct spinlock *last = NULL;
+
+	for (size_t k = 0; k < select->objects; k++) {
+		struct spinlock *lock = entry_in_order(select, k)->lock;
+
+		if (lock != last)
+			spin_lock(lock);
+		last = lock;
+	}
+}
+
+static void select_unlock(const struct select *select)
+{
+	struct spinlock *last = NULL;
+
+	for (size_t k = 0; k < select->objects; k++) {
+		struct spinlock *lock = entry_in_order(select, k)->lock;
+
+		if (lock != last)
+			spin_unlock(lock);
+		last = lock;
+	}
+}
+
+/* [all locks, perhaps not all the time] The position of the first that is ready, which is done then; -1: none. */
+static int select_look(struct select *select)
+{
+	int ready;
+
+	while (select_look_once(select, &ready) == SELECT_PREPARE) {
+		select_unlock(select);
+		select->cases[ready].of.ops->prepare(&select->entries[ready].place);
+		select_lock(select);
+	}
+	return ready;
+}
+
+/* [no lock] Take all locks to look. */
+static void select_begin_look(struct select *select)
+{
+	if (select->timers)
+		select->now = hilo__clock_now();
+	select_lock(select);
+}
+
+/* [all locks] Into the lists of all objects. */
+static void select_enlist(struct select *select)
+{
+	for (size_t i = 0; i < select->n; i++)
+		if (case_is_object(&select->cases[i]))
+			select->cases[i].of.ops->enlist(&select->entries[i].place, &select->contender,
+							(uint32_t)i);
+}
+
+/* [lock] Out of the list of case @i. */
+static void case_remove(struct select *select, size_t i)
+{
+	select->cases[i].of.ops->remove(&select->entries[i].place);
+}
+
+/* [who has completed node->of] */
+static void case_called(struct waiter *w)
+{
+	struct select_entry *entry = container_of(w, struct select_entry, node.waiter);
+	struct select *select = container_of(entry->node.several, struct select, calls);
+	const struct contend_node node = {.contender = &select->contender,
+					  .number = (uint32_t)(entry - select->entries)};
+	struct contend_won won;
+	bool wins = contend_win(&node, &won);
+
+	(void)several_count(&select->calls); /* P1 */
+	if (wins)
+		contend_tell(&won);
+}
+
+/* [selector] Be called by the tasks and futures; won for the first that is done by now. */
+static void select_add_calls(struct select *select)
+{
+	for (; select->added < select->n; select->added++) {
+		struct select_entry *entry = &select->entries[select->added];
+		struct completion *done = case_done(&select->cases[select->added]);
+		const struct contend_node node = {.contender = &select->contender,
+						  .number = (uint32_t)select->added};
+		struct contend_won won;
+
+		if (!done || hilo__several_add(&select->calls, &entry->node, done, case_called))
+			continue;
+		if (MUTANT(230, contend_win(&node, &won), false))
+			contend_tell(&won);
+		return;
+	}
+}
+
+/* [selector] Nobody calls any more. */
+static void select_remove_calls(struct select *select)
+{
+	size_t removed = 0;
+
+	for (size_t i = 0; i < select->added; i++)
+		if (case_done(&select->cases[i]))
+			removed += several_take_out(&select->entries[i].node);
+	hilo__several_settle(&select->calls, removed);
+}
+
+/* [selector] Case @winner has been won for: leave the other objects alone. */
+static void select_remove(struct select *select, size_t winner)
+{
+	for (size_t k = 0; k < select->objects; k++) {
+		size_t i = select->entries[k].order;
+
+		if (i == winner)
+			continue;
+		spin_lock(select->entries[i].lock);
+		case_remove(select, i);
+		spin_unlock(select->entries[i].lock);
+	}
+}
+
+/* The lowest of the tasks and futures that are done by now, if it was one that has woken us: nothing is consumed. */
+static int select_lower(const struct select *select, int winner)
+{
+	if (select->fair || !case_done(&select->cases[winner]))
+		return winner;
+	for (int i = 0; i < winner; i++) {
+		struct completion *done = case_done(&select->cases[i]);
+
+		if (done && completion_is_done(done))
+			return i;
+	}
+	return winner;
+}
+
+/* [selector] The wait has ended early, and nobody wins us any more: leave all objects alone, and look once more. */
+static int select_look_again(struct select *select)
+{
+	int ready;
+
+	select_begin_look(select);
+	for (size_t k = 0; k < select->objects; k++)
+		case_remove(select, select->entries[k].order);
+	ready = MUTANT(120, select_look(select), -1);
+	select_unlock(select);
+	return ready;
+}
+
+/* [selector, enlisted; suspends] The position of the one that has won; else why the wait has ended. */
+static int select_wait(struct select *select)
+{
+	int rc, ready;
+
+	several_init(&select->calls);
+	select_add_calls(select);
+	rc = hilo__contend_wait(&select->contender);
+	select_remove_calls(select);
+	if (rc >= 0) {
+		select_remove(select, (size_t)rc);
+		return select_lower(select, rc);
+	}
+	ready = select_look_again(select);
+	return ready >= 0 ? ready : rc;
+}
+
+/* As hilo_select, without its checks, and without finishing what has won. @select has cases and entries. */
+static int select_run(struct select *select, hilo_time deadline)
+{
+	bool at_once;
+	int rc;
+
+	select_prepare(select);
+	rc = hilo__contend_begin(&select->contender, WAIT_SELECT, select->cases, select->until);
+	if (rc < 0)
+		return rc;
+	select_begin_look(select);
+	rc = select_look(select);
+	at_once = rc >= 0;
+	if (!at_once && deadline > 0)
+		select_enlist(select);
+	select_unlock(select);
+	if (!at_once)
+		rc = deadline > 0 ? select_wait(select) : -ETIMEDOUT;
+	hilo__contend_end(&select->contender);
+	if (at_once && deadline > 0)
+		contend_was_free(thread_self());
+	return rc;
+}
+
+/* What is left to do of case @c, which has won. */
+static int select_finish(hilo_select_case *c, struct select_place *place)
+{
+	switch (c->kind) {
+	case HILO_SELECT_KIND_OBJECT:
+		return c->of.object ? c->of.ops->finish(place) : -ENOMEM;
+	case HILO_SELECT_KIND_TASK:
+		return c->task ? 0 : -ENOMEM;
+	case HILO_SELECT_KIND_FUTURE:
+		return c->future ? 0 : -ENOMEM;
+	default:
+		return 0;
+	}
+}
+
+static int select_check(const char *call, const hilo_select_case *cases, size_t n)
+{
+	int rc = hilo__several_check_caller(call);
 
 	if (rc < 0)
 		return rc;
 	if (!cases || !n || n > INT_MAX)
-		return hilo_fail(-EINVAL, "hilo_select: %zu cases%s", n, cases ? "" : ", cases is NULL");
+		return hilo_fail(-EINVAL, "%s: %zu cases%s", call, n, cases ? "" : ", cases is NULL");
 	for (size_t i = 0; i < n && rc == 0; i++) {
-		if (cases[i].kind < HILO_SELECT_KIND_TASK || cases[i].kind > HILO_SELECT_KIND_TIMER)
-			rc = hilo_fail(-EINVAL, "hilo_select: case %zu is of kind %d", i, (int)cases[i].kind);
-		else if (cases[i].kind == HILO_SELECT_KIND_TASK)
-			rc = hilo__several_check_task("hilo_select", cases[i].task);
+		const hilo_select_case *c = &cases[i];
+
+		if ((unsigned)c->kind > HILO_SELECT_KIND_OBJECT)
+			rc = hilo_fail(-EINVAL, "%s: case %zu is of kind %d", call, i, (int)c->kind);
+		else if (c->kind == HILO_SELECT_KIND_OBJECT && !c->of.ops)
+			rc = hilo_fail(-EINVAL, "%s: case %zu is of no kind of object", call, i);
+		else if (c->kind == HILO_SELECT_KIND_TASK && !c->off)
+			rc = hilo__several_check_task(call, c->task);
 	}
 	return rc;
 }
 
-int hilo_select(const hilo_select_case *cases, size_t n, hilo_time deadline)
+static int select_call(const char *call, bool fair, hilo_select_case *cases, size_t n, hilo_time deadline)
 {
-	const struct several_of of = {case_at, cases, n, WAIT_SELECT};
-	struct completion *first = NULL;
-	int rc = select_check(cases, n), ready;
+	struct select_entry at_hand[CASES_AT_HAND];
+	struct select select = {.cases = cases, .entries = at_hand, .n = n, .fair = fair, .until = deadline};
+	int rc = select_check(call, cases, n);
 
 	if (rc < 0)
 		return rc;
-	rc = hilo__several_enter(cases);
-	if (rc < 0)
-		return hilo__error_own(rc);
-	ready = select_look(cases, n);
-	if (ready >= 0) {
-		if (deadline > 0 && thread_self()->loop)
-			hilo__wait_was_free(thread_self());
-		return ready;
-	}
-	rc = hilo__several_wait(&of, STOP_ENDED, select_until(cases, n, deadline), &first);
-	if (rc == 0 || MUTANT(120, rc != -ENOMEM, false))
-		ready = select_look(cases, n);
-	return ready >= 0 ? ready : hilo__error_own_wait(rc, WAIT_SELECT, NULL);
+	if (n > CASES_AT_HAND)
+		select.entries = n <= SIZE_MAX / sizeof(*select.entries)
+					 ? hilo__malloc(n * sizeof(*select.entries))
+					 : NULL;
+	if (!select.entries)
+		return hilo__error_own(-ENOMEM);
+	rc = select_run(&select, deadline);
+	if (rc >= 0)
+		cases[rc].code = select_finish(&cases[rc], &select.entries[rc].place);
+	if (select.entries != at_hand)
+		hilo__free(select.entries);
+	return rc >= 0 ? rc : hilo__error_own_wait(rc, WAIT_SELECT, NULL);
+}
+
+int hilo_select(hilo_select_case *cases, size_t n, hilo_time deadline)
+{
+	return select_call("hilo_select", false, cases, n, deadline);
+}
+
+int hilo_select_fair(hilo_select_case *cases, size_t n, hilo_time deadline)
+{
+	return select_call("hilo_select_fair", true, cases, n, deadline);
 }

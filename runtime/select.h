@@ -7,7 +7,7 @@
 HILO_BEGIN_DECLS
 
 /*
- * select.h - waiting for the first of several different things.
+ * select.h - waiting for the first of several different things, and doing that one.
  *
  *	hilo_select_case cases[] = {
  *		HILO_SELECT_FUTURE(stop),
@@ -18,46 +18,84 @@ HILO_BEGIN_DECLS
  *	switch (hilo_select(cases, 3, HILO_FOREVER)) {
  *	case 0:                                         somebody wants us to stop
  *	...
+ *
+ * Cases of two sorts may be mixed. Of tasks, futures and timers it is only told that they are ready: nothing is
+ * consumed. A case of an object of sync/, which is made by a macro of that object's header (HILO_SELECT_GET of a
+ * queue, HILO_SELECT_EVENT), is an operation: it is done if it wins, and leaves no trace if it does not. No
+ * item is taken, none is put, no place in a line is kept.
  */
 
 enum hilo_select_kind {
+	HILO_SELECT_KIND_OFF = 0, /* never wins */
 	HILO_SELECT_KIND_TASK = 1,
 	HILO_SELECT_KIND_FUTURE = 2,
-	HILO_SELECT_KIND_TIMER = 3
+	HILO_SELECT_KIND_TIMER = 3,
+	HILO_SELECT_KIND_OBJECT = 4
 };
 
-/* One thing to wait for, made by the macros below. All is borrowed. */
+/* What a kind of object can do in a select. Made by the library. */
+typedef struct hilo_select_ops hilo_select_ops;
+
+/*
+ * One thing to wait for, made by a macro. All is borrowed until hilo_select returns, and may be used again then.
+ *
+ * code  of the case that has won, set by hilo_select: what the operation itself would have returned, 0 or a
+ *       failure, as -EPIPE for a queue that was shut down; 0 for tasks, futures and timers. Nobody else touches
+ *       the code of the others.
+ * off   yours: not 0 passes the case over, as if it were not there. It never wins.
+ */
 typedef struct hilo_select_case {
 	enum hilo_select_kind kind;
 	union {
 		hilo_task *task;
 		hilo_future *future;
 		hilo_time when;
+		struct {
+			const hilo_select_ops *ops;
+			void *object;
+			void *item;
+		} of;
 	};
+	int code;
+	int off;
 } hilo_select_case;
 
 /* Ready when the task has ended, when the future is complete, when that absolute time has come. */
 #define HILO_SELECT_TASK(t) HILO__SELECT_CASE(TASK, task, t)
 #define HILO_SELECT_FUTURE(f) HILO__SELECT_CASE(FUTURE, future, f)
 #define HILO_SELECT_TIMER(at) HILO__SELECT_CASE(TIMER, when, at)
+/* Never ready; a case that is all zero is the same. */
+#define HILO_SELECT_OFF HILO__SELECT_CASE(OFF, when, 0)
 #define HILO__SELECT_CASE(KIND, member, value)                                                               \
 	{                                                                                                    \
-		HILO_SELECT_KIND_##KIND,                                                                     \
-		{                                                                                            \
-			.member = (value)                                                                    \
-		}                                                                                            \
+		HILO_SELECT_KIND_##KIND, {.member = (value)}, 0, 0                                           \
+	}
+/* For the headers of the objects. */
+#define HILO__SELECT_OBJECT(ops, object, item)                                                               \
+	{                                                                                                    \
+		HILO_SELECT_KIND_OBJECT, {.of = {ops, object, item}}, 0, 0                                   \
 	}
 
 /*
- * [any, suspends] Wait until one of @n @cases is ready and return its position; of several that are ready at
- * the moment of looking the lowest one, so that the order of the cases is their priority. Nothing is cancelled
- * and nothing consumed: the code of a task, with its message, is still to be had from hilo_await, the value
- * of a future from hilo_future_await. A NULL could not be made: it is ready, and awaiting it says -ENOMEM.
- * -ETIMEDOUT or -ECANCELED when the wait ended early; -EINVAL when there is nothing to wait for (@n is 0,
- * @cases is NULL) and for an unknown kind; -EDEADLK from a callback, and when the caller is among them;
- * -ENOMEM before anything has happened.
+ * [any, suspends] Wait until one of @n @cases is ready, or can be done, do it, and return its position; its `code`
+ * tells how that went. Of several at the moment of looking it is the lowest one, so that the order of the
+ * cases is their priority; if none is, the first that becomes so. Of tasks and futures nothing is consumed: the code of
+ * a task, with its message, is still to be had from hilo_await, the value of a future from hilo_future_await. A
+ * NULL could not be made: it is ready, with -ENOMEM for its code, which awaiting it says as well.
+ *
+ * -ETIMEDOUT or -ECANCELED when the wait ended early, and nothing was done; -EINVAL when there is nothing to wait
+ * for (@n is 0, @cases is NULL) and for an unknown kind; -EDEADLK from a callback, and when the caller is among
+ * them; -ENOMEM before anything has happened (more than 8 cases take memory, and a plain thread's first wait).
+ * If all cases are off it waits for the deadline.
+ *
+ * All objects are looked at in one step, as if by one lock: two that select the two ends of the same thing (a queue
+ * without room of its own) find each other. So a select holds up whoever uses one of its objects for about 10
+ * ns for each of its cases.
  */
-HILO_API int hilo_select(const hilo_select_case *cases, size_t n, hilo_time deadline);
+HILO_API int hilo_select(hilo_select_case *cases, size_t n, hilo_time deadline);
+
+/* [any, suspends] The same, but of several at the moment of looking one by lot, each as likely as any other. */
+HILO_API int hilo_select_fair(hilo_select_case *cases, size_t n, hilo_time deadline);
 
 HILO_END_DECLS
 

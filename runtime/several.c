@@ -51,8 +51,12 @@ void hilo__several_remove(struct several *several, struct several_node *nodes, s
 	size_t removed = 0;
 
 	for (size_t i = 0; i < n; i++)
-		if (waiter_is_linked(&nodes[i].waiter))
-			removed += hilo__completion_remove(nodes[i].of, &nodes[i].waiter);
+		removed += several_take_out(&nodes[i]);
+	hilo__several_settle(several, removed);
+}
+
+void hilo__several_settle(struct several *several, size_t removed)
+{
 	for (unsigned round = 0; MUTANT(112, calls_are_under_way(several, removed), false); round++)
 		spin_pause(round);
 }

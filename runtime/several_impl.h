@@ -56,6 +56,15 @@ static inline bool several_count(struct several *several)
 /* [waiter] Take out of @nodes, all that were added among them, what was not called; wait for the other calls. */
 void hilo__several_remove(struct several *several, struct several_node *nodes, size_t n);
 
+/* [waiter] The same for nodes that do not lie in a row: take out each that was added. True: it was not called. */
+static inline bool several_take_out(struct several_node *node)
+{
+	return waiter_is_linked(&node->waiter) && hilo__completion_remove(node->of, &node->waiter);
+}
+
+/* [waiter] ... and wait for the calls of all but those @removed. */
+void hilo__several_settle(struct several *several, size_t removed);
+
 /* What is waited for. */
 struct several_of {
 	/* NULL: it could not be made, which is done and ends no wait. */

@@ -2,7 +2,7 @@
 /* The first of several things that are ready; asyncio has one kind of them, and gives no positions. */
 #include "tests/conformance/conformance.h"
 
-static int say_select(const hilo_select_case *cases, size_t n, hilo_time deadline)
+static int say_select(hilo_select_case *cases, size_t n, hilo_time deadline)
 {
 	int rc = hilo_select(cases, n, deadline);
 
@@ -11,8 +11,8 @@ static int say_select(const hilo_select_case *cases, size_t n, hilo_time deadlin
 }
 
 #define SELECT(deadline, ...)                                                                                \
-	say_select((const hilo_select_case[]){__VA_ARGS__},                                                  \
-		   sizeof((const hilo_select_case[]){__VA_ARGS__}) / sizeof(hilo_select_case), deadline)
+	say_select((hilo_select_case[]){__VA_ARGS__},                                                        \
+		   sizeof((hilo_select_case[]){__VA_ARGS__}) / sizeof(hilo_select_case), deadline)
 
 static void end_it(hilo_task *task)
 {

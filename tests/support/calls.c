@@ -372,7 +372,7 @@ static void gather_check(struct scene *scene, int result)
 /* Select one of a task, a future and a timer: of the two that are let go, whichever comes first. */
 static int select_call(struct scene *scene, hilo_time deadline)
 {
-	const hilo_select_case cases[] = {
+	hilo_select_case cases[] = {
 		HILO_SELECT_TASK(scene->other),
 		HILO_SELECT_FUTURE(scene->future),
 		HILO_SELECT_TIMER(HILO_FOREVER),

@@ -27,7 +27,7 @@ TASK_TEST(test_a_task_is_the_first)
 	hilo_future *future = hilo_future_new(), *never = hilo_future_new();
 	hilo_task *task = hilo_spawn(test_entry_wait, future),
 		  *setter = hilo_spawn(set_after_a_while, future);
-	const hilo_select_case cases[] = {
+	hilo_select_case cases[] = {
 		HILO_SELECT_FUTURE(never),
 		HILO_SELECT_TIMER(hilo_after(HILO_MINUTE)),
 		HILO_SELECT_TASK(task),
@@ -48,7 +48,7 @@ TASK_TEST(test_a_future_is_the_first)
 	hilo_future *future = hilo_future_new();
 	hilo_task *sleeper = hilo_spawn(test_entry_sleep_forever, NULL);
 	hilo_task *setter = hilo_spawn(set_after_a_while, future);
-	const hilo_select_case cases[] = {
+	hilo_select_case cases[] = {
 		HILO_SELECT_TASK(sleeper),
 		HILO_SELECT_FUTURE(future),
 		HILO_SELECT_TIMER(hilo_after(HILO_MINUTE)),
@@ -68,7 +68,7 @@ TASK_TEST(test_a_timer_is_the_first)
 {
 	hilo_time early = hilo_after(HILO_MILLISECOND), late = hilo_after(HILO_MINUTE);
 	hilo_task *sleeper = hilo_spawn(test_entry_sleep_forever, NULL);
-	const hilo_select_case cases[] = {
+	hilo_select_case cases[] = {
 		HILO_SELECT_TIMER(late), HILO_SELECT_TASK(sleeper),	  HILO_SELECT_TIMER(early),
 		HILO_SELECT_TIMER(0),	 HILO_SELECT_TIMER(HILO_FOREVER),
 	};
@@ -90,7 +90,7 @@ TASK_TEST(test_a_timer_of_the_same_moment_outranks_the_deadline)
 {
 	hilo_time when = hilo_after(HILO_MILLISECOND);
 	hilo_future *never = hilo_future_new();
-	const hilo_select_case cases[] = {HILO_SELECT_FUTURE(never), HILO_SELECT_TIMER(when)};
+	hilo_select_case cases[] = {HILO_SELECT_FUTURE(never), HILO_SELECT_TIMER(when)};
 
 	TASK_CHECK(hilo_select(cases, 2, when), ==, 1);
 	TASK_CHECK(hilo_select(cases, 1, when), ==, -ETIMEDOUT);
@@ -104,9 +104,9 @@ TASK_TEST(test_the_lowest_position_of_those_that_are_ready)
 {
 	hilo_future *never = hilo_future_new(), *set = hilo_future_new();
 	hilo_task *ended = hilo_spawn(test_entry_return, (void *)(intptr_t)-EIO);
-	const hilo_select_case cases[] = {HILO_SELECT_FUTURE(never), HILO_SELECT_TASK(ended),
-					  HILO_SELECT_FUTURE(set), HILO_SELECT_TIMER(0)};
-	const hilo_select_case turned[] = {cases[3], cases[2], cases[1], cases[0]};
+	hilo_select_case cases[] = {HILO_SELECT_FUTURE(never), HILO_SELECT_TASK(ended),
+				    HILO_SELECT_FUTURE(set), HILO_SELECT_TIMER(0)};
+	hilo_select_case turned[] = {cases[3], cases[2], cases[1], cases[0]};
 
 	TASK_CHECK(hilo_future_set_error(set, -EPROTO), ==, 0);
 	TASK_CHECK(hilo_await(ended, HILO_FOREVER), ==, -EIO);
@@ -127,20 +127,71 @@ TASK_TEST(test_the_lowest_position_of_those_that_are_ready)
 TASK_TEST(test_null_is_ready)
 {
 	hilo_future *never = hilo_future_new();
-	const hilo_select_case cases[] = {HILO_SELECT_FUTURE(never), HILO_SELECT_TASK(NULL),
-					  HILO_SELECT_FUTURE(NULL)};
+	hilo_select_case cases[] = {HILO_SELECT_FUTURE(never), HILO_SELECT_TASK(NULL),
+				    HILO_SELECT_FUTURE(NULL)};
 
 	TASK_CHECK(hilo_select(cases, 3, HILO_FOREVER), ==, 1);
 	TASK_CHECK(hilo_await(cases[1].task, HILO_FOREVER), ==, -ENOMEM);
+	TASK_CHECK(cases[1].code, ==, -ENOMEM);
 	TASK_CHECK(hilo_select(&cases[2], 1, HILO_FOREVER), ==, 0);
 	TASK_CHECK(hilo_future_await(cases[2].future, NULL, HILO_FOREVER), ==, -ENOMEM);
+	TASK_CHECK(cases[2].code, ==, -ENOMEM);
+	hilo_future_unref(never);
+	return 0;
+}
+
+/* Off: by name, by zero, by its switch, whatever it would be. */
+TASK_TEST(test_a_case_that_is_off_never_wins)
+{
+	hilo_future *set = hilo_future_new();
+	hilo_select_case cases[] = {HILO_SELECT_OFF,
+				    {0},
+				    HILO_SELECT_TASK(hilo_task_current()),
+				    HILO_SELECT_TIMER(0),
+				    HILO_SELECT_FUTURE(set)};
+
+	TASK_CHECK(hilo_future_set(set, NULL, NULL), ==, 0);
+	cases[2].off = 1; /* which would be refused */
+	cases[3].off = 1;
+	TASK_CHECK(hilo_select(cases, 5, HILO_FOREVER), ==, 4);
+	TASK_CHECK(hilo_select_fair(cases, 5, HILO_FOREVER), ==, 4);
+	cases[3].off = 0;
+	TASK_CHECK(hilo_select(cases, 5, HILO_FOREVER), ==, 3);
+	TASK_CHECK(hilo_select(cases, 3, HILO_NO_WAIT), ==, -ETIMEDOUT);
+	TASK_CHECK(hilo_select(cases, 3, hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);
+	hilo_future_unref(set);
+	return 0;
+}
+
+/* By lot: each of those that are ready comes up, and no other. */
+TASK_TEST(test_a_fair_select_lets_each_win)
+{
+	hilo_future *set = hilo_future_new(), *never = hilo_future_new();
+	hilo_select_case cases[10];
+	unsigned won[10] = {0};
+
+	TASK_CHECK(hilo_future_set(set, NULL, NULL), ==, 0);
+	for (int i = 0; i < 10; i++)
+		cases[i] = (hilo_select_case)HILO_SELECT_FUTURE(i == 2 || i == 3 || i == 9 ? set : never);
+	for (unsigned i = 0; i < 3000; i++) {
+		int ready = hilo_select_fair(cases, 10, HILO_FOREVER);
+
+		TASK_CHECK(ready == 2 || ready == 3 || ready == 9, ==, 1);
+		won[ready]++;
+	}
+	/* 1000 each, and the odds against 800 are 10^13 to 1. */
+	TASK_CHECK(won[2], >, 800);
+	TASK_CHECK(won[3], >, 800);
+	TASK_CHECK(won[9], >, 800);
+	TASK_CHECK(hilo_select_fair(cases, 2, hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);
+	hilo_future_unref(set);
 	hilo_future_unref(never);
 	return 0;
 }
 
 static int selects_itself(void *arg)
 {
-	const hilo_select_case cases[] = {HILO_SELECT_TIMER(0), HILO_SELECT_TASK(hilo_task_current())};
+	hilo_select_case cases[] = {HILO_SELECT_TIMER(0), HILO_SELECT_TASK(hilo_task_current())};
 
 	(void)arg;
 	TASK_CHECK(hilo_select(cases, 2, HILO_FOREVER), ==, -EDEADLK);
@@ -166,6 +217,9 @@ TASK_TEST(test_what_select_refuses)
 	cases[2].kind = (enum hilo_select_kind)77;
 	TASK_CHECK(hilo_select(cases, 3, HILO_FOREVER), ==, -EINVAL);
 	TASK_CHECK_TEXT(hilo_error_message(), "hilo_select: case 2 is of kind 77");
+	cases[2] = (hilo_select_case){.kind = HILO_SELECT_KIND_OBJECT};
+	TASK_CHECK(hilo_select_fair(cases, 3, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK_TEXT(hilo_error_message(), "hilo_select_fair: case 2 is of no kind of object");
 	TASK_CHECK(hilo_join(hilo_spawn(selects_itself, NULL), HILO_FOREVER), ==, 0);
 	hilo_future_unref(never);
 	return 0;
@@ -173,7 +227,7 @@ TASK_TEST(test_what_select_refuses)
 
 static void in_a_callback(void *arg)
 {
-	const hilo_select_case cases[] = {HILO_SELECT_TIMER(0)};
+	hilo_select_case cases[] = {HILO_SELECT_TIMER(0)};
 
 	TASK_CHECK(hilo_select(cases, 1, HILO_FOREVER), ==, -EDEADLK);
 	store_release((test_flag *)arg, 1);
@@ -192,7 +246,7 @@ TASK_TEST(test_callbacks_do_not_select)
 /* A cancel that is set at entry wins, though something is ready. */
 static int selects_when_cancelled(void *arg)
 {
-	const hilo_select_case cases[] = {HILO_SELECT_TIMER(0)};
+	hilo_select_case cases[] = {HILO_SELECT_TIMER(0)};
 
 	(void)arg;
 	TASK_CHECK(hilo_sleep_until(HILO_FOREVER), ==, -ECANCELED);
@@ -221,7 +275,7 @@ static int counts_down(void *left)
 
 LOOP_TEST(test_a_select_that_is_over_at_once_lets_others_run)
 {
-	const hilo_select_case cases[] = {HILO_SELECT_TIMER(0)};
+	hilo_select_case cases[] = {HILO_SELECT_TIMER(0)};
 	atomic(unsigned) left;
 	hilo_task *task;
 
@@ -244,7 +298,7 @@ struct crowd {
 static int selects(void *arg)
 {
 	struct crowd *crowd = arg;
-	const hilo_select_case cases[] = {HILO_SELECT_TASK(crowd->task), HILO_SELECT_FUTURE(crowd->future)};
+	hilo_select_case cases[] = {HILO_SELECT_TASK(crowd->task), HILO_SELECT_FUTURE(crowd->future)};
 	int ready = hilo_select(cases, 2, HILO_FOREVER);
 
 	if (ready == 0)
@@ -290,6 +344,8 @@ int main(void)
 		cmocka_unit_test(test_a_timer_of_the_same_moment_outranks_the_deadline),
 		cmocka_unit_test(test_the_lowest_position_of_those_that_are_ready),
 		cmocka_unit_test(test_null_is_ready),
+		cmocka_unit_test(test_a_case_that_is_off_never_wins),
+		cmocka_unit_test(test_a_fair_select_lets_each_win),
 		cmocka_unit_test(test_what_select_refuses),
 		cmocka_unit_test(test_callbacks_do_not_select),
 		cmocka_unit_test(test_a_cancel_at_entry_wins),
