@@ -42,14 +42,20 @@ int hilo__contend_wait(struct contender *contender)
 	return (int)outcome;
 }
 
-/* [lock] Win the first of @list, so many as fit. */
-static unsigned contend_win_some(struct list *list, struct contend_won won[CONTEND_BATCH])
+/* [lock] Win the first of @list, so many as fit, and give to each. */
+static unsigned contend_win_some(struct list *list, struct contend_won won[CONTEND_BATCH],
+				 void (*give)(struct contend_node *node))
 {
 	struct contend_node *node;
 	unsigned n = 0;
 
-	while (n < CONTEND_BATCH && (node = contend_pop(list)))
-		n += contend_win(node, &won[n]);
+	while (n < CONTEND_BATCH && (node = contend_pop(list))) {
+		if (!contend_win(node, &won[n]))
+			continue;
+		if (give)
+			give(node);
+		n++;
+	}
 	return n;
 }
 
@@ -57,7 +63,7 @@ static unsigned contend_win_some(struct list *list, struct contend_won won[CONTE
  * One that was won is told only when the lock is not to be taken any more: it has not returned, so that the object
  * is there. Those who are still in the list do not see to that, they may leave it by themselves.
  */
-void hilo__contend_tell_all(struct list *list, struct spinlock *lock)
+void hilo__contend_give_all(struct list *list, struct spinlock *lock, void (*give)(struct contend_node *node))
 {
 	struct contend_won won[CONTEND_BATCH + 1];
 	struct list all = LIST_INIT(all);
@@ -66,11 +72,11 @@ void hilo__contend_tell_all(struct list *list, struct spinlock *lock)
 	/* They stay in a list, of ours, and may leave it under the lock as before. */
 	list_splice(&all, list);
 	for (;;) {
-		unsigned n = kept + contend_win_some(&all, &won[kept]);
+		unsigned n = kept + contend_win_some(&all, &won[kept], give);
 		bool more = !list_empty(&all);
 
 		spin_unlock(lock);
-		kept = MUTANT(215, more, 0);
+		kept = MUTANT(215, more, false);
 		for (unsigned i = 0; i + kept < n; i++)
 			contend_tell(&won[i]);
 		if (!more)
@@ -78,4 +84,9 @@ void hilo__contend_tell_all(struct list *list, struct spinlock *lock)
 		won[0] = won[n - 1];
 		spin_lock(lock);
 	}
+}
+
+void hilo__contend_tell_all(struct list *list, struct spinlock *lock)
+{
+	hilo__contend_give_all(list, lock, NULL);
 }

@@ -182,4 +182,11 @@ static inline void hilo__contend_end(struct contender *contender)
  */
 void hilo__contend_tell_all(struct list *list, struct spinlock *lock);
 
+/*
+ * [holds @lock, which is given back] The same, and @give puts into each node what it gets: called under the lock, which
+ * may have been given back and taken again between two of them.
+ */
+void hilo__contend_give_all(struct list *list, struct spinlock *lock,
+			    void (*give)(struct contend_node *node));
+
 #endif /* HILO_RUNTIME_CONTEND_IMPL_H */
