@@ -22,6 +22,7 @@
 #include <hilo/runtime/with.h>
 
 #include <hilo/sync/barrier.h>
+#include <hilo/sync/broadcast.h>
 #include <hilo/sync/condition.h>
 #include <hilo/sync/event.h>
 #include <hilo/sync/latch.h>
@@ -30,5 +31,6 @@
 #include <hilo/sync/queue.h>
 #include <hilo/sync/semaphore.h>
 #include <hilo/sync/wait_group.h>
+#include <hilo/sync/watch.h>
 
 #endif /* HILO_HILO_H */
