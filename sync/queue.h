@@ -2,6 +2,7 @@
 #ifndef HILO_SYNC_QUEUE_H
 #define HILO_SYNC_QUEUE_H
 
+#include <hilo/runtime/select.h>
 #include <hilo/runtime/types.h>
 
 HILO_BEGIN_DECLS
@@ -150,6 +151,15 @@ HILO_API int hilo_queue_is_full(const hilo_queue *queue);
 
 /* [any] Give back the memory that is kept for the next items. Returns the bytes; 0: there was none. NULL: 0. */
 HILO_API size_t hilo_queue_trim(hilo_queue *queue);
+
+/*
+ * Cases of hilo_select: to get into *@ret, a void **, and to put @item. Their code is that of hilo_queue_get and
+ * hilo_queue_put; -EPIPE wins.
+ */
+#define HILO_SELECT_GET(queue, ret) HILO__SELECT_OBJECT(&hilo_select_get, queue, ret)
+#define HILO_SELECT_PUT(queue, item) HILO__SELECT_OBJECT(&hilo_select_put, queue, item)
+HILO_API extern const hilo_select_ops hilo_select_get;
+HILO_API extern const hilo_select_ops hilo_select_put;
 
 HILO_END_DECLS
 
