@@ -185,7 +185,7 @@ static void select_prepare(struct select *select)
 		entry->lock = c->of.ops->lock(c->of.object);
 		select->entries[select->objects++].order = (uint32_t)i;
 	}
-	select_sort(select);
+	MUTANT(233, select_sort(select), (void)0);
 	if (select->fair)
 		select_draw(select);
 }
@@ -293,7 +293,7 @@ static void select_remove_calls(struct select *select)
 	for (size_t i = 0; i < select->added; i++)
 		if (case_done(&select->cases[i]))
 			removed += several_take_out(&select->entries[i].node);
-	hilo__several_settle(&select->calls, removed);
+	MUTANT(234, hilo__several_settle(&select->calls, removed), (void)0); /* P1 */
 }
 
 /* [selector] Case @winner has been won for: leave the other objects alone. */
@@ -305,7 +305,7 @@ static void select_remove(struct select *select, size_t winner)
 		if (i == winner)
 			continue;
 		spin_lock(select->entries[i].lock);
-		case_remove(select, i);
+		MUTANT(231, case_remove(select, i), (void)0);
 		spin_unlock(select->entries[i].lock);
 	}
 }
@@ -367,8 +367,10 @@ static int select_run(struct select *select, hilo_time deadline)
 	select_begin_look(select);
 	rc = select_look(select);
 	at_once = rc >= 0;
-	if (!at_once && deadline > 0)
+	if (!at_once && deadline > 0) {
+		MUTANT(232, (void)0, (select_unlock(select), select_lock(select)));
 		select_enlist(select);
+	}
 	select_unlock(select);
 	if (!at_once)
 		rc = deadline > 0 ? select_wait(select) : -ETIMEDOUT;

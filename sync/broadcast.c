@@ -173,7 +173,7 @@ static bool receive_look(struct receive *r)
 		return true;
 	}
 	share = b->ring[receiver->next & b->mask];
-	share->holders++;
+	MUTANT(253, share->holders++, share->holders);
 	r->item = share->value;
 	r->code = 0;
 	receiver_let_go(receiver, &r->dropped);
@@ -199,10 +199,10 @@ static void broadcast_give(hilo_broadcast *b)
 		spin_unlock(&b->lock); /* P1 */
 		return;
 	}
-	b->holders++; /* I5 */
+	MUTANT(255, b->holders++, b->holders); /* I5 */
 	hilo__contend_give_all(&b->waiting, &b->lock, receive_give);
-	spin_lock(&b->lock);
-	broadcast_unlock_put(b);
+	spin_lock(&b->lock);					     /* P1 */
+	MUTANT(255, broadcast_unlock_put(b), spin_unlock(&b->lock)); /* P1 */
 }
 
 hilo_broadcast *hilo_broadcast_new(size_t capacity, void (*drop)(void *item))

@@ -118,10 +118,10 @@ static void watch_give(hilo_watch *watch)
 		spin_unlock(&watch->lock); /* P1 */
 		return;
 	}
-	watch->holders++; /* I3 */
+	MUTANT(254, watch->holders++, watch->holders); /* I3 */
 	hilo__contend_give_all(&watch->waiting, &watch->lock, look_give);
-	spin_lock(&watch->lock); /* P1 */
-	watch_unlock_put(watch);
+	spin_lock(&watch->lock);					 /* P1 */
+	MUTANT(254, watch_unlock_put(watch), spin_unlock(&watch->lock)); /* P1 */
 }
 
 hilo_watch *hilo_watch_new(void *value, void (*drop)(void *value))
