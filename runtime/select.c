@@ -6,11 +6,12 @@
  * completion, of the kind that is called. Whoever has something for it wins it for one case, and only for one:
  * what the others have to give stays with them.
  *
- * The locks of all objects are taken, each once, in the order of their addresses, so that selects do not wait for each
- * other in a circle. Under them the cases are looked at in turn, and the first that can be done is done.
- * If there is none, the contender goes into all lists under the same hold. So who looks is in no list, and finds
- * all who have come before; two selects that want the two ends of one rendezvous cannot both pass the other
- * over, and neither can meet itself.
+ * First the cases are tried in turn, each by itself, an object under its lock. That finds what is there already, which
+ * is the common case, at the price of one or two locks. If it finds nothing, the locks of all objects are taken, each
+ * once, in the order of their addresses, so that selects do not wait for each other in a circle. Under them the
+ * cases are looked at in turn again, and the first that can be done is done. If there is none, the contender
+ * goes into all lists under the same hold. So who looks is in no list, and finds all who have come before; two
+ * selects that want the two ends of one rendezvous cannot both pass the other over, and neither can meet itself.
  *
  * Completions are added to without those locks, afterwards: one that is done by then wins the contender, as its
  * call would have.
@@ -50,7 +51,7 @@ struct select_entry {
 	};
 	struct spinlock *lock; /* of an object */
 	uint32_t order;	       /* the case whose lock comes here */
-	uint32_t turn;	       /* the case that is looked at here, if by lot */
+	uint32_t turn;	       /* the case that is looked at here, once that was drawn */
 };
 
 /* One call. */
@@ -144,35 +145,21 @@ static void select_sort(struct select *select)
 	}
 }
 
-/* What the calling thread draws lots with. */
-static struct random select_random(void)
+/* [no lock] The place of case @i, an object, as at the begin. */
+static void case_prepare(struct select *select, size_t i)
 {
-	struct thread *self = thread_self();
-	struct random random;
+	const hilo_select_case *c = &select->cases[i];
+	struct select_entry *entry = &select->entries[i];
 
-	random_init(&random, self->loop ? random_u64(&self->loop->random) : (uint64_t)hilo__clock_now(),
-		    (uintptr_t)self);
-	return random;
+	entry->place = (struct select_place){.object = c->of.object, .item = c->of.item};
+	entry->lock = c->of.ops->lock(c->of.object);
 }
 
-static void select_draw(struct select *select)
-{
-	struct random random = select_random();
-
-	for (size_t i = 0; i < select->n; i++) {
-		size_t k = random_below(&random, (uint32_t)i + 1);
-
-		select->entries[i].turn = (uint32_t)i;
-		select->entries[i].turn = select->entries[k].turn;
-		select->entries[k].turn = (uint32_t)i;
-	}
-}
-
+/* What is needed to wait. */
 static void select_prepare(struct select *select)
 {
 	for (size_t i = 0; i < select->n; i++) {
 		const hilo_select_case *c = &select->cases[i];
-		struct select_entry *entry = &select->entries[i];
 
 		if (c->kind == HILO_SELECT_KIND_TIMER && !case_is_off(c)) {
 			select->timers = true;
@@ -181,13 +168,10 @@ static void select_prepare(struct select *select)
 		}
 		if (!case_is_object(c))
 			continue;
-		entry->place = (struct select_place){.object = c->of.object, .item = c->of.item};
-		entry->lock = c->of.ops->lock(c->of.object);
+		case_prepare(select, i);
 		select->entries[select->objects++].order = (uint32_t)i;
 	}
 	MUTANT(233, select_sort(select), (void)0);
-	if (select->fair)
-		select_draw(select);
 }
 
 static void select_lock(const struct select *select)
@@ -354,8 +338,66 @@ static int select_wait(struct select *select)
 	return ready >= 0 ? ready : rc;
 }
 
-/* As hilo_select, without its checks, and without finishing what has won. @select has cases and entries. */
-static int select_run(struct select *select, hilo_time deadline)
+/* [no lock] Do case @i, by itself, if it is ready. */
+static bool case_try(struct select *select, size_t i)
+{
+	const hilo_select_case *c = &select->cases[i];
+	const struct select_entry *entry = &select->entries[i];
+	enum select_looked looked;
+
+	if (!case_is_object(c)) {
+		if (c->kind == HILO_SELECT_KIND_TIMER)
+			select->now = hilo__clock_now();
+		return case_look(select, i) == SELECT_DONE;
+	}
+	if (c->of.ops->seems_ready && !c->of.ops->seems_ready(c->of.object))
+		return false;
+	case_prepare(select, i);
+	for (;;) {
+		spin_lock(entry->lock);
+		looked = case_look(select, i);
+		spin_unlock(entry->lock);
+		if (looked != SELECT_PREPARE)
+			return looked == SELECT_DONE;
+		c->of.ops->prepare(&select->entries[i].place);
+	}
+}
+
+/* [no lock] One after the other, in the order of the cases. */
+static int select_try(struct select *select)
+{
+	for (size_t i = 0; i < select->n; i++)
+		if (case_try(select, i))
+			return (int)i;
+	return -1;
+}
+
+/* [no lock] The same in an order that is drawn as far as it is needed, and kept. */
+static int select_try_by_lot(struct select *select)
+{
+	struct thread *self = thread_self();
+	struct random own, *random = &own;
+
+	if (self->loop)
+		random = &self->loop->random;
+	else
+		random_init(random, (uint64_t)hilo__clock_now(), (uintptr_t)self);
+	for (size_t i = 0; i < select->n; i++)
+		select->entries[i].turn = (uint32_t)i;
+	for (size_t i = 0; i < select->n; i++) {
+		size_t k = i + random_below(random, (uint32_t)(select->n - i));
+		uint32_t turn = select->entries[k].turn;
+
+		select->entries[k].turn = select->entries[i].turn;
+		select->entries[i].turn = turn;
+		if (case_try(select, turn))
+			return (int)turn;
+	}
+	return -1;
+}
+
+/* [suspends] As hilo_select, when the first try has found nothing, and without finishing what has won. */
+static int select_slowly(struct select *select, hilo_time deadline)
 {
 	bool at_once;
 	int rc;
@@ -375,7 +417,20 @@ static int select_run(struct select *select, hilo_time deadline)
 	if (!at_once)
 		rc = deadline > 0 ? select_wait(select) : -ETIMEDOUT;
 	hilo__contend_end(&select->contender);
-	if (at_once && deadline > 0)
+	return rc;
+}
+
+/* As hilo_select, without its checks, and without finishing what has won. @select has cases and entries. */
+static int select_run(struct select *select, hilo_time deadline)
+{
+	int rc;
+
+	if (contend_is_interrupted(thread_self()))
+		return -ECANCELED;
+	rc = select->fair ? select_try_by_lot(select) : select_try(select);
+	if (rc < 0)
+		return select_slowly(select, deadline);
+	if (deadline > 0)
 		contend_was_free(thread_self());
 	return rc;
 }

@@ -88,9 +88,9 @@ typedef struct hilo_select_case {
  * them; -ENOMEM before anything has happened (more than 8 cases take memory, and a plain thread's first wait).
  * If all cases are off it waits for the deadline.
  *
- * All objects are looked at in one step, as if by one lock: two that select the two ends of the same thing (a queue
- * without room of its own) find each other. So a select holds up whoever uses one of its objects for about 10
- * ns for each of its cases.
+ * Before it waits, all objects are looked at in one step, as if by one lock: two that select the two ends of the
+ * same thing (a queue without room of its own) find each other. That holds up whoever uses one of the objects for
+ * about 10 ns for each case.
  */
 HILO_API int hilo_select(hilo_select_case *cases, size_t n, hilo_time deadline);
 

@@ -49,6 +49,8 @@ enum select_looked {
 struct hilo_select_ops {
 	/* [any] The lock of @object, or of what it is a part of. */
 	struct spinlock *(*lock)(void *object);
+	/* [any] Whether it is worth looking, a hint. NULL: always. */
+	bool (*seems_ready)(const void *object);
 	/* [lock] Do it, if that can be done. */
 	enum select_looked (*look)(struct select_place *place);
 	/* [no lock] Get what look lacks. That this failed is for the next look, which is DONE then. */

@@ -24,6 +24,22 @@ static struct spinlock *queue_lock_of(void *object)
 	return &((hilo_queue *)object)->lock;
 }
 
+/* relaxed: a hint; that a queue was shut down is seen under the lock. */
+static bool get_seems_ready(const void *object)
+{
+	const hilo_queue *queue = object;
+
+	return load_relaxed(&((hilo_queue *)queue)->count) > 0 || queue->capacity == 0;
+}
+
+static bool put_seems_ready(const void *object)
+{
+	const hilo_queue *queue = object;
+
+	return load_relaxed(&((hilo_queue *)queue)->count) < queue->capacity ||
+	       queue->capacity == 0; /* relaxed: as above */
+}
+
 static enum select_looked case_looked(struct queue_case *c, int rc)
 {
 	c->waiter.code = rc;
@@ -94,6 +110,7 @@ static int get_finish(struct select_place *place)
 
 const hilo_select_ops hilo_select_get = {
 	.lock = queue_lock_of,
+	.seems_ready = get_seems_ready,
 	.look = get_look,
 	.enlist = get_enlist,
 	.remove = case_remove,
@@ -102,6 +119,7 @@ const hilo_select_ops hilo_select_get = {
 
 const hilo_select_ops hilo_select_put = {
 	.lock = queue_lock_of,
+	.seems_ready = put_seems_ready,
 	.look = put_look,
 	.prepare = put_prepare,
 	.enlist = put_enlist,
