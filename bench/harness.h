@@ -128,5 +128,8 @@ void bench_ring(struct bench *b);
 void bench_mutex(struct bench *b);
 void bench_mutex_fair(struct bench *b);
 void bench_lock_unlock(struct bench *b);
+void bench_broadcast(struct bench *b);
+void bench_select(struct bench *b);
+void bench_select_in_order(struct bench *b);
 
 #endif /* BENCH_HARNESS_H */

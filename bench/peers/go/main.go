@@ -77,6 +77,34 @@ func node(ordinal, leaves int64, parent chan<- int64) {
 	parent <- sum
 }
 
+// selects has one goroutine receive from 8 channels; select draws lots.
+func selects(n int) int64 {
+	var queues [8]chan int64
+	for i := range queues {
+		queues[i] = make(chan int64, 16)
+		go func(i, n int) {
+			for item := n * i / 8; item < n*(i+1)/8; item++ {
+				queues[i] <- int64(item)
+			}
+		}(i, n)
+	}
+	var sum, item int64
+	for ; n > 0; n-- {
+		select {
+		case item = <-queues[0]:
+		case item = <-queues[1]:
+		case item = <-queues[2]:
+		case item = <-queues[3]:
+		case item = <-queues[4]:
+		case item = <-queues[5]:
+		case item = <-queues[6]:
+		case item = <-queues[7]:
+		}
+		sum += item
+	}
+	return sum
+}
+
 func power10(e int) int64 {
 	if e <= 0 {
 		return 1
@@ -244,6 +272,7 @@ func times(k int64) func(int) int64 { return func(n int) int64 { return k * int6
 
 var workloads = map[string]workload{
 	"spawn_join": {spawnJoin, 1000, tenth, times(1000)},
+	"select":     {selects, 1000000, tenth, times(1)},
 	"yield":      {yield, 1000, tenth, times(1000)},
 	"skynet": {skynet, 6, func(n int) int { return n - 1 },
 		func(n int) int64 { return (power10(n+1) - 1) / 9 }},

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{oneshot, Semaphore};
+use tokio::sync::{broadcast, mpsc as queue, oneshot, Semaphore};
 
 fn status(key: &str) -> f64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -262,6 +262,75 @@ fn done_roundtrip(workers: usize, n: u64) -> u64 {
     current().block_on(side(n, answer)) + other.join().unwrap()
 }
 
+/// One item to 1000 tasks that wait for it, and the next one when all have it.
+async fn broadcasts(n: u64) -> u64 {
+    let (sender, _) = broadcast::channel(16);
+    let (all_have_it, mut wait) = queue::channel(1);
+    let arrived = Arc::new(AtomicU64::new(0));
+    let tasks: Vec<_> = (0..1000)
+        .map(|_| {
+            let mut receiver = sender.subscribe();
+            let (arrived, all_have_it) = (arrived.clone(), all_have_it.clone());
+            tokio::spawn(async move {
+                let mut sum = 0;
+                while let Ok(item) = receiver.recv().await {
+                    sum += item;
+                    if (arrived.fetch_add(1, Relaxed) + 1) % 1000 == 0 {
+                        all_have_it.send(()).await.unwrap();
+                    }
+                }
+                sum
+            })
+        })
+        .collect();
+    for i in 1..=n {
+        sender.send(i).unwrap();
+        wait.recv().await.unwrap();
+    }
+    drop(sender);
+    let mut sum = 0;
+    for task in tasks {
+        sum += task.await.unwrap();
+    }
+    sum
+}
+
+/// One task gets from 8 queues, by lot where several have something.
+async fn selects(n: u64) -> u64 {
+    let mut queues: Vec<_> = (0..8)
+        .map(|i| {
+            let (put, get) = queue::channel(16);
+            tokio::spawn(async move {
+                for item in n * i / 8..n * (i + 1) / 8 {
+                    put.send(item).await.unwrap();
+                }
+                // It stays open, so that no branch is switched off.
+                put.closed().await;
+            });
+            get
+        })
+        .collect();
+    let (a, b, c, d, e, f, g, h) = match &mut queues[..] {
+        [a, b, c, d, e, f, g, h] => (a, b, c, d, e, f, g, h),
+        _ => unreachable!(),
+    };
+    let mut sum = 0;
+    for _ in 0..n {
+        sum += tokio::select! {
+            Some(item) = a.recv() => item,
+            Some(item) = b.recv() => item,
+            Some(item) = c.recv() => item,
+            Some(item) = d.recv() => item,
+            Some(item) = e.recv() => item,
+            Some(item) = f.recv() => item,
+            Some(item) = g.recv() => item,
+            Some(item) = h.recv() => item,
+            else => unreachable!(),
+        };
+    }
+    sum
+}
+
 struct Line {
     workload: String,
     workers: usize,
@@ -345,6 +414,7 @@ fn main() {
             "timers" | "idle_memory" | "cancel_sleepers" | "done_roundtrip" => 100_000,
             "offload" => 200_000,
             "mixed_latency" => 2000,
+            "select" => 1_000_000,
             _ => 1000,
         };
     }
@@ -365,6 +435,8 @@ fn main() {
             on(&rt, node(0, 10u64.pow(n as u32)))
         }),
         "offload" => line.measure(n - n % 64, n / 10, |n| on(&rt, offload(n))),
+        "broadcast" => line.measure(n * 1000, n / 10, |n| on(&rt, broadcasts(n))),
+        "select" => line.measure(n, n / 10, |n| on(&rt, selects(n))),
         "timers" => line.measure_late(|n| on(&rt, timers(n))),
         "mixed_latency" => line.measure_late(|n| on(&rt, mixed_latency(workers, n))),
         "idle_memory" => {
