@@ -6,9 +6,9 @@
  * item that it gets next.
  *
  * I1  An item's share has `left`, the receivers that were there when it was sent and have not passed it. They pass in
- *     order, so of two items in the ring the older one has at least as many of those that are for both; what
- *     nobody has still to see is at the front, and leaves the ring at once. An item is held by the ring, and
- *     by each receiver that has it as its last.
+ *     order, and none goes before it has passed all. So whoever has still to see the oldest item has to see all
+ *     later ones; an item that nobody has still to see is at the front, and leaves the ring at once. An item
+ *     is held by the ring, and by each receiver that has it as its last.
  * I2  There is a share for each place in the ring and for each receiver, which holds one at most: so one is spare
  *     whenever the ring has a free place.
  * I3  Who waits has seen everything: `next` is `end`. A send takes all who wait out of the list, in one step, and
@@ -406,57 +406,55 @@ hilo_receiver *hilo_broadcast_subscribe(hilo_broadcast *b)
 	return receiver;
 }
 
-/* [lock] Pass all up to item @end, some at a time. How many values are to be dropped. */
-static unsigned receiver_pass_some(hilo_receiver *receiver, uint64_t end, struct dropped dropped[DROP_BATCH])
-{
-	hilo_broadcast *b = receiver->broadcast;
-	unsigned n = 0;
-
-	if (receiver->next < b->first)
-		receiver->next = b->first;
-	for (unsigned i = 0; receiver->next < end && i < DROP_BATCH; i++) {
-		dropped[n].there = false;
-		(void)receiver_pass(receiver, &dropped[n]);
-		n += dropped[n].there;
-	}
-	return n;
-}
-
-/* [who unsubscribes, is not counted any more] Let go of all that is for it: nothing comes after item @end. */
-static void receiver_leave(hilo_receiver *receiver, uint64_t end)
-{
-	hilo_broadcast *b = receiver->broadcast;
+/* What is left to do after a hold of the lock by one who leaves. */
+struct leaving {
+	unsigned dropped_n, won_n;
 	struct dropped dropped[DROP_BATCH];
 	struct contend_won won[DROP_BATCH];
-	bool more;
+};
 
-	do {
-		unsigned n, granted = 0;
+/* [lock] Pass some of what is left, and promise the places. */
+static void receiver_pass_some(hilo_receiver *receiver, struct leaving *leaving)
+{
+	hilo_broadcast *b = receiver->broadcast;
 
-		spin_lock(&b->lock); /* P1 */
-		n = receiver_pass_some(receiver, end, dropped);
-		more = receiver->next < end;
-		for (; granted < DROP_BATCH; granted++) {
-			won[granted].contender = NULL;
-			broadcast_grant(b, &won[granted]);
-			if (!won[granted].contender)
-				break;
-		}
-		more = more || granted == DROP_BATCH;
-		spin_unlock(&b->lock); /* P1 */
-		for (unsigned i = 0; i < n; i++)
-			dropped_drop(&dropped[i], b->drop);
-		for (unsigned i = 0; i < granted; i++)
-			contend_tell(&won[i]);
-	} while (more);
+	leaving->dropped_n = leaving->won_n = 0;
+	if (receiver->next < b->first)
+		receiver->next = b->first;
+	for (unsigned i = 0; receiver->next < b->end && i < DROP_BATCH; i++) {
+		struct dropped *dropped = &leaving->dropped[leaving->dropped_n];
+
+		dropped->there = false;
+		(void)receiver_pass(receiver, dropped);
+		leaving->dropped_n += dropped->there;
+	}
+	for (; leaving->won_n < DROP_BATCH; leaving->won_n++) {
+		struct contend_won *won = &leaving->won[leaving->won_n];
+
+		won->contender = NULL;
+		broadcast_grant(b, won);
+		if (!won->contender)
+			break;
+	}
 }
 
+/* [no lock] */
+static void leaving_finish(const struct leaving *leaving, void (*drop)(void *item))
+{
+	for (unsigned i = 0; i < leaving->won_n; i++)
+		contend_tell(&leaving->won[i]);
+	for (unsigned i = 0; i < leaving->dropped_n; i++)
+		dropped_drop(&leaving->dropped[i], drop);
+}
+
+/* Until it has passed all, the receiver counts as one, as I1 has it, also for what is sent meanwhile. */
 int hilo_broadcast_unsubscribe(hilo_receiver *receiver)
 {
 	hilo_broadcast *b = receiver ? receiver->broadcast : NULL;
-	struct dropped dropped = {0};
+	void (*drop)(void *item) = b ? b->drop : NULL;
+	struct leaving leaving;
+	struct dropped last = {0};
 	struct share *share;
-	uint64_t end;
 
 	if (!b)
 		return 0;
@@ -466,15 +464,21 @@ int hilo_broadcast_unsubscribe(hilo_receiver *receiver)
 		return hilo_fail(-EBUSY, "hilo_broadcast_unsubscribe: somebody waits with receiver %p",
 				 (void *)receiver);
 	}
-	b->receivers--;
-	end = b->end;
-	receiver_let_go(receiver, &dropped);
-	spin_unlock(&b->lock); /* P1 */
-	dropped_drop(&dropped, b->drop);
-	receiver_leave(receiver, end);
-	spin_lock(&b->lock);	       /* P1 */
+	receiver_let_go(receiver, &last);
+	MUTANT(256, (void)0, (b->receivers--, spin_unlock(&b->lock), spin_lock(&b->lock))); /* P1 */
+	for (;;) {
+		receiver_pass_some(receiver, &leaving);
+		if (receiver->next == b->end)
+			break;
+		spin_unlock(&b->lock); /* P1 */
+		leaving_finish(&leaving, drop);
+		spin_lock(&b->lock); /* P1 */
+	}
+	b->receivers -= MUTANT(256, 1, 0);
 	share = share_pop(&b->shares); /* I2 */
 	broadcast_unlock_put(b);
+	leaving_finish(&leaving, drop);
+	dropped_drop(&last, drop);
 	hilo__free(share);
 	hilo__free(receiver);
 	return 0;
