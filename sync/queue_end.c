@@ -220,6 +220,7 @@ int hilo_queue_shutdown(hilo_queue *queue, int immediate)
 	hilo__queue_lock(queue);
 	if (immediate || !queue->shut)
 		queue->shut = immediate ? QUEUE_DROPPED : QUEUE_DRAINING;
+	store_relaxed(&queue->down, true); /* relaxed: a hint */
 	if (immediate) {
 		hilo__queue_store_detach(queue, &rest);
 		dropped = rest.count;

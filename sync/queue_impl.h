@@ -79,6 +79,7 @@ struct hilo_queue {
 	struct spinlock lock;
 	uint8_t order;		 /* enum hilo_queue_order */
 	uint8_t shut;		 /* enum queue_shut */
+	atomic(bool) down;	 /* it was shut down: for those who do not hold the lock */
 	atomic(size_t) count;	 /* under the lock; read by all */
 	size_t capacity;	 /* 0: a rendezvous */
 	size_t unfinished;	 /* put, and not said to be done */

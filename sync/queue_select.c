@@ -24,20 +24,22 @@ static struct spinlock *queue_lock_of(void *object)
 	return &((hilo_queue *)object)->lock;
 }
 
-/* relaxed: a hint; that a queue was shut down is seen under the lock. */
+/* A case that is worth looking at must not be passed over, or who always finds another one never sees it. */
 static bool get_seems_ready(const void *object)
 {
-	const hilo_queue *queue = object;
+	hilo_queue *queue = (hilo_queue *)object;
 
-	return load_relaxed(&((hilo_queue *)queue)->count) > 0 || queue->capacity == 0;
+	/* relaxed: hints */
+	return load_relaxed(&queue->count) > 0 || load_relaxed(&queue->down) || queue->capacity == 0;
 }
 
 static bool put_seems_ready(const void *object)
 {
-	const hilo_queue *queue = object;
+	hilo_queue *queue = (hilo_queue *)object;
 
-	return load_relaxed(&((hilo_queue *)queue)->count) < queue->capacity ||
-	       queue->capacity == 0; /* relaxed: as above */
+	/* relaxed: hints */
+	return load_relaxed(&queue->count) < queue->capacity || load_relaxed(&queue->down) ||
+	       queue->capacity == 0;
 }
 
 static enum select_looked case_looked(struct queue_case *c, int rc)
