@@ -21,6 +21,7 @@
 
 #include "runtime/contend_impl.h"
 #include "runtime/error_impl.h"
+#include "runtime/select_impl.h"
 #include "sync/embed_impl.h"
 
 struct event {
@@ -141,3 +142,53 @@ int hilo_event_is_set(const hilo_event *public)
 {
 	return public && event_look(event_of(public));
 }
+
+/* A case of a select: the node of one who waits. */
+
+SELECT_FITS(struct contend_node);
+
+static struct contend_node *node_of(struct select_place *place)
+{
+	return (struct contend_node *)place->room;
+}
+
+static struct spinlock *select_lock(void *object)
+{
+	return &event_of(object)->lock;
+}
+
+static bool select_seems_ready(const void *object)
+{
+	return load_relaxed(&event_of(object)->set); /* relaxed: a hint */
+}
+
+static enum select_looked select_look(struct select_place *place)
+{
+	return load_relaxed(&event_of(place->object)->set) ? SELECT_DONE
+							   : SELECT_WAIT; /* relaxed: under the lock */
+}
+
+static void select_enlist(struct select_place *place, struct contender *contender, uint32_t number)
+{
+	contend_add(embed_list(&event_of(place->object)->waiters), node_of(place), contender, number);
+}
+
+static void select_remove(struct select_place *place)
+{
+	(void)contend_remove(node_of(place));
+}
+
+static int select_finish(struct select_place *place)
+{
+	(void)place; /* it may be gone */
+	return 0;
+}
+
+const hilo_select_ops hilo_select_event = {
+	.lock = select_lock,
+	.seems_ready = select_seems_ready,
+	.look = select_look,
+	.enlist = select_enlist,
+	.remove = select_remove,
+	.finish = select_finish,
+};

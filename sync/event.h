@@ -2,6 +2,7 @@
 #ifndef HILO_SYNC_EVENT_H
 #define HILO_SYNC_EVENT_H
 
+#include <hilo/runtime/select.h>
 #include <hilo/runtime/types.h>
 
 HILO_BEGIN_DECLS
@@ -58,6 +59,10 @@ HILO_API int hilo_event_clear(hilo_event *event);
 
 /* [any] 1: it is set; 0: it is not, or @event is NULL. */
 HILO_API int hilo_event_is_set(const hilo_event *event);
+
+/* A case of hilo_select: it is set. Its code is 0. */
+#define HILO_SELECT_EVENT(event) HILO__SELECT_OBJECT(&hilo_select_event, event, NULL)
+HILO_API extern const hilo_select_ops hilo_select_event;
 
 HILO_END_DECLS
 

@@ -247,6 +247,37 @@ TASK_TEST(test_broadcast_and_watch_are_cases)
 	return 0;
 }
 
+static int sets_after_a_while(void *event)
+{
+	(void)hilo_sleep(HILO_MILLISECOND);
+	return hilo_event_set(event);
+}
+
+/* The event lies with who waits, and is gone when it was told. */
+TASK_TEST(test_an_event_is_a_case)
+{
+	hilo_queue *queue = hilo_queue_new(1);
+	void *item;
+
+	for (int i = 0; i < 10; i++) {
+		hilo_event never = HILO_EVENT_INIT, event = HILO_EVENT_INIT;
+		hilo_select_case cases[] = {HILO_SELECT_EVENT(&never), HILO_SELECT_GET(queue, &item),
+					    HILO_SELECT_EVENT(&event)};
+		hilo_task *task = hilo_spawn(sets_after_a_while, &event);
+
+		TASK_CHECK(hilo_select(cases, 3, HILO_FOREVER), ==, 2);
+		TASK_CHECK(cases[2].code, ==, 0);
+		TASK_CHECK(hilo_select(cases, 3, HILO_NO_WAIT), ==, 2);
+		TASK_CHECK(hilo_event_destroy(&never), ==, 0); /* nobody waits for it */
+		TASK_CHECK(hilo_event_clear(&event), ==, 0);
+		TASK_CHECK(hilo_select(cases, 3, HILO_NO_WAIT), ==, -ETIMEDOUT);
+		TASK_CHECK(hilo_event_destroy(&event), ==, 0);
+		TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0);
+	}
+	TASK_CHECK(hilo_queue_free(queue), ==, 0);
+	return 0;
+}
+
 /* Two of them wait for both; one send, one value. */
 struct two {
 	hilo_broadcast *b;
@@ -428,6 +459,7 @@ int main(void)
 		cmocka_unit_test(test_the_code_of_the_case_tells_how_it_went),
 		cmocka_unit_test(test_a_shutdown_ends_the_wait),
 		cmocka_unit_test(test_a_put_that_needs_memory),
+		cmocka_unit_test(test_an_event_is_a_case),
 		cmocka_unit_test(test_broadcast_and_watch_are_cases),
 		cmocka_unit_test(test_a_crowd_follows_two_channels),
 		cmocka_unit_test(test_selects_meet_each_other_at_a_rendezvous),
