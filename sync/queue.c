@@ -220,10 +220,13 @@ static int put_waiting(hilo_queue *queue, struct contender *contender, void *ite
 	return rc;
 }
 
-/*
- * To wait is what begins with @rc < 0 here: a cancel is obeyed, where nobody may wait, or cannot, the operation is
- * tried all the same.
- */
+/* [contender, whose call has succeeded] What it asked for was there at once. */
+static inline bool contend_has_not_waited(struct contender *contender)
+{
+	return load_relaxed(&contender->outcome) == CONTEND_OPEN; /* relaxed: in no list, or was told */
+}
+
+/* A cancel is obeyed; where nobody may wait, or cannot, the operation is tried all the same. */
 static HILO__NOINLINE int get_slowly(hilo_queue *queue, void **ret, hilo_time deadline)
 {
 	struct contender contender;
@@ -232,6 +235,8 @@ static HILO__NOINLINE int get_slowly(hilo_queue *queue, void **ret, hilo_time de
 	if (rc == 0) {
 		rc = get_waiting(queue, &contender, ret);
 		hilo__contend_end(&contender);
+		if (rc == 0 && contend_has_not_waited(&contender))
+			contend_was_free(thread_self());
 	} else if (rc != -ECANCELED) {
 		once = get_once(queue, ret);
 		rc = once == -EAGAIN ? rc : once;
@@ -247,6 +252,8 @@ static HILO__NOINLINE int put_slowly(hilo_queue *queue, void *item, hilo_time de
 	if (rc == 0) {
 		rc = put_waiting(queue, &contender, item);
 		hilo__contend_end(&contender);
+		if (rc == 0 && contend_has_not_waited(&contender))
+			contend_was_free(thread_self());
 	} else if (rc != -ECANCELED) {
 		once = put_once(queue, item);
 		rc = once == -EAGAIN ? rc : once;
