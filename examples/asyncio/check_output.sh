@@ -37,6 +37,8 @@ expected() {
 	asyncio_non_blocking) printf '%s\n' 2000 'Iniciando tarea no bloqueante' 'Tarea no bloqueante completada' ;;
 	asyncio_errors) printf '%s\n' 1000 'Excepción capturada: ¡Ocurrió un error!' ;;
 	asyncio_queue) printf '%s\n' 10000 'rules: queue_rules' ;;
+	asyncio_semaphore) printf '%s\n' 4000 'rules: semaphore_rules' ;;
+	asyncio_event) printf '%s\n' 2000 'rules: event_rules' ;;
 	asyncio_wait_for) printf '%s\n' 3000 'La tarea excedió el límite de tiempo y fue cancelada' ;;
 	*) return 1 ;;
 	esac
@@ -65,6 +67,26 @@ queue_rules() {
 	/^El consumidor ha terminado de trabajar$/ { ended++; wrong = wrong || put != 5 || got != 5; next }
 	{ wrong = 1 }
 	END { exit wrong || ended != 1 }'
+}
+
+# What holds of the program's lines on standard input, however many workers there are and however slow they are: each of
+# the four gets in once and out once, and none before he has got in; two get in before anybody is out.
+semaphore_rules() {
+	awk '
+	/^Trabajador [ABCD] ha obtenido acceso\.$/ { wrong = wrong || $2 in got; got[$2]; n++; next }
+	/^Trabajador [ABCD] ha liberado acceso\.$/ { wrong = wrong || !($2 in got) || n < 2; delete got[$2]; out++; next }
+	{ wrong = 1 }
+	END { exit wrong || n != 4 || out != 4 }'
+}
+
+# Nobody has got it before it was set, and all have waited.
+event_rules() {
+	awk '
+	/^Esperador [AB] está esperando el evento\.\.\.$/ { waits[$2]; next }
+	/^Estableciendo el evento\.$/ { set++; next }
+	/^Esperador [AB] ha recibido el evento!$/ { wrong = wrong || !set || !($2 in waits); delete waits[$2]; n++; next }
+	{ wrong = 1 }
+	END { exit wrong || set != 1 || n != 2 }'
 }
 
 expectation=$(expected "$(basename "$program")") || {
