@@ -29,7 +29,7 @@ struct scenario {
 
 extern const struct scenario as_completed[], callbacks[], cancel[], contexts[], done_callbacks[], errors[],
 	executors[], first_ready[], futures[], gather[], groups[], reasons[], runtimes[], scopes[], shield[],
-	tasks[], timeouts[], uncancel[], wait_for[], wait_several[];
+	sync_objects[], tasks[], timeouts[], uncancel[], wait_for[], wait_several[];
 
 /* Scenarios of cancel.c that shield.c has as well, and the task in them, which awaits the task @arg. */
 void awaiter_cancelled(void);

@@ -115,6 +115,8 @@ _runtime_errors = {
     "Cannot change state": "invalid state",
     "has already been used": "invalid state",
     "is already entered": "EBUSY",
+    "Barrier aborted": "EPIPE",
+    "Abort or reset of barrier": "EPIPE",
 }
 
 
