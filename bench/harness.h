@@ -131,5 +131,7 @@ void bench_lock_unlock(struct bench *b);
 void bench_broadcast(struct bench *b);
 void bench_select(struct bench *b);
 void bench_select_in_order(struct bench *b);
+void bench_semaphore(struct bench *b);
+void bench_semaphore_free(struct bench *b);
 
 #endif /* BENCH_HARNESS_H */

@@ -56,6 +56,8 @@ static const struct workload workloads[] = {
 	{"mpmc_unbounded", bench_mpmc_unbounded, 4000000, 0, "the same through a queue without limit"},
 	{"pingpong", bench_pingpong, 500000, 0, "n round trips of two tasks, through two queues of 1"},
 	{"ring", bench_ring, 1000000, 0, "n hops of a token through 1000 tasks, queues of 1"},
+	{"semaphore", bench_semaphore, 20000, 0, "64 tasks, n times each: a permit of 8, kept for a yield"},
+	{"semaphore_free", bench_semaphore_free, 20000000, 1, "n times a permit that nobody else wants"},
 };
 
 #define WORKLOADS (sizeof workloads / sizeof workloads[0])
