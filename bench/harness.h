@@ -133,5 +133,6 @@ void bench_select(struct bench *b);
 void bench_select_in_order(struct bench *b);
 void bench_semaphore(struct bench *b);
 void bench_semaphore_free(struct bench *b);
+void bench_rwlock(struct bench *b);
 
 #endif /* BENCH_HARNESS_H */

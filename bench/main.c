@@ -51,6 +51,8 @@ static const struct workload workloads[] = {
 	{"broadcast", bench_broadcast, 1000, 0, "n times: one item to 1000 tasks that wait"},
 	{"select", bench_select, 1000000, 0, "one task gets n items from 8 queues, by lot"},
 	{"select_in_order", bench_select_in_order, 1000000, 0, "the same, the first that has something"},
+	{"rwlock", bench_rwlock, 2000000, 0,
+	 "8 tasks read a table under one lock, and write it each 20th time"},
 	{"done_roundtrip", bench_done_roundtrip, 100000, 0, "n times a done callback there and one back"},
 	{"mpmc", bench_mpmc, 4000000, 0, "n items through a queue of 1024, 4 tasks at each end"},
 	{"mpmc_unbounded", bench_mpmc_unbounded, 4000000, 0, "the same through a queue without limit"},

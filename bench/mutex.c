@@ -121,3 +121,47 @@ void bench_lock_unlock(struct bench *b)
 	bench_tasks(&other, alone_pthread, b->n / 10, (uint64_t)b->n);
 	bench_extra(b, "\"pthread_ns_per_op\":%.3f", (double)other.took / (double)b->n);
 }
+
+/* A table that is read 19 times of 20, and written else. */
+static hilo_rwlock rwlock = HILO_RWLOCK_INIT;
+
+static int reading_task(void *arg)
+{
+	long n = *(const long *)arg;
+	uint64_t seen = 0;
+
+	for (long i = 0; i < n; i++) {
+		if (i % 20 == 19) {
+			if (hilo_rwlock_write(&rwlock, HILO_FOREVER) < 0)
+				return -1;
+			value++;
+		} else {
+			if (hilo_rwlock_read(&rwlock, HILO_FOREVER) < 0 || value < seen)
+				return -1;
+			seen = value;
+		}
+		if (hilo_rwlock_unlock(&rwlock) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static uint64_t shared_table(struct bench *b, long n)
+{
+	long each = n / TASKS;
+	hilo_task *task[TASKS];
+
+	(void)b;
+	value = 0;
+	for (int i = 0; i < TASKS; i++)
+		task[i] = hilo_spawn(reading_task, &each);
+	for (int i = 0; i < TASKS; i++)
+		bench_join(task[i], 0);
+	return value * 20;
+}
+
+void bench_rwlock(struct bench *b)
+{
+	b->n -= b->n % (20 * TASKS);
+	bench_tasks(b, shared_table, b->n / 10 - b->n / 10 % (20 * TASKS), (uint64_t)b->n);
+}

@@ -29,6 +29,7 @@
 #include <hilo/sync/mutex.h>
 #include <hilo/sync/once.h>
 #include <hilo/sync/queue.h>
+#include <hilo/sync/rwlock.h>
 #include <hilo/sync/semaphore.h>
 #include <hilo/sync/wait_group.h>
 #include <hilo/sync/watch.h>
