@@ -62,6 +62,7 @@ struct select {
 	size_t objects; /* so many have a place in the order */
 	size_t added;	/* the completions among so many cases were added to */
 	bool fair;
+	bool at_once;	 /* nothing was waited for */
 	bool timers;	 /* there are some */
 	hilo_time until; /* the first of them, or the deadline */
 	hilo_time now;	 /* for the timers */
@@ -399,7 +400,6 @@ static int select_try_by_lot(struct select *select)
 /* [suspends] As hilo_select, when the first try has found nothing, and without finishing what has won. */
 static int select_slowly(struct select *select, hilo_time deadline)
 {
-	bool at_once;
 	int rc;
 
 	select_prepare(select);
@@ -408,13 +408,13 @@ static int select_slowly(struct select *select, hilo_time deadline)
 		return rc;
 	select_begin_look(select);
 	rc = select_look(select);
-	at_once = rc >= 0;
-	if (!at_once && deadline > 0) {
+	select->at_once = rc >= 0;
+	if (!select->at_once && deadline > 0) {
 		MUTANT(232, (void)0, (select_unlock(select), select_lock(select)));
 		select_enlist(select);
 	}
 	select_unlock(select);
-	if (!at_once)
+	if (!select->at_once)
 		rc = deadline > 0 ? select_wait(select) : -ETIMEDOUT;
 	hilo__contend_end(&select->contender);
 	return rc;
@@ -428,11 +428,7 @@ static int select_run(struct select *select, hilo_time deadline)
 	if (contend_is_interrupted(thread_self()))
 		return -ECANCELED;
 	rc = select->fair ? select_try_by_lot(select) : select_try(select);
-	if (rc < 0)
-		return select_slowly(select, deadline);
-	if (deadline > 0)
-		contend_was_free(thread_self());
-	return rc;
+	return rc < 0 ? select_slowly(select, deadline) : rc;
 }
 
 /* What is left to do of case @c, which has won. */
@@ -474,7 +470,8 @@ static int select_check(const char *call, const hilo_select_case *cases, size_t 
 static int select_call(const char *call, bool fair, hilo_select_case *cases, size_t n, hilo_time deadline)
 {
 	struct select_entry at_hand[CASES_AT_HAND];
-	struct select select = {.cases = cases, .entries = at_hand, .n = n, .fair = fair, .until = deadline};
+	struct select select = {
+		.cases = cases, .entries = at_hand, .n = n, .fair = fair, .at_once = true, .until = deadline};
 	int rc = select_check(call, cases, n);
 
 	if (rc < 0)
@@ -486,10 +483,13 @@ static int select_call(const char *call, bool fair, hilo_select_case *cases, siz
 	if (!select.entries)
 		return hilo__error_own(-ENOMEM);
 	rc = select_run(&select, deadline);
+	/* Somebody may have to be told: before we suspend, or what we have dropped does. */
 	if (rc >= 0)
 		cases[rc].code = select_finish(&cases[rc], &select.entries[rc].place);
 	if (select.entries != at_hand)
 		hilo__free(select.entries);
+	if (rc >= 0 && select.at_once && deadline > 0)
+		contend_was_free(thread_self());
 	return rc >= 0 ? rc : hilo__error_own_wait(rc, WAIT_SELECT, NULL);
 }
 

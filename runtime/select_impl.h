@@ -59,7 +59,10 @@ struct hilo_select_ops {
 	void (*enlist)(struct select_place *place, struct contender *contender, uint32_t number);
 	/* [lock] Be in no list, in which the node may not be any more. */
 	void (*remove)(struct select_place *place);
-	/* [selector, after its wait has ended] The rest of it. What the operation returns. */
+	/*
+	 * [selector, after its wait has ended, before it suspends again] The rest of it: first of all, who was won is
+	 * told. What the operation returns.
+	 */
 	int (*finish)(struct select_place *place);
 };
 

@@ -73,7 +73,9 @@ struct receive {
 	void *item;
 	int code;
 	struct dropped dropped; /* the last item of the receiver */
-	struct contend_won won; /* a sender that has got its place; the contender may be NULL */
+	bool made_room;		/* for a sender */
+	bool won_sender;	/* who has got it ... */
+	struct contend_won won; /* ... and is to be told */
 };
 
 /* One that waits for a place. */
@@ -101,8 +103,8 @@ static void broadcast_unlock_put(hilo_broadcast *b)
 	hilo__free(b);
 }
 
-/* [lock] Promise a free place to the first sender, if there are both. */
-static void broadcast_grant(hilo_broadcast *b, struct contend_won *ret)
+/* [lock] Promise a free place to the first sender, if there are both. True: he is to be told, at once. */
+static bool broadcast_grant(hilo_broadcast *b, struct contend_won *ret)
 {
 	struct contend_node *node;
 
@@ -111,8 +113,9 @@ static void broadcast_grant(hilo_broadcast *b, struct contend_won *ret)
 			continue;
 		container_of(node, struct sender, node)->code = 0;
 		b->granted++;
-		return;
+		return true;
 	}
+	return MUTANT(257, false, ret->contender != NULL); /* it may be one that has left */
 }
 
 /* [lock] Take the oldest item out of the ring. */
@@ -178,8 +181,7 @@ static bool receive_look(struct receive *r)
 	r->code = 0;
 	receiver_let_go(receiver, &r->dropped);
 	receiver->held = share;
-	if (receiver_pass(receiver, &none)) /* we hold it */
-		broadcast_grant(b, &r->won);
+	r->made_room = receiver_pass(receiver, &none); /* we hold it */
 	return true;
 }
 
@@ -195,13 +197,20 @@ static void receive_give(struct contend_node *node)
 /* [lock, given back] All who wait have something: an item, or a shutdown. Afterwards @b may be gone. */
 static void broadcast_give(hilo_broadcast *b)
 {
+	struct contend_won won = {0};
+
 	if (list_empty(&b->waiting)) {
 		spin_unlock(&b->lock); /* P1 */
 		return;
 	}
 	MUTANT(255, b->holders++, b->holders); /* I5 */
 	hilo__contend_give_all(&b->waiting, &b->lock, receive_give);
-	spin_lock(&b->lock);					     /* P1 */
+	spin_lock(&b->lock); /* P1 */
+	while (broadcast_grant(b, &won)) {
+		spin_unlock(&b->lock); /* P1 */
+		contend_tell(&won);
+		spin_lock(&b->lock); /* P1 */
+	}
 	MUTANT(255, broadcast_unlock_put(b), spin_unlock(&b->lock)); /* P1 */
 }
 
@@ -303,7 +312,8 @@ int hilo_broadcast_send(hilo_broadcast *b, void *item)
 }
 
 /* [lock, whose wait is over with @rc] 0: use the place that was promised. */
-static int sender_leave(hilo_broadcast *b, struct sender *sender, int rc, struct contend_won *ret)
+static int sender_leave(hilo_broadcast *b, struct sender *sender, int rc, struct contend_won *ret,
+			bool *ret_won)
 {
 	if (rc < 0) {
 		(void)contend_remove(&sender->node);
@@ -315,7 +325,7 @@ static int sender_leave(hilo_broadcast *b, struct sender *sender, int rc, struct
 	if (b->shut)
 		return -EPIPE;
 	if (!b->receivers)
-		MUTANT(252, broadcast_grant(b, ret), (void)0); /* I4 */
+		*ret_won = MUTANT(252, broadcast_grant(b, ret), false); /* I4 */
 	return 0;
 }
 
@@ -325,6 +335,7 @@ static int broadcast_wait_send(hilo_broadcast *b, void *item, struct contender *
 {
 	struct sender sender = {.code = -EPIPE};
 	struct contend_won won = {0};
+	bool is_won = false;
 	int rc;
 
 	b->holders++; /* I5 */
@@ -333,13 +344,13 @@ static int broadcast_wait_send(hilo_broadcast *b, void *item, struct contender *
 	rc = hilo__contend_wait(contender);
 	hilo__contend_end(contender);
 	spin_lock(&b->lock); /* P1 */
-	rc = sender_leave(b, &sender, rc, &won);
+	rc = sender_leave(b, &sender, rc, &won, &is_won);
 	if (rc == 0) {
 		rc = broadcast_send(b, item, ret);
 		spin_lock(&b->lock); /* P1 */
 	}
 	broadcast_unlock_put(b);
-	if (won.contender)
+	if (is_won)
 		contend_tell(&won);
 	return rc;
 }
@@ -428,14 +439,8 @@ static void receiver_pass_some(hilo_receiver *receiver, struct leaving *leaving)
 		(void)receiver_pass(receiver, dropped);
 		leaving->dropped_n += dropped->there;
 	}
-	for (; leaving->won_n < DROP_BATCH; leaving->won_n++) {
-		struct contend_won *won = &leaving->won[leaving->won_n];
-
-		won->contender = NULL;
-		broadcast_grant(b, won);
-		if (!won->contender)
-			break;
-	}
+	while (leaving->won_n < DROP_BATCH && broadcast_grant(b, &leaving->won[leaving->won_n]))
+		leaving->won_n++;
 }
 
 /* [no lock] */
@@ -495,7 +500,7 @@ static void receive_init(struct receive *r, hilo_receiver *receiver)
 {
 	r->receiver = receiver;
 	r->dropped.there = false;
-	r->won.contender = NULL;
+	r->made_room = r->won_sender = false;
 }
 
 /* [no lock, no contender] What is left to do. */
@@ -503,7 +508,7 @@ static int receive_finish(const struct receive *r, void **ret)
 {
 	if (r->code == 0)
 		*ret = r->item;
-	if (r->won.contender)
+	if (r->won_sender)
 		contend_tell(&r->won);
 	dropped_drop(&r->dropped, r->receiver->broadcast->drop);
 	return r->code;
@@ -512,10 +517,15 @@ static int receive_finish(const struct receive *r, void **ret)
 /* [lock] There is something, or somebody else waits with this receiver. */
 static bool receive_look_first(struct receive *r)
 {
-	if (!r->receiver->waiting)
-		return receive_look(r);
-	r->code = -EBUSY;
-	return true;
+	bool there = true;
+
+	if (r->receiver->waiting)
+		r->code = -EBUSY;
+	else
+		there = receive_look(r);
+	if (r->made_room)
+		r->won_sender = broadcast_grant(r->receiver->broadcast, &r->won);
+	return there;
 }
 
 /* [lock] Be among those who wait. */

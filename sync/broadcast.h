@@ -34,8 +34,8 @@ HILO_BEGIN_DECLS
  * Receivers  Each is used by one task, callback or thread at a time, whoever that is. To subscribe and to
  *            unsubscribe is possible at any time. A receiver sees what is sent from then on.
  * Shutdown   Afterwards nothing can be sent. Receivers get what is there, then -EPIPE.
- * Memory     232 bytes, 8 for each item that is kept, rounded up to a power of two, and 32 for each item that is
- *            kept or held; 80 for a receiver. To send takes none.
+ * Memory     88 bytes; for each item that may be kept 24, and 8 more, rounded up to a power of two items; 64 for a
+ *            receiver. To send takes none.
  */
 typedef struct hilo_broadcast hilo_broadcast;
 typedef struct hilo_receiver hilo_receiver;
@@ -61,7 +61,9 @@ HILO_API int hilo_broadcast_send(hilo_broadcast *broadcast, void *item);
 
 /*
  * [any, suspends] The same without overwriting: wait for the slowest receiver to make room, in the order of arrival. If
- * all send so, nobody ever lags. -ETIMEDOUT, -ECANCELED: not sent; -EDEADLK: it would have to wait, in a callback.
+ * all send so, nobody ever lags. Who overwrites does not wait for those who wait, and makes no room for them: use one
+ * way or the other with a channel. -ETIMEDOUT, -ECANCELED: not sent; -EDEADLK: it would have to wait, in a
+ * callback.
  */
 HILO_API int hilo_broadcast_send_wait(hilo_broadcast *broadcast, void *item, hilo_time deadline);
 

@@ -254,6 +254,39 @@ static void sends_waiting(void)
 	EXPLORE_CHECK(hilo_broadcast_send_wait(b, &item[explore_self() / 2], HILO_FOREVER) >= 0);
 }
 
+/* Cancelled at some time, perhaps while the place is promised: then again. */
+static void sends_in_spite_of_a_cancel(int i)
+{
+	int rc = hilo_broadcast_send_wait(b, &item[i], HILO_FOREVER);
+
+	if (rc == -ECANCELED) {
+		(void)task_state_uncancel(&records[0].state);
+		rc = hilo_broadcast_send_wait(b, &item[i], HILO_FOREVER);
+	}
+	EXPLORE_CHECK(rc >= 0);
+}
+
+static void sends_two_in_spite_of_a_cancel(void)
+{
+	sends_in_spite_of_a_cancel(0);
+	sends_in_spite_of_a_cancel(1);
+}
+
+static void receives_one_then_leaves(void)
+{
+	void *value;
+
+	EXPLORE_CHECK(hilo_broadcast_receive(receivers[explore_self()], &value, HILO_FOREVER) == 0);
+	EXPLORE_CHECK(value == &item[2]);
+	leaves();
+}
+
+static void canceller_of_T0(void)
+{
+	if (task_state_cancel(&records[0].state, 1))
+		waiting_ready(&records[0]);
+}
+
 static void finish_full(void)
 {
 	finish_dropped(3);
@@ -351,6 +384,10 @@ static const struct explore_model models[] = {
 			    finish_watch, sets_two_frees, follows, follows),
 	EXPLORE_MODEL_BOUND(2, "watch_free", "T0 sets one; T1 follows, frees; T2 follows", setup_watch,
 			    finish_two, sets_one, follows_one_frees, follows_one),
+	EXPLORE_MODEL_BOUND(2, "broadcast_promise_cancel",
+			    "T0 waits for a place to send two; T1 makes room, leaves; T2 cancels T0",
+			    setup_full, finish_full, sends_two_in_spite_of_a_cancel, receives_one_then_leaves,
+			    canceller_of_T0),
 };
 
 int main(int argc, char **argv)
