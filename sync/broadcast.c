@@ -605,7 +605,7 @@ int hilo_broadcast_receive(hilo_receiver *receiver, void **ret, hilo_time deadli
 		return hilo_fail(rc, "hilo_broadcast_receive: somebody else waits with receiver %p",
 				 (void *)receiver);
 	if (rc < 0)
-		return hilo__error_own(rc);
+		return hilo__error_own_wait(rc, WAIT_BROADCAST, NULL);
 	if (deadline > 0)
 		contend_was_free(thread_self());
 	return rc;

@@ -339,7 +339,7 @@ int hilo_watch_wait(hilo_watcher *watcher, void **ret, hilo_time deadline)
 	if (rc == -EBUSY)
 		return watch_busy("hilo_watch_wait", watcher);
 	if (rc < 0)
-		return hilo__error_own(rc);
+		return hilo__error_own_wait(rc, WAIT_WATCH, NULL);
 	if (deadline > 0)
 		contend_was_free(thread_self());
 	return rc;

@@ -36,7 +36,8 @@ int hilo__error_own(int code)
 
 int hilo__error_own_wait(int code, enum wait_kind kind, const struct hilo_task *task)
 {
-	(void)kind, (void)task;
+	(void)kind;
+	(void)task;
 	return code;
 }
 
