@@ -52,11 +52,5 @@ static int main_task(void *arg)
 	return rc;
 }
 
-int main(void)
-{
-	int rc = hilo_run(main_task, NULL, NULL);
-
-	if (rc < 0)
-		fprintf(stderr, "future_thread: %s\n", hilo_strerror(rc));
-	return rc < 0;
-}
+/* The main function: it runs that task, and exits with 1 and a message if it fails. */
+HILO_MAIN(main_task);

@@ -83,6 +83,31 @@ typedef struct hilo_opts {
 HILO_API int hilo_run(hilo_task_fn main, void *arg, const hilo_opts *opts);
 
 /*
+ * The main function of a program that is one task: it runs @fn in hilo_run, without options, so that the environment
+ * has them. What @fn gets is argv, a char ** that ends with NULL. The program exits with 0 if @fn returns 0 or
+ * more, whatever that is; with 1 if it fails, or could not be run, after a line "PROGRAM: message" on standard
+ * error. Outside of any function, with a semicolon:
+ *
+ *	static int program(void *arg)
+ *	{
+ *		char **argv = arg;
+ *		...
+ *	}
+ *
+ *	HILO_MAIN(program);
+ */
+#define HILO_MAIN(fn)                                                                                        \
+	int main(int hilo_argc, char **hilo_argv)                                                            \
+	{                                                                                                    \
+		(void)hilo_argc;                                                                             \
+		return hilo_main_run(fn, hilo_argv);                                                         \
+	}                                                                                                    \
+	struct hilo_opts
+
+/* [plain thread] What HILO_MAIN does: the status to exit with. @argv is what @main gets. */
+HILO_API int hilo_main_run(hilo_task_fn main, char **argv);
+
+/*
  * [plain thread] Start a runtime in the background; tasks reach it with hilo_submit. Errors as
  * hilo_run. Ended with hilo_runtime_free.
  */
