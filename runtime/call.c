@@ -7,7 +7,8 @@
  * loop that is stuck: whoever takes the handle out of the queue waits for it with hilo__timer_del.
  *
  * P1  Dropping a reference releases, the last drop acquires: who frees sees all uses ended.
- * P2  Run and cancel meet in one CAS; the winner releases for the loser, who learns that it lost.
+ * P2  Run and cancel meet in one CAS; the winner releases for the loser, who learns that it lost, and for whoever
+ *     asks whether it was cancelled.
  */
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/loop.h>
@@ -23,8 +24,9 @@
 
 enum handle_state {
 	HANDLE_PENDING,
-	HANDLE_CANCELLED,
+	HANDLE_CANCELLED, /* by the user */
 	HANDLE_RUN,
+	HANDLE_DROPPED, /* its runtime has ended */
 };
 
 struct hilo_handle {
@@ -34,6 +36,7 @@ struct hilo_handle {
 	struct call call;
 	struct hilo_loop *loop;
 	struct binding *locals; /* what it runs with; a reference, until then */
+	hilo_time when;		/* constant; 0: soon */
 	struct timer timer;
 	struct debug_mark open;
 };
@@ -83,7 +86,7 @@ static void handle_drop(struct call *call)
 {
 	hilo_handle *handle = container_of(call, hilo_handle, call);
 
-	(void)handle_decide(handle, HANDLE_CANCELLED);
+	(void)handle_decide(handle, HANDLE_DROPPED);
 	hilo_handle_unref(handle);
 }
 
@@ -95,8 +98,8 @@ static void handle_fire(struct timer *timer)
 	hilo__loop_call(handle->loop, &handle->call);
 }
 
-static hilo_handle *handle_new(struct hilo_loop *loop, hilo_callback_fn fn, void *arg, const void *site,
-			       hilo_handle **ret)
+static hilo_handle *handle_new(struct hilo_loop *loop, hilo_time when, hilo_callback_fn fn, void *arg,
+			       const void *site, hilo_handle **ret)
 {
 	struct heap *heap = hilo__thread_heap(thread_self());
 	hilo_handle *handle = heap ? pool_alloc(heap, POOL_OBJECT) : NULL;
@@ -111,6 +114,7 @@ static hilo_handle *handle_new(struct hilo_loop *loop, hilo_callback_fn fn, void
 	handle->call.drop = handle_drop;
 	handle->locals = locals_inherit(thread_self());
 	handle->loop = loop;
+	handle->when = when;
 	timer_init(&handle->timer, handle_fire);
 	debug_opened(&handle->open, loop->runtime, DEBUG_CALL, site);
 	if (ret)
@@ -121,7 +125,7 @@ static hilo_handle *handle_new(struct hilo_loop *loop, hilo_callback_fn fn, void
 static int call_soon(struct hilo_loop *loop, hilo_callback_fn fn, void *arg, const void *site,
 		     hilo_handle **ret)
 {
-	hilo_handle *handle = handle_new(loop, fn, arg, site, ret);
+	hilo_handle *handle = handle_new(loop, 0, fn, arg, site, ret);
 
 	if (!handle)
 		return -ENOMEM;
@@ -165,7 +169,7 @@ static int call_at(hilo_time when, hilo_callback_fn fn, void *arg, const void *s
 		return hilo_fail(-EINVAL, "hilo_call_at: fn is NULL");
 	if (when == HILO_FOREVER)
 		return hilo_fail(-EINVAL, "hilo_call_at: HILO_FOREVER never comes");
-	handle = handle_new(loop, fn, arg, site, ret);
+	handle = handle_new(loop, when, fn, arg, site, ret);
 	if (!handle)
 		return -ENOMEM;
 	hilo__timer_add(&loop->timers, &handle->timer, when);
@@ -196,6 +200,17 @@ int hilo_handle_cancel(hilo_handle *handle)
 	if (hilo__timer_del(&handle->loop->timers, &handle->timer))
 		hilo_handle_unref(handle);
 	return 0;
+}
+
+hilo_time hilo_handle_when(const hilo_handle *handle)
+{
+	return handle ? handle->when : HILO_FOREVER;
+}
+
+int hilo_handle_cancelled(const hilo_handle *handle)
+{
+	return handle &&
+	       load_acquire(&((hilo_handle *)(uintptr_t)handle)->state) == HANDLE_CANCELLED; /* P2 */
 }
 
 hilo_loop *hilo_loop_current(void)

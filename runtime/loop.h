@@ -92,6 +92,18 @@ HILO_API HILO_MUST_CHECK int hilo_call_at(hilo_time when, hilo_callback_fn fn, v
  */
 HILO_API int hilo_handle_cancel(hilo_handle *handle);
 
+/*
+ * [any] When it is to be called, or was: the moment asked for, whatever has become of it. 0 for a call soon, which
+ * has none; HILO_FOREVER for NULL, which never comes.
+ */
+HILO_API hilo_time hilo_handle_when(const hilo_handle *handle);
+
+/*
+ * [any] 1 once hilo_handle_cancel has taken the call back; 0 before, and for one that has begun or was dropped with
+ * its runtime; 0 for NULL.
+ */
+HILO_API int hilo_handle_cancelled(const hilo_handle *handle);
+
 /* [any] End the handle; what it stands for goes on. NULL: no-op. */
 HILO_API void hilo_handle_unref(hilo_handle *handle);
 

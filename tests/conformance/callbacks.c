@@ -105,6 +105,29 @@ static void call_later_cancelled(void)
 	OK(sleep_for(5));
 }
 
+static void says_cancelled(const char *what, const hilo_handle *handle)
+{
+	say("%s: cancelled %d", what, hilo_handle_cancelled(handle));
+}
+
+static void handles_tell(void)
+{
+	hilo_time when = after(3);
+	hilo_handle *a, *b;
+
+	OK(hilo_call_at(when, say_text, as_arg("a"), &a));
+	OK(hilo_call_at(when, say_text, as_arg("b"), &b));
+	say("when: %d", hilo_handle_when(a) == when);
+	says_cancelled("a", a);
+	OK(hilo_handle_cancel(b));
+	says_cancelled("b", b);
+	OK(sleep_for(4));
+	says_cancelled("a", a);
+	say("when: %d", hilo_handle_when(a) == when);
+	hilo_handle_unref(a);
+	hilo_handle_unref(b);
+}
+
 static void timer_cancels_one_of_its_time(void)
 {
 	hilo_time when = after(2);
@@ -198,7 +221,7 @@ static void calls_left_at_the_end(void)
 TOPIC(callbacks, SCENARIO(call_soon_in_order), SCENARIO(call_soon_from_a_callback),
       SCENARIO(call_soon_cancelled), SCENARIO(callback_cancels_the_next), SCENARIO(call_later_by_time),
       SCENARIO(call_at_one_time), SCENARIO(call_at_one_time_many), SCENARIO(call_at_in_the_past),
-      SCENARIO(call_later_cancelled), SCENARIO(timer_cancels_one_of_its_time),
+      SCENARIO(call_later_cancelled), SCENARIO(handles_tell), SCENARIO(timer_cancels_one_of_its_time),
       SCENARIO(timer_asks_for_itself), SCENARIO(callback_spawns_a_task), SCENARIO(callback_sets_a_future),
       SCENARIO(callback_is_in_no_task), SCENARIO(callback_may_not_run_a_loop),
       SCENARIO(calls_left_at_the_end));

@@ -90,6 +90,24 @@ async def call_later_cancelled():
     await sleep_for(5)
 
 
+def says_cancelled(what, handle):
+    say(f"{what}: cancelled {handle.cancelled():d}")
+
+
+@scenario()
+async def handles_tell():
+    when = after(3)
+    a = asyncio.get_running_loop().call_at(when, say, "a")
+    b = asyncio.get_running_loop().call_at(when, say, "b")
+    say(f"when: {a.when() == when:d}")
+    says_cancelled("a", a)
+    b.cancel()
+    says_cancelled("b", b)
+    await sleep_for(4)
+    says_cancelled("a", a)
+    say(f"when: {a.when() == when:d}")
+
+
 @scenario()
 async def timer_cancels_one_of_its_time():
     loop = asyncio.get_running_loop()

@@ -184,17 +184,63 @@ PINNED_TEST(test_cancelled_calls_do_not_run)
 	TASK_CHECK(hilo_call_soon(sequence_add, &numbered[0], &soon), ==, 0);
 	TASK_CHECK(hilo_call_later(HILO_MILLISECOND, sequence_add, &numbered[1], &later), ==, 0);
 	TASK_CHECK(hilo_call_later(2 * HILO_MILLISECOND, sequence_add, &numbered[2], &ran), ==, 0);
+	TASK_CHECK(hilo_handle_cancelled(soon), ==, 0);
 	TASK_CHECK(hilo_handle_cancel(soon), ==, 0);
+	TASK_CHECK(hilo_handle_cancelled(soon), ==, 1);
 	TASK_CHECK(hilo_handle_cancel(soon), ==, -EALREADY);
 	TASK_CHECK(hilo_handle_cancel(later), ==, 0);
 	TEST_UNTIL(load_acquire(&sequence.count) == 1);
 	TASK_CHECK(sequence.order[0], ==, 2);
 	TASK_CHECK(hilo_handle_cancel(ran), ==, -EALREADY);
+	TASK_CHECK(hilo_handle_cancelled(later), ==, 1);
+	TASK_CHECK(hilo_handle_cancelled(ran), ==, 0);
 	hilo_handle_unref(soon);
 	hilo_handle_unref(later);
 	hilo_handle_unref(ran);
 	hilo_handle_unref(NULL);
 	TASK_CHECK(hilo_handle_cancel(NULL), <, 0);
+	TASK_CHECK(hilo_handle_cancelled(NULL), ==, 0);
+	return 0;
+}
+
+static atomic(unsigned) asked;
+
+static void handle_ask(void *arg)
+{
+	hilo_handle *const *handle = arg;
+
+	TASK_CHECK(hilo_handle_cancelled(*handle), ==, 0);
+	TASK_CHECK(hilo_handle_when(*handle), <=, hilo_now());
+	TASK_CHECK(hilo_handle_cancel(*handle), ==, -EALREADY);
+	TASK_CHECK(hilo_handle_cancelled(*handle), ==, 0);
+	(void)add_release(&asked, 1);
+}
+
+PINNED_TEST(test_a_handle_tells_when_it_is_called)
+{
+	hilo_time when = hilo_after(2 * HILO_MILLISECOND), before = hilo_now();
+	hilo_handle *soon, *at, *later, *never;
+
+	atomic_setup(&asked, 0);
+	TASK_CHECK(hilo_call_soon(handle_ask, &soon, &soon), ==, 0);
+	TASK_CHECK(hilo_call_at(when, handle_ask, &at, &at), ==, 0);
+	TASK_CHECK(hilo_call_later(HILO_MILLISECOND, handle_ask, &later, &later), ==, 0);
+	TASK_CHECK(hilo_call_later(HILO_FOREVER, far_call, NULL, &never), ==, 0);
+	TASK_CHECK(hilo_handle_when(soon), ==, 0);
+	TASK_CHECK(hilo_handle_when(at), ==, when);
+	TASK_CHECK(hilo_handle_when(later), >=, before + HILO_MILLISECOND);
+	TASK_CHECK(hilo_handle_when(later), <=, hilo_after(HILO_MILLISECOND));
+	TASK_CHECK(hilo_handle_when(never), ==, HILO_FOREVER - 1);
+	TASK_CHECK(hilo_handle_when(NULL), ==, HILO_FOREVER);
+	TEST_UNTIL(load_acquire(&asked) == 3);
+	/* They have run, and nothing of that has changed. */
+	TASK_CHECK(hilo_handle_when(at), ==, when);
+	TASK_CHECK(hilo_handle_cancelled(at), ==, 0);
+	TASK_CHECK(hilo_handle_cancelled(soon), ==, 0);
+	hilo_handle_unref(soon);
+	hilo_handle_unref(at);
+	hilo_handle_unref(later);
+	hilo_handle_unref(never);
 	return 0;
 }
 
@@ -343,6 +389,24 @@ PINNED_TEST(test_a_chain_of_calls_starves_no_task)
 	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0);
 	TEST_UNTIL(load_acquire(&sequence.count) == CALLS);
 	return 0;
+}
+
+static int leave_a_call(void *arg)
+{
+	TASK_CHECK(hilo_call_later(60 * HILO_MINUTE, far_call, NULL, arg), ==, 0);
+	return 0;
+}
+
+/* What is dropped with its runtime was not cancelled; a handle outlives it. */
+static void test_a_dropped_call_was_not_cancelled(void **state)
+{
+	hilo_handle *handle;
+
+	(void)state;
+	assert_int_equal(test_run(1, leave_a_call, &handle), 0);
+	assert_int_equal(hilo_handle_cancelled(handle), 0);
+	assert_true(hilo_handle_when(handle) > hilo_now());
+	hilo_handle_unref(handle);
 }
 
 static void test_outside_of_a_loop(void **state)
@@ -562,10 +626,12 @@ int main(void)
 		cmocka_unit_test(test_calls_of_the_past_come_soon),
 		cmocka_unit_test(test_calls_that_never_come),
 		cmocka_unit_test(test_cancelled_calls_do_not_run),
+		cmocka_unit_test(test_a_handle_tells_when_it_is_called),
 		cmocka_unit_test(test_cancelled_calls_keep_no_memory),
 		cmocka_unit_test(test_cancel_from_another_thread),
 		cmocka_unit_test(test_callbacks_may_not_suspend),
 		cmocka_unit_test(test_a_chain_of_calls_starves_no_task),
+		cmocka_unit_test(test_a_dropped_call_was_not_cancelled),
 		cmocka_unit_test(test_outside_of_a_loop),
 		cmocka_unit_test(test_loops_are_numbered),
 		cmocka_unit_test(test_fd_wait),
