@@ -47,9 +47,10 @@ HILO_API int hilo_fail(int code, const char *format, ...) HILO_PRINTF(2, 3);
 /*
  * [any] The message of the last failure that the calling task (or thread) made with hilo_fail, or received from
  * a call that waits or that reads a future: await, join, gather, wait_for, the end of a group,
- * hilo_future_result and _take, hilo_run and its like, calls in an executor; hilo_strerror of the code where it
- * had none, which tells as well what an await, a gather or a select has waited for in vain (-ETIMEDOUT); "" before
- * the first failure. Valid until the next such call.
+ * hilo_future_result and _take, hilo_run and its like, calls in an executor, hilo_fd_wait; hilo_strerror of the code
+ * where it had none, and then, if that is -ETIMEDOUT, also what was waited for in vain: a task by its name, a
+ * descriptor by its number. So does the end of HILO_TIMEOUT. "" before the first failure. Valid until the next
+ * such call.
  */
 HILO_API const char *hilo_error_message(void);
 

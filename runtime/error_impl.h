@@ -34,6 +34,9 @@ int hilo__error_own(int code);
  */
 int hilo__error_own_wait(int code, enum wait_kind kind, const struct hilo_task *task);
 
+/* [any] The same of a call that has waited for descriptor @fd. */
+int hilo__error_own_fd(int code, int fd);
+
 /*
  * [any] The caller's own call ends with @code, for which it may have a message already (hilo_fail); one of
  * another failure is no concern of it.
@@ -78,8 +81,11 @@ struct error *hilo__error_swap(struct error *error);
 /* [owner] @error if it goes with @code; else it is dropped, and NULL. */
 struct error *hilo__error_match(struct error *error, int code);
 
-/* [any] The caller's own call ended with @code, and @error, which it owns now; NULL: nothing was said about it. */
-void hilo__error_own_with(int code, struct error *error);
+/*
+ * [any] The caller's own call ended with @code, and @error, which it owns now; NULL: nothing was said about it, but
+ * it has waited for a @kind of thing.
+ */
+void hilo__error_own_with(int code, enum wait_kind kind, struct error *error);
 
 /* [any] The caller has received @code, and @error with it, which it owns now; NULL: the code is its own. */
 void hilo__error_adopt(int code, struct error *error);

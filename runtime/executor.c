@@ -133,6 +133,17 @@ static int call_make(hilo_executor *executor, struct waited *call, hilo_time dea
 	return rc;
 }
 
+/* [caller] What to say of @call, which ends with the failure @code: its own, or that of the wait for it. */
+static HILO__COLD void call_failed(struct waited *call, int code)
+{
+	if (call->job.error || hilo__waited_is_over(call))
+		hilo__error_adopt(code, call->job.error);
+	else if (load_relaxed(&call->job.state) == JOB_LEAVING) /* relaxed: ours, since it is not over */
+		(void)hilo__error_own_wait(code, WAIT_EXECUTOR, NULL);
+	else
+		(void)hilo__error_own_wait(code, WAIT_EXECUTOR_ROOM, NULL);
+}
+
 int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, void *arg, hilo_time deadline)
 {
 	struct waited call;
@@ -150,7 +161,7 @@ int hilo_run_in_executor(hilo_executor *executor, hilo_blocking_fn fn, void *arg
 		rc = call.job.result;
 	}
 	if (HILO__UNLIKELY(rc < 0))
-		hilo__error_adopt(rc, call.job.error);
+		call_failed(&call, rc);
 	return rc;
 }
 

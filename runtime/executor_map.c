@@ -52,6 +52,7 @@ struct map {
 	int code;
 	unsigned out; /* places that are queued or run */
 	bool ending;  /* no more are begun, and the wait for those that run has no other end */
+	bool early;   /* it has ended so, and not all were called */
 	struct place *idle;
 	struct wait wait;
 	atomic(struct place *) ended; /* P1 */
@@ -236,6 +237,7 @@ static int map_do(struct map *map, struct place *places, unsigned count)
 	uncalled = map_wind_up(map, places, count);
 	if (map->failed < map->n && (rc == 0 || !uncalled))
 		return map->code;
+	map->early = uncalled;
 	return uncalled ? rc : 0; /* all were called: the end came too late to be early */
 }
 
@@ -299,7 +301,9 @@ int hilo_executor_map(hilo_executor *executor, hilo_blocking_fn fn, void *args, 
 	if (!map.wait.thread && deadline > 0)
 		hilo__wait_was_free(thread_self());
 	map.error = hilo__error_match(map.error, rc);
-	if (rc < 0)
+	if (rc < 0 && map.early && !map.error)
+		(void)hilo__error_own_wait(rc, WAIT_EXECUTOR, NULL);
+	else if (rc < 0)
 		hilo__error_adopt(rc, map.error);
 	return rc;
 }

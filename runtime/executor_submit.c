@@ -101,7 +101,7 @@ static int source_await(struct future_source *source, struct completion *done, h
 		rc = hilo__stuck_end(&stuck,
 				     hilo__await_completion(done, WAIT_FUTURE, call->future, deadline));
 	if (rc < 0)
-		hilo__error_own_with(rc,
+		hilo__error_own_with(rc, WAIT_EXECUTOR,
 				     stuck_at_once || stuck.told ? hilo__stuck_say(call->executor) : NULL);
 	return rc;
 }
@@ -155,7 +155,7 @@ static int submitted_put(struct submitted *call, struct wait *wait)
 	if (rc < 0) {
 		error = call->job.error;
 		hilo_future_unref(future);
-		hilo__error_own_with(rc, error);
+		hilo__error_own_with(rc, WAIT_EXECUTOR_ROOM, error);
 	}
 	return rc;
 }

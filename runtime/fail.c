@@ -277,17 +277,38 @@ int hilo__error_own(int code)
 	return code;
 }
 
-int hilo__error_own_wait(int code, enum wait_kind kind, const struct hilo_task *task)
+/* The caller's own -ETIMEDOUT: it has waited for @what, namely @which. */
+static int error_own_timeout(const char *what, const char *which)
 {
-	struct error *error = error_of_caller(code);
-	char label[TASK_LABEL_SIZE];
+	struct error *error = error_of_caller(-ETIMEDOUT);
 
-	if (error && code == -ETIMEDOUT) {
-		error_add(error, task ? ": waiting for task " : ": waiting for ");
-		error_add(error, task ? hilo__task_label(task, label) : hilo__wait_words(kind));
+	if (error) {
+		error_add(error, ": waiting for ");
+		error_add(error, what);
+		error_add(error, which);
 	}
 	error_replace(error);
-	return code;
+	return -ETIMEDOUT;
+}
+
+int hilo__error_own_wait(int code, enum wait_kind kind, const struct hilo_task *task)
+{
+	char label[TASK_LABEL_SIZE];
+
+	if (code != -ETIMEDOUT)
+		return hilo__error_own(code);
+	return task ? error_own_timeout("task ", hilo__task_label(task, label))
+		    : error_own_timeout(hilo__wait_words(kind), "");
+}
+
+int hilo__error_own_fd(int code, int fd)
+{
+	char number[16];
+
+	if (code != -ETIMEDOUT)
+		return hilo__error_own(code);
+	(void)snprintf(number, sizeof(number), "%d", fd);
+	return error_own_timeout("descriptor ", number);
 }
 
 int hilo__error_receive_shared(const struct error *from, int code)
@@ -378,12 +399,12 @@ struct error *hilo__error_match(struct error *error, int code)
 	return NULL;
 }
 
-void hilo__error_own_with(int code, struct error *error)
+void hilo__error_own_with(int code, enum wait_kind kind, struct error *error)
 {
 	if (error)
 		error_replace(error);
 	else
-		(void)hilo__error_own(code);
+		(void)hilo__error_own_wait(code, kind, NULL);
 }
 
 void hilo__error_adopt(int code, struct error *error)

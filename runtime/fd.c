@@ -14,6 +14,7 @@
 #include <errno.h>
 
 #include "runtime/debug_impl.h"
+#include "runtime/error_impl.h"
 #include "runtime/fd_impl.h"
 #include "scheduler/base/clock.h"
 #include "scheduler/base/mem.h"
@@ -112,8 +113,8 @@ int hilo_fd_wait(int fd, unsigned events, hilo_time deadline)
 		return rc;
 	if (!thread_self()->loop && thread_self()->closing)
 		return -EDEADLK; /* a callback at the end of a runtime */
-	return thread_self()->loop ? fd_wait_task(fd, events, deadline)
-				   : fd_wait_thread(fd, events, deadline);
+	rc = thread_self()->loop ? fd_wait_task(fd, events, deadline) : fd_wait_thread(fd, events, deadline);
+	return rc < 0 ? hilo__error_own_fd(rc, fd) : rc;
 }
 
 /*

@@ -69,6 +69,16 @@ int hilo_grace_enter(hilo_timeout *grace, hilo_time when)
 	return timeout_enter("hilo_grace_enter", grace, when, true);
 }
 
+/* The block has ended with -ETIMEDOUT: what it has waited for then, if it has. */
+static HILO__COLD int timeout_say(const struct scope *scope)
+{
+	if (scope->waited == WAIT_NOTHING)
+		return hilo__error_own(-ETIMEDOUT);
+	if (scope->waited == WAIT_FD)
+		return hilo__error_own_fd(-ETIMEDOUT, (int)(intptr_t)scope->object);
+	return hilo__error_own_wait(-ETIMEDOUT, (enum wait_kind)scope->waited, NULL);
+}
+
 int hilo_timeout_leave(hilo_timeout *place, int code)
 {
 	struct timeout *timeout = timeout_of(place);
@@ -80,7 +90,7 @@ int hilo_timeout_leave(hilo_timeout *place, int code)
 	if (code != -ECANCELED || timeout->scope.shields || !scope_has_fired(&timeout->scope) ||
 	    task_is_interrupted(timeout->scope.task))
 		return code;
-	return hilo__error_own(-ETIMEDOUT);
+	return timeout_say(&timeout->scope);
 }
 
 int hilo_timeout_reschedule(hilo_timeout *place, hilo_time when)

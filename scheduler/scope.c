@@ -13,6 +13,7 @@ void hilo__scope_enter(struct scope *scope, bool shields)
 	scope->shields = shields;
 	scope->depth = self->task->shield;
 	atomic_setup(&scope->fired, false);
+	scope->waited = 0;
 	scope->outer = self->fiber->scopes;
 	self->fiber->scopes = scope;
 }
@@ -40,6 +41,15 @@ void hilo__scope_fire(struct scope *scope, uint8_t reason)
 	MUTANT(151, (void)0, store_release(&scope->fired, true)); /* P1: before, not now */
 }
 
+/* [task] The first wait that ends because of @scope; outside of a wait there is none. */
+static void scope_note(struct scope *scope, struct fiber *fiber)
+{
+	if (scope->waited)
+		return;
+	scope->waited = (uint8_t)load_relaxed(&fiber->wait.kind); /* relaxed: the task's own */
+	scope->object = load_relaxed(&fiber->wait.object);	  /* relaxed: as above */
+}
+
 bool hilo__task_must_stop(struct hilo_task *task)
 {
 	struct fiber *fiber = load_relaxed(&task->fiber); /* relaxed: its own */
@@ -50,8 +60,10 @@ bool hilo__task_must_stop(struct hilo_task *task)
 
 		if (scope->depth != depth || (scope->shields && !fired))
 			return false;
-		if (!scope->shields && fired)
+		if (!scope->shields && fired) {
+			scope_note(scope, fiber);
 			return true;
+		}
 	}
 	return depth == 0;
 }

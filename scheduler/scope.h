@@ -29,6 +29,8 @@ struct scope {
 	bool shields;	    /* keeps off what comes from further out */
 	uint8_t depth;	    /* of task->shield when it was entered */
 	atomic(bool) fired; /* has asked its task to stop; if it shields: does so no longer */
+	uint8_t waited;	    /* the task's: enum wait_kind of the wait that has ended by that; 0: none has */
+	const void *object; /* of that wait; may be gone */
 };
 
 /* [task] Enter @scope, which stays where it is until hilo__scope_leave. */

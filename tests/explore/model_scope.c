@@ -31,6 +31,18 @@ int hilo__error_own(int code)
 	return code;
 }
 
+int hilo__error_own_wait(int code, enum wait_kind kind, const struct hilo_task *task)
+{
+	(void)kind, (void)task;
+	return code;
+}
+
+int hilo__error_own_fd(int code, int fd)
+{
+	(void)fd;
+	return code;
+}
+
 static void setup(void)
 {
 	waiting_reset(EXPLORE_THREADS, 0);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* How the message of a failure travels, and what becomes of one that nobody looks at. */
+#include "tests/support/pool.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "scheduler/base/mem.h"
 
@@ -597,6 +599,115 @@ static void test_a_timeout_tells_a_thread_what_was_waited_for(void **state)
 	hilo_future_unref(future);
 }
 
+TASK_TEST(test_a_timeout_tells_which_call_was_waited_for)
+{
+	struct busy_pool pool;
+	hilo_future *future, *none = NULL;
+	int codes[2];
+
+	busy_pool_begin(&pool, 1, HILO_OVERFLOW_SUSPEND);
+	TASK_CHECK(hilo_run_in_executor(pool.executor, gate_pass, &pool.gate, hilo_after(HILO_MILLISECOND)),
+		   ==, -ETIMEDOUT);
+	TASK_CHECK_CONTAINS(hilo_error_message(), ": waiting for a call in an executor");
+	TASK_CHECK(hilo_executor_submit(pool.executor, gate_pass, &pool.gate, &future, HILO_NO_WAIT), ==, 0);
+	TASK_CHECK(hilo_future_await(future, NULL, hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);
+	TASK_CHECK_CONTAINS(hilo_error_message(), ": waiting for a call in an executor");
+	/* The queue is full now. */
+	TASK_CHECK(hilo_run_in_executor(pool.executor, gate_pass, &pool.gate, hilo_after(HILO_MILLISECOND)),
+		   ==, -ETIMEDOUT);
+	TASK_CHECK_CONTAINS(hilo_error_message(), ": waiting for room in an executor");
+	TASK_CHECK(hilo_executor_submit(pool.executor, gate_pass, &pool.gate, &none, HILO_NO_WAIT), ==,
+		   -ETIMEDOUT);
+	TASK_CHECK_CONTAINS(hilo_error_message(), ": waiting for room in an executor");
+	TASK_CHECK(hilo_executor_map(pool.executor, gate_pass, &pool.gate, 0, 2, codes, 0,
+				     hilo_after(HILO_MILLISECOND)),
+		   ==, -ETIMEDOUT);
+	TASK_CHECK_CONTAINS(hilo_error_message(), ": waiting for a call in an executor");
+	busy_pool_end(&pool);
+	hilo_future_unref(future);
+	/* That of a call is its own. */
+	TASK_CHECK(hilo_to_thread(test_entry_return, (void *)(intptr_t)-ETIMEDOUT, HILO_FOREVER), ==,
+		   -ETIMEDOUT);
+	TASK_CHECK_TEXT(hilo_error_message(), hilo_strerror(-ETIMEDOUT));
+	return 0;
+}
+
+static int wait_for_a_pipe(void *arg)
+{
+	char text[64];
+	int fds[2];
+
+	(void)arg;
+	TASK_CHECK(pipe(fds), ==, 0);
+	(void)snprintf(text, sizeof(text), "%s: waiting for descriptor %d", hilo_strerror(-ETIMEDOUT),
+		       fds[0]);
+	TASK_CHECK(hilo_fd_wait(fds[0], HILO_READABLE, HILO_NO_WAIT), ==, -ETIMEDOUT);
+	TASK_CHECK_TEXT(hilo_error_message(), text);
+	TASK_CHECK(hilo_fd_wait(fds[0], HILO_READABLE, hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);
+	TASK_CHECK_TEXT(hilo_error_message(), text);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	TASK_CHECK(hilo_fd_wait(1 << 20, HILO_READABLE, HILO_NO_WAIT), ==, -EBADF);
+	TASK_CHECK(hilo_error_code(), ==, -EBADF);
+	return 0;
+}
+
+static void test_a_timeout_tells_which_descriptor_was_waited_for(void **state)
+{
+	(void)state;
+	test_each(wait_for_a_pipe);
+	assert_int_equal(wait_for_a_pipe(NULL), 0);
+}
+
+/* What the block waits for first when its time is over, whatever it waits for on its way out. */
+static int limited(hilo_future *future, int fd)
+{
+	int rc;
+
+	HILO_TIMEOUT (limit, hilo_after(HILO_MILLISECOND), &rc) {
+		if (future)
+			rc = hilo_future_await(future, NULL, HILO_FOREVER);
+		else if (fd >= 0)
+			rc = hilo_fd_wait(fd, HILO_READABLE, HILO_FOREVER);
+		else
+			while (rc == 0)
+				rc = hilo_checkpoint();
+		TASK_CHECK(rc, ==, -ECANCELED);
+		TASK_CHECK(hilo_sleep(HILO_MICROSECOND), ==, -ECANCELED);
+		TASK_CHECK(hilo_shield_enter(), ==, 0);
+		TASK_CHECK(hilo_sleep(HILO_MICROSECOND), ==, 0);
+		TASK_CHECK(hilo_shield_leave(), ==, 0);
+	}
+	return rc;
+}
+
+TASK_TEST(test_a_block_tells_what_it_has_waited_for)
+{
+	hilo_future *future = hilo_future_new();
+	char text[64];
+	int fds[2], rc;
+
+	TASK_CHECK(pipe(fds), ==, 0);
+	(void)snprintf(text, sizeof(text), ": waiting for descriptor %d", fds[0]);
+	TASK_CHECK(limited(future, -1), ==, -ETIMEDOUT);
+	TASK_CHECK_CONTAINS(hilo_error_message(), ": waiting for a future");
+	TASK_CHECK(limited(NULL, fds[0]), ==, -ETIMEDOUT);
+	TASK_CHECK_CONTAINS(hilo_error_message(), text);
+	/* One that has not waited. */
+	TASK_CHECK(limited(NULL, -1), ==, -ETIMEDOUT);
+	TASK_CHECK_TEXT(hilo_error_message(), hilo_strerror(-ETIMEDOUT));
+	/* The outer one's time is over, in a wait of the inner one. */
+	HILO_TIMEOUT (outer, hilo_after(HILO_MILLISECOND), &rc)
+		HILO_TIMEOUT (inner, HILO_FOREVER, &rc)
+			rc = hilo_sleep_until(HILO_FOREVER);
+	TASK_CHECK(rc, ==, -ETIMEDOUT);
+	TASK_CHECK_CONTAINS(hilo_error_message(), ": waiting for a timer");
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	hilo_future_unref(future);
+	return 0;
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -617,6 +728,9 @@ int main(void)
 		cmocka_unit_test(test_a_message_without_a_failure_is_dropped),
 		cmocka_unit_test(test_a_timeout_tells_what_was_waited_for),
 		cmocka_unit_test(test_a_timeout_tells_a_thread_what_was_waited_for),
+		cmocka_unit_test(test_a_timeout_tells_which_call_was_waited_for),
+		cmocka_unit_test(test_a_timeout_tells_which_descriptor_was_waited_for),
+		cmocka_unit_test(test_a_block_tells_what_it_has_waited_for),
 		cmocka_unit_test(test_a_thread_leaves_nothing),
 		cmocka_unit_test(test_a_runtime_leaves_nothing),
 	};
