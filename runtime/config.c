@@ -22,7 +22,7 @@
 #define MAX_SPIN_US 50
 #define DEFAULT_SLOW (100 * HILO_MILLISECOND) /* in debug mode; the slow_callback_duration of asyncio */
 #define MAX_SLOW (24 * 60 * HILO_MINUTE)      /* longer is for ever; in cycles it has to be a number yet */
-#define ALL_FLAGS (HILO_PRINT_CONFIG | HILO_NO_SPIN | HILO_DEBUG_MODE | HILO_KEEP_SIGINT)
+#define ALL_FLAGS (HILO_PRINT_CONFIG | HILO_NO_SPIN | HILO_DEBUG_MODE | HILO_KEEP_SIGINT | HILO_HANDLE_SIGINT)
 
 static const char *const stack_names[] = {"default", "16K", "64K", "256K", "1M", "8M"};
 
@@ -67,6 +67,9 @@ static int opts_check(const hilo_opts *opts)
 		return hilo_fail(-EINVAL, "hilo_opts.stack is %d: no such class", (int)opts->stack);
 	if (opts->flags & ~ALL_FLAGS)
 		return hilo_fail(-EINVAL, "hilo_opts.flags is %#x: unknown flag", opts->flags);
+	if (opts->flags & HILO_KEEP_SIGINT && opts->flags & HILO_HANDLE_SIGINT)
+		return hilo_fail(-EINVAL, "hilo_opts.flags is %#x: SIGINT is both kept and handled",
+				 opts->flags);
 	if (opts->shutdown < 0)
 		return hilo_fail(-EINVAL, "hilo_opts.shutdown is %lld: negative", (long long)opts->shutdown);
 	if (opts->slow < 0)
@@ -136,6 +139,7 @@ static int config_decide(hilo_runtime *runtime, const hilo_opts *opts)
 	if (rc == 0)
 		rc = slow_decide(runtime, opts->slow);
 	runtime->keep_sigint = opts->flags & HILO_KEEP_SIGINT;
+	runtime->handle_sigint = opts->flags & HILO_HANDLE_SIGINT;
 	runtime->shutdown = opts->shutdown ? opts->shutdown : DEFAULT_SHUTDOWN;
 	runtime->spin_cycles = spin_us * hilo__cycles_per_us();
 	/* Not when throttled, and not when the workers have no core each: a spinner takes from the others. */
@@ -178,8 +182,8 @@ int hilo_runtime_config(const hilo_runtime *runtime, char *buf, size_t size)
 		   runtime->spin ? (unsigned long long)(runtime->spin_cycles / hilo__cycles_per_us()) : 0ULL);
 	config_add(buf, size, &length, "shutdown_ms=%lld\n",
 		   (long long)(runtime->shutdown / HILO_MILLISECOND));
-	config_add(buf, size, &length, "debug=%d\nkeep_sigint=%d\n", runtime->debug != 0,
-		   runtime->keep_sigint);
+	config_add(buf, size, &length, "debug=%d\nkeep_sigint=%d\nhandle_sigint=%d\n", runtime->debug != 0,
+		   runtime->keep_sigint, runtime->handle_sigint);
 	if (runtime->slow)
 		config_add(buf, size, &length, "slow_ms=%g\n",
 			   (double)runtime->slow / (double)HILO_MILLISECOND);

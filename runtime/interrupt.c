@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * interrupt.c - Ctrl-C while the main thread is in hilo_run.
+ * interrupt.c - Ctrl-C while the main thread is in hilo_run, or in hilo_runtime_run_until_complete of a runtime that
+ * was made with HILO_HANDLE_SIGINT. Either is a run here; each has a count of its own, from its begin to its end.
  *
- *	first SIGINT	cancels the main task; hilo_run returns -EINTR if it ends with -ECANCELED
+ *	first SIGINT	cancels the main task; the run returns -EINTR if that ends with -ECANCELED
  *	second		dumps all tasks to standard error, and ends the process by the signal's default action
  *	third		ends it at once, should the main thread not come to that
  *
@@ -12,8 +13,8 @@
  *
  * The handler may run on any thread that does not block the signal: the workers and the pools' threads do. It
  * needs nothing that could be gone: the waiter is the record of the main thread, whose memory is never anything
- * but a task's or a thread's, and to be roused in vain harms neither. So it may even run when hilo_run has
- * returned.
+ * but a task's or a thread's, and to be roused in vain harms neither. So it may even run when the run has
+ * returned. If another one has begun by then it counts as a signal of that.
  *
  * P1  The handler adds to the count, then changes the state word of the waiter (release); the main thread changes
  *     that word in the same way when it consumes a notification, commits a wait, or ends one (acquire), and calls

@@ -2,7 +2,7 @@
 #ifndef HILO_RUNTIME_INTERRUPT_IMPL_H
 #define HILO_RUNTIME_INTERRUPT_IMPL_H
 
-/* interrupt_impl.h - Ctrl-C while the main thread is in hilo_run; the protocol is in interrupt.c. */
+/* interrupt_impl.h - Ctrl-C while the main thread is in a run; the protocol is in interrupt.c. */
 #include <hilo/runtime/types.h>
 
 /*
@@ -14,7 +14,7 @@ void hilo__interrupt_begin(hilo_runtime *runtime);
 /* [the same thread] That task is @main, which the caller keeps. One that came before is for it, too. */
 void hilo__interrupt_main(hilo_task *main);
 
-/* [the same thread] It has ended with @rc, and is not to be touched any more. What hilo_run returns. */
+/* [the same thread] It has ended with @rc, and is not to be touched any more. What the run returns. */
 int hilo__interrupt_result(int rc);
 
 /* [the same thread] As it was before; a SIGINT that came too late for @main is raised again. */

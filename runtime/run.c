@@ -106,6 +106,7 @@ static int child_run(hilo_runtime *runtime, hilo_task_fn main, void *arg, const 
 
 	if (rc < 0)
 		return rc;
+	hilo__interrupt_main(child); /* if Ctrl-C is for what this thread runs */
 	rc = hilo_await(child, HILO_FOREVER);
 	if (!hilo_task_is_done(child)) {
 		/* We were cancelled: the child is cancelled, and ends before we go on. */
@@ -115,7 +116,23 @@ static int child_run(hilo_runtime *runtime, hilo_task_fn main, void *arg, const 
 		(void)hilo_shield_leave();
 		(void)hilo__error_own(rc);
 	}
+	rc = hilo__interrupt_result(rc);
 	hilo_task_unref(child);
+	return rc;
+}
+
+/* [outside] The same; if this is the main thread Ctrl-C is for @main meanwhile. */
+static int child_run_interruptible(hilo_runtime *runtime, hilo_task_fn main, void *arg, const void *site)
+{
+	struct thread *self = thread_self();
+	int rc;
+
+	/* Before: by its record the handler rouses this thread. */
+	if (!self->loop && !hilo__thread_record(self))
+		return -ENOMEM;
+	hilo__interrupt_begin(runtime);
+	rc = child_run(runtime, main, arg, site);
+	hilo__interrupt_end();
 	return rc;
 }
 
@@ -141,7 +158,8 @@ int hilo_runtime_run_until_complete(hilo_runtime *runtime, hilo_task_fn main, vo
 	rc = user_enter(runtime, 0);
 	if (rc < 0)
 		return rc;
-	rc = child_run(runtime, main, arg, site);
+	rc = runtime->handle_sigint ? child_run_interruptible(runtime, main, arg, site)
+				    : child_run(runtime, main, arg, site);
 	user_leave(runtime, 0);
 	return rc;
 }

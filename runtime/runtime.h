@@ -38,7 +38,7 @@ typedef struct hilo_opts {
 	unsigned workers;	      /* HILO_WORKERS; default: CPUs allowed by affinity and cgroups */
 	enum hilo_stack_class stack;  /* HILO_STACK=16K|64K|256K|1M|8M; of tasks that ask for none */
 	hilo_time shutdown;	      /* how long leftover tasks get to end once cancelled; default 10 s */
-	unsigned flags;		      /* of the four below */
+	unsigned flags;		      /* of the five below */
 	unsigned spin_us;	      /* HILO_SPIN_US; the most a worker spins before it sleeps; default 50 */
 	const hilo_task_hooks *hooks; /* told of every task; copied; NULL: none */
 	hilo_time slow; /* HILO_SLOW_MS; see below; default 100 ms in debug mode, else for ever */
@@ -62,6 +62,9 @@ typedef struct hilo_opts {
  */
 #define HILO_DEBUG_MODE 4u
 #define HILO_KEEP_SIGINT 8u /* hilo_run leaves SIGINT alone */
+
+/* hilo_runtime_run_until_complete does with Ctrl-C what hilo_run does, each time. Not with HILO_KEEP_SIGINT. */
+#define HILO_HANDLE_SIGINT 16u
 
 /*
  * [any, suspends] Start a runtime, run @main(@arg) as its first task, wait for it, and end all it started: tasks
@@ -117,6 +120,11 @@ HILO_API HILO_MUST_CHECK int hilo_runtime_new(const hilo_opts *opts, hilo_runtim
  * [any, suspends] Run @main(@arg) as a task of @runtime, wait until it has ended, and return what it returned,
  * with its message. Suspends a task, blocks a plain thread. A caller that is cancelled cancels it, and gets
  * -ECANCELED when it has really ended. Any number of callers at a time.
+ *
+ * Ctrl-C   If @runtime was made with HILO_HANDLE_SIGINT, and in the main thread of the process: as in hilo_run, from
+ *          begin to end of this call. One after the other each has a first SIGINT of its own. Between them the
+ *          signal does what it does by default.
+ *
  * -EDEADLK from a callback, HILO_ECLOSED when the runtime is ended, -ENOMEM, -EINVAL for NULL.
  */
 HILO_API int hilo_runtime_run_until_complete(hilo_runtime *runtime, hilo_task_fn main, void *arg);

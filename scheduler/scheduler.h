@@ -68,6 +68,7 @@ struct hilo_runtime {
 	unsigned affinity;
 	double quota; /* CPUs the tightest cgroup allows; 0: no limit */
 	bool keep_sigint;
+	bool handle_sigint;
 	uint32_t debug; /* the number of this runtime in debug mode, unique in the process; 0: not in it */
 	hilo_time slow; /* what has held its loop for so long is told of; 0: nothing is ... */
 	uint64_t slow_cycles; /* ... and the same in cycles */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ctrl-C while the main thread is in hilo_run. Each case is a process of its own, which says when it is ready and
- * is sent the signal then.
+ * Ctrl-C while the main thread is in hilo_run, or runs a runtime that was made to handle it. Each case is a process of
+ * its own, which says when it is ready and is sent the signal then.
  */
 #include "tests/support/test.h"
 
@@ -365,6 +365,135 @@ static void test_what_was_set_meanwhile_stays(void **state)
 	assert_int_equal(sigaction(SIGINT, &none, NULL), 0);
 }
 
+/* ---- several runs of one runtime ---- */
+
+static hilo_runtime *runtime_handling_sigint(void)
+{
+	hilo_opts opts = {.size = sizeof(opts), .workers = 2, .flags = HILO_HANDLE_SIGINT};
+	hilo_runtime *runtime;
+
+	TASK_CHECK(hilo_runtime_new(&opts, &runtime), ==, 0);
+	return runtime;
+}
+
+static int runs_body(void)
+{
+	hilo_runtime *runtime = runtime_handling_sigint();
+	hilo_task *other;
+
+	TASK_CHECK(hilo_submit(runtime, test_entry_sleep_forever, NULL, NULL, &other), ==, 0);
+	for (int i = 0; i < 3; i++) {
+		TASK_CHECK(sigint_is_default(), ==, true);
+		TASK_CHECK(hilo_runtime_run_until_complete(runtime, sleep_main, NULL), ==, -EINTR);
+		TASK_CHECK_TEXT(hilo_error_message(), "interrupted by SIGINT");
+		TASK_CHECK(sigint_is_default(), ==, true);
+		TASK_CHECK(hilo_runtime_run_until_complete(runtime, is_default_main, NULL), ==, 0);
+	}
+	TASK_CHECK(hilo_runtime_run_until_complete(runtime, clean_up_main, NULL), ==, 44);
+	TASK_CHECK(hilo_task_cancelling(other), ==, 0);
+	hilo_task_detach(other);
+	TASK_CHECK(hilo_runtime_free(runtime), ==, 0);
+	return 4;
+}
+
+static void test_the_first_cancels_main_of_each_run(void **state)
+{
+	(void)state;
+	child_start(runs_body);
+	for (int i = 0; i < 4; i++) {
+		expect('r');
+		interrupt();
+	}
+	assert_int_equal(child_end(), 4);
+	assert_string_equal(child.text, "");
+}
+
+static int second_body(void)
+{
+	hilo_runtime *runtime = runtime_handling_sigint();
+
+	TASK_CHECK(hilo_runtime_run_until_complete(runtime, sleep_main, NULL), ==, -EINTR);
+	return hilo_runtime_run_until_complete(runtime, stubborn_main, NULL);
+}
+
+static void test_the_second_of_one_run_ends_the_process(void **state)
+{
+	(void)state;
+	child_start(second_body);
+	expect('r');
+	interrupt();
+	expect('r');
+	interrupt();
+	expect('c');
+	interrupt();
+	assert_int_equal(child_end(), -SIGINT);
+	assert_non_null(strstr(child.text, "interrupted twice"));
+	assert_non_null(strstr(child.text, " entry=0x"));
+}
+
+static int between_body(void)
+{
+	hilo_runtime *runtime = runtime_handling_sigint();
+
+	TASK_CHECK(hilo_runtime_run_until_complete(runtime, is_default_main, NULL), ==, 0);
+	child_says('b');
+	child_is_told();
+	return 1;
+}
+
+static void test_between_two_runs_it_ends_the_process(void **state)
+{
+	(void)state;
+	child_start(between_body);
+	expect('b');
+	interrupt();
+	assert_int_equal(child_end(), -SIGINT);
+	assert_string_equal(child.text, "");
+}
+
+static void *run_it_in_a_thread(void *runtime)
+{
+	TASK_CHECK(hilo_runtime_run_until_complete(runtime, is_default_main, NULL), ==, 1);
+	return NULL;
+}
+
+/* Another task's run is none of the main thread's. */
+static int run_it_in_a_task(void *runtime)
+{
+	return hilo_runtime_run_until_complete(runtime, is_default_main, NULL);
+}
+
+static void test_runs_by_others_leave_it_alone(void **state)
+{
+	hilo_runtime *runtime = runtime_handling_sigint();
+	struct sigaction own = {.sa_handler = on_signal}, before, now;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, run_it_in_a_thread, runtime), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(test_run(2, run_it_in_a_task, runtime), 0); /* that of hilo_run itself */
+	assert_int_equal(sigaction(SIGINT, &own, &before), 0);
+	assert_int_equal(test_run(2, run_it_in_a_task, runtime), 0);
+	assert_int_equal(hilo_runtime_run_until_complete(runtime, is_default_main, NULL), 0);
+	assert_int_equal(sigaction(SIGINT, &before, &now), 0);
+	assert_ptr_equal((void *)(uintptr_t)now.sa_handler, (void *)(uintptr_t)on_signal);
+	/* Inside a run is a child of the same runtime. */
+	assert_int_equal(hilo_runtime_run_until_complete(runtime, run_it_in_a_task, runtime), 0);
+	assert_true(sigint_is_default());
+	assert_int_equal(hilo_runtime_free(runtime), 0);
+}
+
+static void test_it_is_kept_or_handled(void **state)
+{
+	hilo_opts opts = {.size = sizeof(opts), .flags = HILO_HANDLE_SIGINT | HILO_KEEP_SIGINT};
+	hilo_runtime *runtime;
+
+	(void)state;
+	assert_int_equal(hilo_runtime_new(&opts, &runtime), -EINVAL);
+	TASK_CHECK_CONTAINS(hilo_error_message(), "SIGINT is both kept and handled");
+}
+
 /* ---- a child that is forked meanwhile ---- */
 
 static void *fork_in_a_thread(void *arg)
@@ -421,11 +550,16 @@ int main(void)
 		cmocka_unit_test(test_the_second_dumps_all_and_ends_the_process),
 		cmocka_unit_test(test_one_that_is_late_takes_effect_at_the_end),
 		cmocka_unit_test(test_the_second_while_the_runtime_ends),
+		cmocka_unit_test(test_the_first_cancels_main_of_each_run),
+		cmocka_unit_test(test_the_second_of_one_run_ends_the_process),
+		cmocka_unit_test(test_between_two_runs_it_ends_the_process),
 		cmocka_unit_test(test_main_may_be_cancelled_by_others),
 		cmocka_unit_test(test_what_the_application_has_set_stays),
 		cmocka_unit_test(test_a_blocked_signal_is_the_applications),
 		cmocka_unit_test(test_an_option_leaves_it_alone),
 		cmocka_unit_test(test_other_threads_and_other_calls_leave_it_alone),
+		cmocka_unit_test(test_runs_by_others_leave_it_alone),
+		cmocka_unit_test(test_it_is_kept_or_handled),
 		cmocka_unit_test(test_what_was_set_meanwhile_stays),
 		cmocka_unit_test(test_a_forked_child_is_not_ours),
 	};
