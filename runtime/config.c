@@ -89,6 +89,8 @@ static int hooks_copy(hilo_runtime *runtime, const hilo_task_hooks *given)
 		return rc;
 	runtime->hooks.spawned = copy.spawned;
 	runtime->hooks.ended = copy.ended;
+	runtime->hooks.resumed = copy.resumed;
+	runtime->hooks.suspended = copy.suspended;
 	runtime->hooks.arg = copy.arg;
 	runtime->task_flags = TASK_TOLD;
 	return 0;

@@ -22,7 +22,7 @@
 NO_PADDING(hilo_exception, runtime);
 NO_PADDING(hilo_opts, slow);
 NO_PADDING(hilo_task_opts, destroy);
-NO_PADDING(hilo_task_hooks, arg);
+NO_PADDING(hilo_task_hooks, suspended);
 NO_PADDING(hilo_executor_opts, flags);
 
 static size_t size_of(const void *sized)

@@ -53,8 +53,13 @@ typedef struct hilo_task_opts {
 } hilo_task_opts;
 
 /*
- * What is told of every task of a runtime, for those who measure and trace. Neither function may suspend, and both
- * had better be quick. NULL: not told.
+ * What is told of every task of a runtime, for those who measure and trace. None of these functions may suspend or
+ * wait, not even with HILO_NO_WAIT, and all had better be quick. NULL: not told.
+ *
+ * Of a task that runs: resumed, suspended, resumed, ... ended. From one that resumes to the next suspended or ended
+ * it has its thread to itself, and no other task is told of there. One that is cancelled before it has begun is
+ * resumed and ends; one that gets no stack ends only. After `ended` nothing is told of it, though the values that
+ * it has set (local.h) may yet suspend it when they are dropped.
  */
 typedef struct hilo_task_hooks {
 	size_t size; /* sizeof(hilo_task_hooks) */
@@ -63,6 +68,10 @@ typedef struct hilo_task_hooks {
 	/* [task, or its worker] @task ends with @result, and nobody who waits for it knows that yet; borrowed. */
 	void (*ended)(hilo_task *task, int result, void *arg);
 	void *arg;
+	/* [@task] It runs from here on, for the first time or again, on this thread; borrowed. */
+	void (*resumed)(hilo_task *task, void *arg);
+	/* [@task] It waits or yields, and is about to leave this thread; borrowed. */
+	void (*suspended)(hilo_task *task, void *arg);
 } hilo_task_hooks;
 
 #define HILO_TASK_PINNED 1u /* bound to a loop: another thread runs it only while that loop's is held */

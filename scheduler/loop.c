@@ -30,7 +30,8 @@
 static void loop_init_owner(struct hilo_loop *loop)
 {
 	loop->countdown = 1;
-	loop->special = hilo__on_suspend != NULL;
+	loop->special = hilo__loop_is_watched(loop);
+	loop->fiber_main = hilo__loop_tells(loop) ? hilo__fiber_main_told : hilo__fiber_main;
 	loop->budget = 1;
 	loop->turn_cycles = cycles_now();
 	loop->run_cycles = FIRST_RUN_US * hilo__cycles_per_us();

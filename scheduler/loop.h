@@ -93,6 +93,7 @@ struct hilo_loop {
 	uint64_t next_id, last_id;
 	struct sighting *sightings; /* one for each loop that the runtime may have */
 	struct hilo_loop *held;	    /* found by a search: its thread is held, and it has callbacks to run */
+	void (*fiber_main)(struct fiber *fiber); /* what its fibers begin with */
 	struct stack_cache stacks;
 	struct random random;
 	uint64_t idle_cycles; /* average length of the last idle gaps */

@@ -33,6 +33,8 @@ enum phase {
 struct task_hooks {
 	void (*spawned)(struct hilo_task *task, void *arg);
 	void (*ended)(struct hilo_task *task, int result, void *arg);
+	void (*resumed)(struct hilo_task *task, void *arg);
+	void (*suspended)(struct hilo_task *task, void *arg);
 	void *arg;
 };
 

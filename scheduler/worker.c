@@ -126,19 +126,6 @@ static struct hilo_task *loop_take_low(struct hilo_loop *loop)
 }
 
 /*
- * [owner, choosing] The thread; whoever wants to know has been told of the task that suspends, if one does.
- * Called where ordinary tasks do not come by, but for once in a turn; who wants to know keeps `special` set.
- */
-static HILO__COLD struct thread *thread_told(void)
-{
-	struct thread *self = thread_self();
-
-	if (HILO__UNLIKELY(hilo__on_suspend != NULL) && self->leave != LEAVE_NOTHING)
-		hilo__on_suspend(self->task);
-	return self;
-}
-
-/*
  * [owner] What to run next of those that are bound or have a priority; NULL: an ordinary one, or, if
  * yielder_first is set, the running one, which yields and has the higher priority, once it is queued. High
  * ones come first, but leave each eighth run to others. Low ones come last, but one each LOW_TURNS turns.
@@ -146,7 +133,7 @@ static HILO__COLD struct thread *thread_told(void)
  */
 static HILO__COLD struct hilo_task *loop_choose_special(struct hilo_loop *loop)
 {
-	const struct thread *self = thread_told();
+	const struct thread *self = thread_self();
 	bool yields = self->leave == LEAVE_YIELD, high = yields && self->task->flags & TASK_HIGH;
 	uint64_t turns = load_relaxed(&loop->turns); /* relaxed: own value */
 	struct hilo_task *task = NULL;
@@ -172,7 +159,7 @@ static HILO__COLD struct hilo_task *loop_choose_special(struct hilo_loop *loop)
 	loop->yielder_first = alone && yields && !(self->task->flags & TASK_LOW);
 	if (alone && !loop->yielder_first && (task = loop_take_low(loop)))
 		return task;
-	loop->special = hilo__on_suspend || !hilo__loop_is_ordinary(loop);
+	loop->special = hilo__loop_is_watched(loop) || !hilo__loop_is_ordinary(loop);
 	return NULL;
 }
 
@@ -184,18 +171,15 @@ static inline void loop_count_run(struct hilo_loop *loop)
 }
 
 /*
- * [owner] What to run next, in the order that the top of this file gives. The queues alternate by a count
- * of their own: one that counted the slot as well would keep its parity while each task from a queue
- * wakes one into the slot, and always find the same queue.
+ * [owner] What to run next of the ordinary ones, in the order that the top of this file gives. The queues
+ * alternate by a count of their own: one that counted the slot as well would keep its parity while each task
+ * from a queue wakes one into the slot, and always find the same queue.
  */
-static inline struct hilo_task *loop_choose(struct hilo_loop *loop)
+static inline struct hilo_task *loop_choose_ordinary(struct hilo_loop *loop)
 {
 	struct hilo_task *task;
 	unsigned choice;
 
-	/* What has come from outside, and was not gathered yet, comes with the next turn. */
-	if (HILO__UNLIKELY(loop->special) && ((task = loop_choose_special(loop)) || loop->yielder_first))
-		return task;
 	task = LOT(loop, 8) ? NULL : loop_take_slot(loop);
 	if (task)
 		return task;
@@ -212,21 +196,36 @@ static inline struct hilo_task *loop_choose(struct hilo_loop *loop)
 	return task ? task : loop_take_ring(loop);
 }
 
-/* [owner] What to run next; NULL: nothing at hand, or the turn is over. */
-static inline struct hilo_task *loop_pick(struct hilo_loop *loop)
+/* [owner] What to run next. What has come from outside, and was not gathered yet, comes with the next turn. */
+static inline struct hilo_task *loop_choose(struct hilo_loop *loop)
 {
 	struct hilo_task *task;
 
-	if (HILO__UNLIKELY(loop->countdown == 0)) {
-		(void)thread_told();
-		return NULL;
-	}
-	task = loop_choose(loop);
+	if (HILO__UNLIKELY(loop->special) && ((task = loop_choose_special(loop)) || loop->yielder_first))
+		return task;
+	return loop_choose_ordinary(loop);
+}
+
+/* [owner] @task, or NULL, is what runs next. Returns it. */
+static inline struct hilo_task *loop_picked(struct hilo_loop *loop, struct hilo_task *task)
+{
 	if (task) {
 		loop->countdown--;
 		loop_count_run(loop);
 	}
 	return task;
+}
+
+/* [owner] What to run next; NULL: nothing at hand, or the turn is over. */
+static inline struct hilo_task *loop_pick(struct hilo_loop *loop)
+{
+	return HILO__UNLIKELY(loop->countdown == 0) ? NULL : loop_picked(loop, loop_choose(loop));
+}
+
+/* [owner, nothing special] The same. */
+static inline struct hilo_task *loop_pick_ordinary(struct hilo_loop *loop)
+{
+	return HILO__UNLIKELY(loop->countdown == 0) ? NULL : loop_picked(loop, loop_choose_ordinary(loop));
 }
 
 /*
@@ -278,8 +277,6 @@ static HILO__ALWAYS_INLINE void finish_leave(struct thread *self)
 	self->leave = LEAVE_NOTHING;
 }
 
-static void fiber_main(struct fiber *fiber);
-
 /* [owner] The fiber that runs @task; attaches one to a fresh task. NULL: no memory for a stack. */
 static HILO__ALWAYS_INLINE struct fiber *task_fiber(struct hilo_loop *loop, struct hilo_task *task)
 {
@@ -290,7 +287,7 @@ static HILO__ALWAYS_INLINE struct fiber *task_fiber(struct hilo_loop *loop, stru
 	fiber = hilo__fiber_get(&loop->stacks, task->stack_class);
 	if (HILO__UNLIKELY(!fiber))
 		return NULL;
-	hilo__fiber_restart(fiber, fiber_main);
+	hilo__fiber_restart(fiber, loop->fiber_main);
 	stat_add(&loop->stats.fibers_taken, 1);
 	fiber->task = task;
 	store_relaxed(&task->fiber, fiber); /* relaxed: others only ask whether there is one */
@@ -357,13 +354,12 @@ static inline void wait_is_last(struct hilo_loop *loop, struct fiber *fiber)
 		store_relaxed(&fiber->wait.since, cycles_now()); /* relaxed: as above */
 }
 
-void hilo__leave(struct thread *self, enum leave leave)
+/* [task] Leave for @next, or for the root if NULL. */
+static HILO__ALWAYS_INLINE void leave_to(struct thread *self, enum leave leave, struct hilo_task *next)
 {
-	struct hilo_task *task = self->task, *next;
+	struct hilo_task *task = self->task;
 	struct fiber *fiber = self->fiber;
 
-	self->leave = leave; /* before: it may make a difference */
-	next = loop_pick(self->loop);
 	if (leave == LEAVE_PARK) {
 		if (!next)
 			wait_is_last(self->loop, fiber);
@@ -375,12 +371,53 @@ void hilo__leave(struct thread *self, enum leave leave)
 	thread_switch(self, fiber, next);
 }
 
+/* [task, about to leave its thread] Tell whoever wants to know. */
+static HILO__COLD void task_tell_suspended(const struct thread *self)
+{
+	const struct task_hooks *hooks = &self->loop->runtime->hooks;
+
+	if (hilo__on_suspend)
+		hilo__on_suspend(self->task);
+	if (hooks->suspended && !self->fiber->silent)
+		hooks->suspended(self->task, hooks->arg);
+}
+
+/* [task, just switched to] The same. @self is of now: the task may have left another thread. */
+static HILO__COLD void task_tell_resumed(const struct thread *self)
+{
+	const struct task_hooks *hooks = &self->loop->runtime->hooks;
+
+	if (hooks->resumed && !self->fiber->silent)
+		hooks->resumed(self->task, hooks->arg);
+}
+
+/*
+ * [task] hilo__leave where there is something special. Both are told on the stack of the task, so between it and the
+ * next one nobody has to know whether that is to be told.
+ */
+static HILO__COLD void leave_special(struct thread *self, enum leave leave)
+{
+	task_tell_suspended(self);
+	self->leave = leave; /* before: it may make a difference */
+	leave_to(self, leave, loop_pick(self->loop));
+	task_tell_resumed(thread_self());
+}
+
+void hilo__leave(struct thread *self, enum leave leave)
+{
+	if (HILO__UNLIKELY(self->loop->special)) {
+		leave_special(self, leave);
+		return;
+	}
+	self->leave = leave;
+	leave_to(self, leave, loop_pick_ordinary(self->loop));
+}
+
 HILO__COLD void hilo__leave_for(struct thread *self, struct hilo_task *task)
 {
 	struct hilo_loop *loop = self->loop;
 
-	if (HILO__UNLIKELY(hilo__on_suspend != NULL))
-		hilo__on_suspend(self->task);
+	task_tell_suspended(self);
 	if (loop->countdown)
 		loop->countdown--;
 	loop_count_run(loop);
@@ -388,6 +425,7 @@ HILO__COLD void hilo__leave_for(struct thread *self, struct hilo_task *task)
 	self->left = self->fiber;
 	self->left_task = self->task;
 	thread_switch(self, self->fiber, task);
+	task_tell_resumed(thread_self());
 }
 
 /*
@@ -413,7 +451,7 @@ void hilo__leave_late(struct thread *self)
 }
 
 /* Its result is there, and whoever waits is told; it is counted. @ends: so is who ends its runtime. */
-static inline void task_complete(struct hilo_task *task, int result, bool ends)
+static HILO__ALWAYS_INLINE void task_complete(struct hilo_task *task, int result, bool ends)
 {
 	struct thread *self = thread_self();
 	struct hilo_loop *loop = self->loop;
@@ -444,12 +482,14 @@ static HILO__NOINLINE void task_finish_special(struct hilo_task *task, int resul
 	hooks = &thread_self()->loop->runtime->hooks;
 	if (hooks->ended)
 		hooks->ended(task, result, hooks->arg);
+	thread_self()->fiber->silent = true; /* what follows may suspend, and that was its end */
 	if (task->locals)
 		hilo__locals_drop(&task->locals);
 	task_complete(task, result, task->flags & TASK_ENDS);
 }
 
-void hilo__task_finish(struct hilo_task *task, int result)
+/* Inline where it is called for each task: a call takes 18 instructions more, of some 340 of a short one. */
+static HILO__ALWAYS_INLINE void task_finish(struct hilo_task *task, int result)
 {
 	if (HILO__UNLIKELY(task->destroy || task->locals || task->flags & (TASK_ENDS | TASK_TOLD)))
 		task_finish_special(task, result);
@@ -457,7 +497,12 @@ void hilo__task_finish(struct hilo_task *task, int result)
 		task_complete(task, result, false);
 }
 
-static inline void task_execute(const struct fiber *fiber)
+void hilo__task_finish(struct hilo_task *task, int result)
+{
+	task_finish(task, result);
+}
+
+static HILO__ALWAYS_INLINE void task_execute(const struct fiber *fiber)
 {
 	struct hilo_task *task = fiber->task;
 	int result = -ECANCELED;
@@ -466,15 +511,41 @@ static inline void task_execute(const struct fiber *fiber)
 		result = task->entry(task->arg);
 	if (HILO__UNLIKELY(fiber->scopes != NULL))
 		HILO__PANIC("a task has ended inside of a scope that it has not left");
-	hilo__task_finish(task, result);
+	task_finish(task, result);
+}
+
+/* [owner, on @fiber, whose task has ended] Give the fiber back, for @next, or for the root if NULL. */
+static HILO__ALWAYS_INLINE HILO__NORETURN void fiber_leave_to(struct thread *self, struct fiber *fiber,
+							      struct hilo_task *next)
+{
+	struct fiber *to;
+
+	fiber->task = NULL;
+	self->leave = LEAVE_FREE;
+	self->left = fiber;
+	self->left_task = NULL;
+	to = thread_enter(self, next);
+	fiber_tsan_release(self);
+	fiber_switch_last(fiber, to);
+}
+
+/* A fiber whose task is told of. The next one has a fiber of its own, where it is told of first. */
+HILO__COLD void hilo__fiber_main_told(struct fiber *fiber)
+{
+	fiber_enter_finish(fiber);
+	fiber_tsan_acquire(thread_self());
+	finish_leave(thread_self());
+	fiber->silent = false;
+	task_tell_resumed(thread_self());
+	task_execute(fiber);
+	fiber_leave_to(thread_self(), fiber, loop_pick(thread_self()->loop));
 }
 
 /* A fiber: runs its task, then fresh ones that need the same stack, then gives itself back. */
-static void fiber_main(struct fiber *fiber)
+void hilo__fiber_main(struct fiber *fiber)
 {
 	struct hilo_task *next;
 	struct thread *self;
-	struct fiber *to;
 
 	fiber_enter_finish(fiber);
 	fiber_tsan_acquire(thread_self());
@@ -494,13 +565,7 @@ static void fiber_main(struct fiber *fiber)
 		store_relaxed(&self->loop->current, next); /* relaxed: as in thread_enter */
 		TRACE_EVENT(self->loop->trace, TRACE_RUN, next->id, 0);
 	}
-	fiber->task = NULL;
-	self->leave = LEAVE_FREE;
-	self->left = fiber;
-	self->left_task = NULL;
-	to = thread_enter(self, next);
-	fiber_tsan_release(self);
-	fiber_switch_last(fiber, to);
+	fiber_leave_to(self, fiber, next);
 }
 
 /* [owner] Run @task from the root, and whatever it leads to, until the root is switched to. */

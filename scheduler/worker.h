@@ -13,6 +13,22 @@
 /* A worker's thread. @arg is its loop. */
 void *hilo__worker_main(void *arg);
 
+/* What a fiber begins with: where nobody is told when its task runs, and where somebody is. */
+void hilo__fiber_main(struct fiber *fiber);
+void hilo__fiber_main_told(struct fiber *fiber);
+
+/* [any] Somebody is told when tasks of @loop are resumed or suspend. Constant, as the next one. */
+static inline bool hilo__loop_tells(const struct hilo_loop *loop)
+{
+	return loop->runtime->hooks.resumed || loop->runtime->hooks.suspended;
+}
+
+/* [any] So is somebody, or looks at suspensions. */
+static inline bool hilo__loop_is_watched(const struct hilo_loop *loop)
+{
+	return hilo__on_suspend || hilo__loop_tells(loop);
+}
+
 /* [owner] One turn of the loop, on the worker's own stack. */
 void hilo__worker_turn(struct thread *self, struct hilo_loop *loop);
 

@@ -47,6 +47,7 @@ struct fiber {
 	uint8_t class;	    /* STACK_CLASS_*, 0 for a thread's own stack */
 	uint8_t unguarded;  /* 1: nothing stops an overflow, so it is looked for afterwards */
 	uint8_t altstack;   /* 1: not run on, but lent to a thread as its signal stack */
+	bool silent;	    /* nothing more is told of its task; the layer above's (scheduler/worker.c) */
 	struct fiber_wait wait;
 	struct scope *scopes; /* those that its task is in; kept by the layer above (scheduler/scope.h) */
 	struct fiber *batch_next, *batch_prev; /* while first of a batch in the pool */

@@ -515,7 +515,8 @@ static int hooked_main(void *arg)
 static void test_hooks_are_told_of_every_task(void **state)
 {
 	struct told told = {.spawned = 0};
-	hilo_task_hooks hooks = {sizeof(hooks), tell_spawned, tell_ended, &told};
+	hilo_task_hooks hooks = {
+		.size = sizeof(hooks), .spawned = tell_spawned, .ended = tell_ended, .arg = &told};
 	hilo_opts opts = {.size = sizeof(opts), .workers = 2, .hooks = &hooks};
 
 	(void)state;
