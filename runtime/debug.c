@@ -42,11 +42,11 @@ static struct {
 	unsigned long missed; /* opened where the table had no room any more */
 } table;
 
-static atomic(uint32_t) debug_numbers;
+atomic(uint32_t) hilo__debug_numbers;
 
 uint32_t hilo__debug_number(void)
 {
-	return add_relaxed(&debug_numbers, 1) + 1; /* relaxed: a number, orders nothing */
+	return add_relaxed(&hilo__debug_numbers, 1) + 1; /* relaxed: a number, orders nothing */
 }
 
 /* [lock] The row for that, or a free one made into it; NULL: there is no room. */

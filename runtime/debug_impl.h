@@ -24,6 +24,15 @@ struct debug_mark {
 	uint32_t runtime; /* hilo_runtime.debug */
 };
 
+/* The numbers given so far. */
+extern atomic(uint32_t) hilo__debug_numbers;
+
+/* [any] Some runtime of this process is or was in debug mode. */
+static inline bool debug_was_used(void)
+{
+	return load_relaxed(&hilo__debug_numbers) != 0; /* relaxed: a hint for reports */
+}
+
 /* [any] The number of a runtime in debug mode, unique in the process, not 0. */
 uint32_t hilo__debug_number(void);
 

@@ -50,6 +50,9 @@ struct thread {
 	struct fiber root;     /* of a worker: the loop itself runs here */
 };
 
+/* A guess that is never right: locks are looked after, sync/order_impl.h. */
+#define MUTEX_GUESS_NEVER (~(uintptr_t)7)
+
 #ifdef __cplusplus
 #error "private header"
 #endif

@@ -582,6 +582,7 @@ static void worker_enter(struct thread *self, struct hilo_loop *loop)
 	self->loop = loop;
 	self->heap = loop->heap;
 	self->task = NULL;
+	self->mutex_guess = loop->runtime->debug ? MUTEX_GUESS_NEVER : 0;
 	TRACE_OPEN(loop->trace, loop->index);
 	hilo__proc_thread_init(&loop->proc);
 	hilo__fiber_init_root(&self->root);

@@ -43,8 +43,10 @@
 
 #include "runtime/contend_impl.h"
 #include "runtime/runtime_impl.h"
+#include "runtime/site_impl.h"
 #include "scheduler/base/clock.h"
 #include "sync/mutex_impl.h"
+#include "sync/order_impl.h"
 
 #define MUTEX_WAITERS ((uintptr_t)1)
 #define MUTEX_LIST ((uintptr_t)2)
@@ -69,7 +71,8 @@ struct mutex {
 	unsigned flags;	     /* HILO_MUTEX_*, fixed */
 	unsigned passes;     /* unlockings that have woken nobody; the owner's, as the next one */
 	bool parallel;	     /* somebody in the list has not come from a single thread's tasks; under LIST */
-	uint64_t since;	     /* while WOKEN is set: since when the first waits, in cycles */
+	struct order_mark order;
+	uint64_t since; /* while WOKEN is set: since when the first waits, in cycles */
 };
 
 _Static_assert(sizeof(struct mutex) <= sizeof(hilo_mutex), "HILO_MUTEX_INIT has room for it");
@@ -101,6 +104,7 @@ int hilo__locker(struct hilo_task **ret)
 	if (self->closing)
 		return -EDEADLK;
 	*ret = hilo__thread_record(self);
+	hilo__order_begin(self);
 	return *ret ? 0 : -ENOMEM;
 }
 
@@ -301,42 +305,65 @@ static int refuse_callback(const char *call)
 	return hilo_fail(-EDEADLK, "%s: a callback cannot have a mutex", call);
 }
 
-static HILO__COLD int refuse_again(const char *call, const struct mutex *mutex, const struct hilo_task *me)
+static HILO__COLD int refuse_again(const char *call, const struct mutex *mutex, const struct hilo_task *me,
+				   const void *site)
 {
-	char label[TASK_LABEL_SIZE];
+	const void *before = order_is_on(thread_self()) ? hilo__order_where(me, mutex) : NULL;
+	const char *who;
+	char label[TASK_LABEL_SIZE], first[SITE_SIZE], second[SITE_SIZE];
 
-	return hilo_fail(-EDEADLK, "%s: %s has the mutex %p already", call,
-			 me->flags & TASK_THREAD ? "the thread" : hilo__task_label(me, label),
-			 (const void *)mutex);
+	who = me->flags & TASK_THREAD ? "the thread" : hilo__task_label(me, label);
+	if (!before)
+		return hilo_fail(-EDEADLK, "%s: %s has the mutex %p already", call, who, (const void *)mutex);
+	hilo__site_describe(before, first, sizeof(first));
+	hilo__site_describe(site, second, sizeof(second));
+	return hilo_fail(-EDEADLK, "%s: %s has the mutex %p already, locked at %.70s; again at %.70s", call,
+			 who, (const void *)mutex, first, second);
 }
 
 /* [any] What the word of the next mutex will have beside its owner, maybe: what the last one had. */
 static inline void guess_set(uintptr_t word)
 {
-	thread_self()->mutex_guess = word & (MUTEX_WAITERS | MUTEX_WOKEN);
+	struct thread *self = thread_self();
+
+	if (!order_is_on(self))
+		self->mutex_guess = word & (MUTEX_WAITERS | MUTEX_WOKEN);
 }
 
 /* Who has no record yet, is to be cancelled, or finds it other than expected. */
-static HILO__NOINLINE int mutex_lock_slow(struct mutex *mutex, hilo_time deadline)
+static int mutex_lock_as(struct mutex *mutex, struct hilo_task *me, hilo_time deadline, const void *site)
+{
+	uintptr_t word;
+	int rc;
+
+	word = load_relaxed(&mutex->word); /* relaxed: the CAS acquires */
+	guess_set(word);
+	if (mutex_take(mutex, me, &word))
+		return 0;
+	if (owner_of(word) == me)
+		return refuse_again("hilo_mutex_lock", mutex, me, site);
+	if (deadline > 0 && mutex_spin(mutex, me, &word))
+		return 0;
+	rc = mutex_wait(mutex, &word, deadline);
+	return rc < 0 ? hilo__error_own(rc) : 0;
+}
+
+static HILO__NOINLINE int mutex_lock_slow(struct mutex *mutex, hilo_time deadline, const void *site)
 {
 	struct hilo_task *me;
-	uintptr_t word;
 	int rc = hilo__locker(&me);
 
 	if (rc < 0)
 		return rc == -EDEADLK ? refuse_callback("hilo_mutex_lock") : rc;
 	if (task_is_interrupted(me))
 		return hilo__error_own(-ECANCELED);
-	word = load_relaxed(&mutex->word); /* relaxed: the CAS acquires */
-	guess_set(word);
-	if (mutex_take(mutex, me, &word))
-		return 0;
-	if (owner_of(word) == me)
-		return refuse_again("hilo_mutex_lock", mutex, me);
-	if (deadline > 0 && mutex_spin(mutex, me, &word))
-		return 0;
-	rc = mutex_wait(mutex, &word, deadline);
-	return rc < 0 ? hilo__error_own(rc) : 0;
+	if (HILO__LIKELY(!order_is_on(thread_self())))
+		return mutex_lock_as(mutex, me, deadline, site);
+	hilo__order_wants(me, mutex, &mutex->order, site);
+	rc = mutex_lock_as(mutex, me, deadline, site);
+	if (rc == 0)
+		hilo__order_has(me, mutex, &mutex->order, site);
+	return rc;
 }
 
 /*
@@ -353,21 +380,25 @@ int hilo_mutex_lock(hilo_mutex *mutex, hilo_time deadline)
 	    HILO__LIKELY(MUTANT(187, cas_acquire(&mutex_of(mutex)->word, &word, word | (uintptr_t)me),
 				cas_relaxed(&mutex_of(mutex)->word, &word, word | (uintptr_t)me)))) /* P1 */
 		return 0;
-	return mutex_lock_slow(mutex_of(mutex), deadline);
+	return mutex_lock_slow(mutex_of(mutex), deadline, __builtin_return_address(0));
 }
 
-int hilo_mutex_try_lock(hilo_mutex *mutex)
+int hilo_mutex_try_lock(hilo_mutex *public)
 {
+	struct mutex *mutex = mutex_of(public);
+	const void *site = __builtin_return_address(0);
 	struct hilo_task *me;
 	uintptr_t word;
 	int rc = hilo__locker(&me);
 
 	if (rc < 0)
 		return rc == -EDEADLK ? refuse_callback("hilo_mutex_try_lock") : rc;
-	word = load_relaxed(&mutex_of(mutex)->word); /* relaxed: the CAS acquires */
-	if (mutex_take(mutex_of(mutex), me, &word))
-		return 0;
-	return owner_of(word) == me ? refuse_again("hilo_mutex_try_lock", mutex_of(mutex), me) : -EAGAIN;
+	word = load_relaxed(&mutex->word); /* relaxed: the CAS acquires */
+	if (!mutex_take(mutex, me, &word))
+		return owner_of(word) == me ? refuse_again("hilo_mutex_try_lock", mutex, me, site) : -EAGAIN;
+	if (order_is_on(thread_self()))
+		hilo__order_has(me, mutex, &mutex->order, site);
+	return 0;
 }
 
 static HILO__COLD int refuse_unlock(const struct mutex *mutex, uintptr_t word)
@@ -425,6 +456,8 @@ static HILO__NOINLINE int mutex_unlock_slow(struct mutex *mutex)
 
 	if (!me || owner_of(word) != me)
 		return refuse_unlock(mutex, word);
+	if (order_is_on(thread_self()))
+		hilo__order_lets_go(me, mutex);
 	guess_set(word);
 	for (;;) {
 		if (word & MUTEX_LIST) {

@@ -30,7 +30,9 @@
 
 #include "runtime/contend_impl.h"
 #include "runtime/runtime_impl.h"
+#include "runtime/site_impl.h"
 #include "sync/mutex_impl.h"
+#include "sync/order_impl.h"
 
 #define RW_WAITERS ((uintptr_t)1)
 #define RW_LIST ((uintptr_t)2)
@@ -49,6 +51,7 @@
 struct rwlock {
 	atomic(uintptr_t) word;
 	struct list readers, writers; /* LIST; zero is an empty one */
+	struct order_mark order;
 };
 
 _Static_assert(sizeof(struct rwlock) <= sizeof(hilo_rwlock), "HILO_RWLOCK_INIT has room for it");
@@ -275,21 +278,51 @@ static int caller(struct rwlock *lock, const char *call, struct hilo_task **ret)
 	return 0;
 }
 
-static HILO__NOINLINE int rwlock_lock_slow(struct rwlock *lock, bool writes, const char *call,
-					   hilo_time deadline)
+static int rwlock_lock_as(struct rwlock *lock, const struct hilo_task *writer, hilo_time deadline)
 {
-	struct hilo_task *me, *writer;
+	int rc;
+
+	if (take(lock, writer) || (deadline > 0 && spin(lock, writer)))
+		return 0;
+	rc = rwlock_wait(lock, writer, deadline);
+	return rc < 0 ? hilo__error_own(rc) : 0;
+}
+
+/* In debug mode: a reader that locks it once more. Without, it waits, for itself, if a writer waits. */
+static int refuse_nested(struct rwlock *lock, const char *call, const struct hilo_task *me, const void *site)
+{
+	const void *before = hilo__order_where(me, lock);
+	char first[SITE_SIZE], second[SITE_SIZE], label[TASK_LABEL_SIZE];
+
+	if (!before)
+		return 0;
+	hilo__site_describe(before, first, sizeof(first));
+	hilo__site_describe(site, second, sizeof(second));
+	return hilo_fail(-EDEADLK, "%s: %s has %p already, locked at %.70s; again at %.70s", call,
+			 me->flags & TASK_THREAD ? "the thread" : hilo__task_label(me, label), (void *)lock,
+			 first, second);
+}
+
+static HILO__NOINLINE int rwlock_lock_slow(struct rwlock *lock, bool writes, const char *call,
+					   hilo_time deadline, const void *site)
+{
+	struct hilo_task *me;
 	int rc = caller(lock, call, &me);
 
 	if (rc < 0)
 		return rc;
 	if (task_is_interrupted(me))
 		return hilo__error_own(-ECANCELED);
-	writer = writes ? me : NULL;
-	if (take(lock, writer) || (deadline > 0 && spin(lock, writer)))
-		return 0;
-	rc = rwlock_wait(lock, writer, deadline);
-	return rc < 0 ? hilo__error_own(rc) : 0;
+	if (HILO__LIKELY(!order_is_on(thread_self())))
+		return rwlock_lock_as(lock, writes ? me : NULL, deadline);
+	rc = refuse_nested(lock, call, me, site);
+	if (rc < 0)
+		return rc;
+	hilo__order_wants(me, lock, &lock->order, site);
+	rc = rwlock_lock_as(lock, writes ? me : NULL, deadline);
+	if (rc == 0)
+		hilo__order_has(me, lock, &lock->order, site);
+	return rc;
 }
 
 /* [any] The running task, or a plain thread that has a record, if nothing keeps it from locking at once; else NULL. */
@@ -297,14 +330,17 @@ static inline struct hilo_task *ready(void)
 {
 	const struct thread *self = thread_self();
 
-	return self->task && !self->closing && !task_is_cancelled(self->task) ? self->task : NULL;
+	return self->task && !self->closing && !order_is_on(self) && !task_is_cancelled(self->task)
+		       ? self->task
+		       : NULL;
 }
 
 int hilo_rwlock_read(hilo_rwlock *lock, hilo_time deadline)
 {
 	if (HILO__LIKELY(ready() && take(rwlock_of(lock), NULL)))
 		return 0;
-	return rwlock_lock_slow(rwlock_of(lock), false, "hilo_rwlock_read", deadline);
+	return rwlock_lock_slow(rwlock_of(lock), false, "hilo_rwlock_read", deadline,
+				__builtin_return_address(0));
 }
 
 int hilo_rwlock_write(hilo_rwlock *lock, hilo_time deadline)
@@ -313,23 +349,32 @@ int hilo_rwlock_write(hilo_rwlock *lock, hilo_time deadline)
 
 	if (HILO__LIKELY(me && take(rwlock_of(lock), me)))
 		return 0;
-	return rwlock_lock_slow(rwlock_of(lock), true, "hilo_rwlock_write", deadline);
+	return rwlock_lock_slow(rwlock_of(lock), true, "hilo_rwlock_write", deadline,
+				__builtin_return_address(0));
+}
+
+static int rwlock_try(struct rwlock *lock, bool writes, const char *call, const void *site)
+{
+	struct hilo_task *me;
+	int rc = caller(lock, call, &me);
+
+	if (rc < 0)
+		return rc;
+	if (!take(lock, writes ? me : NULL))
+		return -EAGAIN;
+	if (order_is_on(thread_self()))
+		hilo__order_has(me, lock, &lock->order, site);
+	return 0;
 }
 
 int hilo_rwlock_try_read(hilo_rwlock *lock)
 {
-	struct hilo_task *me;
-	int rc = caller(rwlock_of(lock), "hilo_rwlock_try_read", &me);
-
-	return rc < 0 ? rc : take(rwlock_of(lock), NULL) ? 0 : -EAGAIN;
+	return rwlock_try(rwlock_of(lock), false, "hilo_rwlock_try_read", __builtin_return_address(0));
 }
 
 int hilo_rwlock_try_write(hilo_rwlock *lock)
 {
-	struct hilo_task *me;
-	int rc = caller(rwlock_of(lock), "hilo_rwlock_try_write", &me);
-
-	return rc < 0 ? rc : take(rwlock_of(lock), me) ? 0 : -EAGAIN;
+	return rwlock_try(rwlock_of(lock), true, "hilo_rwlock_try_write", __builtin_return_address(0));
 }
 
 /* ---- unlocking ---- */
@@ -384,10 +429,14 @@ int hilo_rwlock_unlock(hilo_rwlock *public)
 	uintptr_t word =
 		load_relaxed(&lock->word); /* relaxed: if we have it, we have made it so, or were told */
 
+	const struct thread *self = thread_self();
+
+	if (HILO__UNLIKELY(!(word & RW_READ) && !is_mine(word, self->task)))
+		return refuse(lock, "hilo_rwlock_unlock", word);
+	if (order_is_on(self))
+		hilo__order_lets_go(self->task, lock);
 	if (word & RW_READ)
 		return unlock_read(lock, word);
-	if (HILO__UNLIKELY(!is_mine(word, thread_self()->task)))
-		return refuse(lock, "hilo_rwlock_unlock", word);
 	return unlock_write(lock, word & RW_WHO);
 }
 

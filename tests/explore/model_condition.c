@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "runtime/runtime_impl.h"
+#include "tests/explore/orders.h"
 #include "tests/explore/waiting.h"
 
 static hilo_mutex mutex;

@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "runtime/runtime_impl.h"
+#include "tests/explore/orders.h"
 #include "tests/explore/waiting.h"
 
 #define DEADLINE ((hilo_time)1000)

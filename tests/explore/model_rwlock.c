@@ -11,6 +11,7 @@
 
 #include "runtime/runtime_impl.h"
 #include "sync/mutex_impl.h"
+#include "tests/explore/orders.h"
 #include "tests/explore/waiting.h"
 
 static hilo_rwlock rwlock;
