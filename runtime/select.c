@@ -461,6 +461,8 @@ static int select_check(const char *call, const hilo_select_case *cases, size_t 
 			rc = hilo_fail(-EINVAL, "%s: case %zu is of kind %d", call, i, (int)c->kind);
 		else if (c->kind == HILO_SELECT_KIND_OBJECT && !c->of.ops)
 			rc = hilo_fail(-EINVAL, "%s: case %zu is of no kind of object", call, i);
+		else if (c->kind == HILO_SELECT_KIND_OBJECT && c->of.ops->receives && !c->of.item)
+			rc = hilo_fail(-EINVAL, "%s: case %zu has no place for what it receives", call, i);
 		else if (c->kind == HILO_SELECT_KIND_TASK && !c->off)
 			rc = hilo__several_check_task(call, c->task);
 	}

@@ -47,6 +47,7 @@ enum select_looked {
 };
 
 struct hilo_select_ops {
+	bool receives; /* what has come is put where the item says, so that may not be NULL */
 	/* [any] The lock of @object, or of what it is a part of. */
 	struct spinlock *(*lock)(void *object);
 	/* [any] Whether it is worth looking, a hint. NULL: always. */

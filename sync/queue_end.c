@@ -129,10 +129,10 @@ static void tell_all(struct list *won)
 	}
 }
 
-/* [lock] @n items less are unfinished. */
+/* [lock] @n items less are unfinished; some of them may have been said to be done while they were still in it. */
 static void queue_finish(hilo_queue *queue, size_t n, struct list *won)
 {
-	queue->unfinished -= n;
+	queue->unfinished -= n < queue->unfinished ? n : queue->unfinished;
 	if (!queue->unfinished && !list_empty(&queue->joiners))
 		queue_win_all(queue, &queue->joiners, 0, won);
 }

@@ -111,6 +111,7 @@ static int get_finish(struct select_place *place)
 }
 
 const hilo_select_ops hilo_select_get = {
+	.receives = true,
 	.lock = queue_lock_of,
 	.seems_ready = get_seems_ready,
 	.look = get_look,

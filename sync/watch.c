@@ -404,6 +404,7 @@ static int select_finish(struct select_place *place)
 }
 
 const hilo_select_ops hilo_select_watch = {
+	.receives = true,
 	.lock = select_lock,
 	.look = select_look,
 	.enlist = select_enlist,

@@ -420,6 +420,20 @@ static void test_a_queue_takes_what_is_documented(void **state)
 	assert_true(hilo__queue_bytes(&opts) <= 768);
 }
 
+static void test_items_said_to_be_done_too_early_are_done(void **state)
+{
+	hilo_queue *queue = hilo_queue_new(2);
+
+	(void)state;
+	assert_int_equal(hilo_queue_try_put(queue, NULL), 0);
+	assert_int_equal(hilo_queue_try_put(queue, NULL), 0);
+	assert_int_equal(hilo_queue_task_done(queue), 0);
+	assert_int_equal(hilo_queue_shutdown(queue, 1), 0);
+	assert_int_equal(hilo_queue_task_done(queue), HILO_EINVALSTATE);
+	assert_int_equal(hilo_queue_join(queue, HILO_NO_WAIT), 0);
+	assert_int_equal(hilo_queue_free(queue), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,6 +453,7 @@ int main(void)
 		cmocka_unit_test(test_memory_goes_back_after_a_burst),
 		cmocka_unit_test(test_without_memory_nothing_is_put),
 		cmocka_unit_test(test_a_queue_takes_what_is_documented),
+		cmocka_unit_test(test_items_said_to_be_done_too_early_are_done),
 	};
 
 	test_begin();

@@ -449,6 +449,18 @@ TASK_TEST(test_a_cancel_takes_nothing)
 	return 0;
 }
 
+TASK_TEST(test_what_receives_needs_a_place)
+{
+	hilo_queue *queue = hilo_queue_new(1);
+	hilo_select_case cases[] = {HILO_SELECT_GET(queue, NULL)};
+
+	TASK_CHECK(hilo_queue_try_put(queue, NULL), ==, 0);
+	TASK_CHECK(hilo_select(cases, 1, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK_CONTAINS(hilo_error_message(), "case 0 has no place");
+	TASK_CHECK(hilo_queue_size(queue), ==, 1);
+	return hilo_queue_free(queue);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -464,6 +476,7 @@ int main(void)
 		cmocka_unit_test(test_a_crowd_follows_two_channels),
 		cmocka_unit_test(test_selects_meet_each_other_at_a_rendezvous),
 		cmocka_unit_test(test_a_cancel_takes_nothing),
+		cmocka_unit_test(test_what_receives_needs_a_place),
 	};
 
 	test_begin();
