@@ -3,6 +3,7 @@
 #define HILO_TESTS_EXPLORE_ORDERS_H
 
 /* orders.h - for models with locks: nothing is in debug mode. */
+#include "runtime/site_impl.h"
 #include "sync/order_impl.h"
 #include "tests/explore/explore.h"
 
