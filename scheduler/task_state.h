@@ -204,17 +204,17 @@ static inline bool task_state_consume(task_state *word)
 	return true;
 }
 
-/* [task] The wait @episode was ended by who has woken it: task_state_wake_last. Else the task has to end it. */
-static inline bool task_state_was_ended(task_state *word, uint32_t episode)
+/*
+ * [task] The wait @episode is over: from here on its wake-ups are stale. Who has woken it may have ended it:
+ * task_state_wake_last.
+ */
+static inline void task_state_end_wait(task_state *word, uint32_t episode)
 {
-	return task_state_episode(load_relaxed(word)) != episode; /* relaxed: seen through the queue, P1 */
-}
+	uint64_t state = load_relaxed(
+		word); /* relaxed: an expected value; that it was ended is seen through the queue */
 
-/* [task] The wait is over: from here on its wake-ups are stale. */
-static inline void task_state_end_wait(task_state *word)
-{
-	uint64_t state = load_relaxed(word); /* relaxed: only an expected value */
-
+	if (task_state_episode(state) != episode)
+		return;
 	while (!cas_acq_rel(word, &state, (state + TASK_EPISODE_ONE) & ~TASK_NOTIFIED)) /* P1 */
 		;
 }

@@ -125,8 +125,7 @@ void hilo__wait_end(struct wait *wait)
 {
 	if (MUTANT(74, wait->armed, false))
 		(void)hilo__timer_del(wait->timers, &wait->timer);
-	if (!task_state_was_ended(&wait->task->state, wait->episode))
-		task_state_end_wait(&wait->task->state);
+	task_state_end_wait(&wait->task->state, wait->episode);
 	if (!wait->thread)
 		store_relaxed(&thread_self()->fiber->wait.kind, WAIT_NOTHING); /* relaxed: it says nothing */
 }

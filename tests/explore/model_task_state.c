@@ -66,7 +66,7 @@ static void task_waits_once(void)
 {
 	while (!load_acquire(&first))
 		task_park();
-	task_state_end_wait(&word);
+	task_state_end_wait(&word, 5);
 	EXPLORE_CHECK(plain_load(&payload) == 9u);
 }
 
@@ -74,7 +74,7 @@ static void task_waits_for_both(void)
 {
 	while (!load_acquire(&first) || !load_acquire(&second))
 		task_park();
-	task_state_end_wait(&word);
+	task_state_end_wait(&word, 5);
 }
 
 /* Two waits in a row: what belongs to the first must not end a park of the second. */
@@ -82,13 +82,13 @@ static void task_waits_twice(void)
 {
 	while (!load_acquire(&first))
 		task_park();
-	task_state_end_wait(&word);
+	task_state_end_wait(&word, 5);
 	plain_store(&episode_now, 6u);
 	/* Registers for the second, or finds that it has happened: one word decides. */
 	if (xchg_acq_rel(&second, 6) == 0)
 		while (load_acquire(&second) != 1)
 			task_park();
-	task_state_end_wait(&word);
+	task_state_end_wait(&word, 6);
 }
 
 static void task_waits_or_is_cancelled(void)
@@ -98,7 +98,7 @@ static void task_waits_or_is_cancelled(void)
 			break;
 		task_park();
 	}
-	task_state_end_wait(&word);
+	task_state_end_wait(&word, 5);
 }
 
 static void waker_first(void)
@@ -134,17 +134,11 @@ static void waker_last(void)
 		task_queue();
 }
 
-static void wait_end(uint32_t episode)
-{
-	if (!task_state_was_ended(&word, episode))
-		task_state_end_wait(&word);
-}
-
 static void task_waits_for_the_last(void)
 {
 	while (!load_acquire(&first))
 		task_park();
-	wait_end(5);
+	task_state_end_wait(&word, 5);
 	EXPLORE_CHECK(plain_load(&payload) == 9u);
 }
 
@@ -164,7 +158,7 @@ static void task_waits_for_the_last_twice(void)
 	if (xchg_acq_rel(&second, 6) == 0)
 		while (load_acquire(&second) != 1)
 			task_park();
-	wait_end(6);
+	task_state_end_wait(&word, 6);
 }
 
 /* Whatever wait the task is in by then: it looks again. */
@@ -180,7 +174,7 @@ static void task_waits_for_one_then_the_other(void)
 	task_waits_once();
 	while (!load_acquire(&second))
 		task_park();
-	task_state_end_wait(&word);
+	task_state_end_wait(&word, 6);
 }
 
 /* Cancels, and never wakes otherwise. */
@@ -240,7 +234,7 @@ static void task_uncancels_two(void)
 		while (state = load_relaxed(&word),
 		       !task_state_cancels(state)) /* relaxed: as task_is_cancelled */
 			task_park();
-		task_state_end_wait(&word);
+		task_state_end_wait(&word, 5 + taken_back);
 		EXPLORE_CHECK(task_state_reason(state) == 1 || task_state_reason(state) == 2);
 		if (task_state_uncancel(&word) > 0)
 			EXPLORE_CHECK(task_state_reason(load_relaxed(&word)) ==
