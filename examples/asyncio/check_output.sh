@@ -37,6 +37,7 @@ expected() {
 	asyncio_non_blocking) printf '%s\n' 2000 'Iniciando tarea no bloqueante' 'Tarea no bloqueante completada' ;;
 	asyncio_errors) printf '%s\n' 1000 'Excepción capturada: ¡Ocurrió un error!' ;;
 	asyncio_queue) printf '%s\n' 10000 'rules: queue_rules' ;;
+	asyncio_lock) printf '%s\n' 4000 'rules: lock_rules' ;;
 	asyncio_semaphore) printf '%s\n' 4000 'rules: semaphore_rules' ;;
 	asyncio_event) printf '%s\n' 2000 'rules: event_rules' ;;
 	asyncio_wait_for) printf '%s\n' 3000 'La tarea excedió el límite de tiempo y fue cancelada' ;;
@@ -77,6 +78,16 @@ semaphore_rules() {
 	/^Trabajador [ABCD] ha liberado acceso\.$/ { wrong = wrong || !($2 in got) || n < 2; delete got[$2]; out++; next }
 	{ wrong = 1 }
 	END { exit wrong || n != 4 || out != 4 }'
+}
+
+# Each of the two tries, has it and leaves, in this order; that one has left is said after the other may have got it.
+lock_rules() {
+	awk '
+	/^Trabajador [AB] está intentando adquirir el lock\.\.\.$/ { wrong = wrong || $2 in state; state[$2] = 1; next }
+	/^Trabajador [AB] ha adquirido el lock\.$/ { wrong = wrong || state[$2] != 1; state[$2] = 2; next }
+	/^Trabajador [AB] ha liberado el lock\.$/ { wrong = wrong || state[$2] != 2; state[$2] = 3; n++; next }
+	{ wrong = 1 }
+	END { exit wrong || n != 2 }'
 }
 
 # Nobody has got it before it was set, and all have waited.
