@@ -28,8 +28,8 @@ struct scenario {
 #define TOPIC(topic, ...) const struct scenario topic[] = {__VA_ARGS__, {NULL, NULL, 0}}
 
 extern const struct scenario as_completed[], callbacks[], cancel[], contexts[], done_callbacks[], errors[],
-	executors[], first_ready[], futures[], gather[], groups[], reasons[], runtimes[], scopes[], shield[],
-	sync_objects[], tasks[], timeouts[], uncancel[], wait_for[], wait_several[];
+	executors[], first_ready[], futures[], gather[], groups[], locks[], reasons[], runtimes[], scopes[],
+	shield[], sync_objects[], tasks[], timeouts[], uncancel[], wait_for[], wait_several[];
 
 /* Scenarios of cancel.c that shield.c has as well, and the task in them, which awaits the task @arg. */
 void awaiter_cancelled(void);

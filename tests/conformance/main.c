@@ -14,9 +14,9 @@
 #include "tests/support/simulate.h"
 
 static const struct scenario *const topics[] = {
-	as_completed, callbacks,    cancel, contexts, done_callbacks, errors,	executors,
-	first_ready,  futures,	    gather, groups,   reasons,	      runtimes, scopes,
-	shield,	      sync_objects, tasks,  timeouts, uncancel,	      wait_for, wait_several};
+	as_completed, callbacks, cancel,   contexts, done_callbacks, errors,	  executors, first_ready,
+	futures,      gather,	 groups,   locks,    reasons,	     runtimes,	  scopes,    shield,
+	sync_objects, tasks,	 timeouts, uncancel, wait_for,	     wait_several};
 
 static struct {
 	const struct scenario *scenario;
