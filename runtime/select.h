@@ -36,6 +36,13 @@ enum hilo_select_kind {
 /* What a kind of object can do in a select. Made by the library. */
 typedef struct hilo_select_ops hilo_select_ops;
 
+/* An object of that kind, and what the operation takes, or where it puts what it gets. */
+typedef struct hilo_select_object {
+	const hilo_select_ops *ops;
+	void *object;
+	void *item;
+} hilo_select_object;
+
 /*
  * One thing to wait for, made by a macro. All is borrowed until hilo_select returns, and may be used again then.
  *
@@ -50,11 +57,7 @@ typedef struct hilo_select_case {
 		hilo_task *task;
 		hilo_future *future;
 		hilo_time when;
-		struct {
-			const hilo_select_ops *ops;
-			void *object;
-			void *item;
-		} of;
+		hilo_select_object of;
 	};
 	int code;
 	int off;
@@ -88,9 +91,9 @@ typedef struct hilo_select_case {
  * them; -ENOMEM before anything has happened (more than 8 cases take memory, and a plain thread's first wait).
  * If all cases are off it waits for the deadline.
  *
- * Before it waits, all objects are looked at in one step, as if by one lock: two that select the two ends of the
- * same thing (a queue without room of its own) find each other. That holds up whoever uses one of the objects for
- * about 10 ns for each case.
+ * Each case is tried by itself, in order; then, before it waits, all objects are looked at once more in one step, as if
+ * by one lock: two that select the two ends of the same thing (a queue without room of its own) find each other. That
+ * holds up whoever uses one of the objects for about 10 ns for each case.
  */
 HILO_API int hilo_select(hilo_select_case *cases, size_t n, hilo_time deadline);
 

@@ -23,7 +23,8 @@ HILO_BEGIN_DECLS
  * hilo_barrier_abort, which is what that of Python's threads does by itself.
  *
  * Ownership  It lies in your memory. Who has returned from hilo_barrier_wait may free it at once, as long as nobody
- *            else is going to use it and all others of the round have returned or cannot but do so.
+ *            else is going to use it and each of the others of the round has returned too, or waits without a
+ *            deadline and cannot be cancelled: one whose wait has ended may still have to learn that it is through.
  * Memory     Who passes sees what all parties of the round did before they arrived.
  */
 typedef struct hilo_barrier {
@@ -41,7 +42,8 @@ HILO_API int hilo_barrier_destroy(hilo_barrier *barrier);
 
 /*
  * [any, suspends] Arrive, and wait until all parties have. Who of them has come: each number from 0 to parties - 1
- * once, in the order of arrival; who comes last does not wait. -EPIPE: the barrier is broken, or was reset while we
+ * once, in the order of arrival; who comes last does not wait. One whose wait ends while the action runs has gone: the
+ * round is passed without him. -EPIPE: the barrier is broken, or was reset while we
  * waited; -ECANCELED, -ETIMEDOUT: we have not arrived. Who comes last gets what the action has failed with, the
  * others -EPIPE. -EDEADLK from a callback that would have to wait; -ENOMEM for a plain thread's first wait;
  * -EINVAL for NULL.

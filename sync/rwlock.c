@@ -396,13 +396,18 @@ static void pass_on(struct rwlock *lock, uintptr_t word)
 	tell(&won);
 }
 
+/* If too many unlock at the same time, those who come too late find that nobody reads any more. */
 static int unlock_read(struct rwlock *lock, uintptr_t word)
 {
-	for (;;) {
+	while (word & RW_READ) {
 		bool last = (word & RW_WHO) == RW_ONE;
 
 		if (word & RW_LIST || (last && word & RW_WAITERS)) {
 			word = lists_take(lock);
+			if (!(word & RW_READ)) {
+				lists_give_back(lock, word);
+				break;
+			}
 			if ((word & RW_WHO) == RW_ONE)
 				pass_on(lock, word);
 			else
@@ -412,6 +417,7 @@ static int unlock_read(struct rwlock *lock, uintptr_t word)
 		if (cas_release(&lock->word, &word, last ? 0 : word - RW_ONE)) /* P1 */
 			return 0;
 	}
+	return refuse(lock, "hilo_rwlock_unlock", word);
 }
 
 static int unlock_write(struct rwlock *lock, uintptr_t me)

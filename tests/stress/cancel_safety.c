@@ -17,8 +17,8 @@
 #define TASKS 24
 #define THREADS 3
 #define ACTORS (TASKS + THREADS)
-#define ROUNDS 4  /* for each number of workers, each ends in a quiet point */
-#define SHARE 200 /* operations of each actor in a round, at least */
+#define ROUNDS 4 /* for each number of workers, each ends in a quiet point */
+#define SHARE 60 /* operations of each actor in a round, at least */
 #define NEAR_NS 40000
 #define FAR_NS (2 * HILO_MILLISECOND)
 #define NAP_NS 50000
