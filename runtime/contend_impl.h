@@ -47,6 +47,9 @@
  * P3  The contender returns only once it was told, and it is told after the object's lock was given back. So it
  *     may free the object: the giver does not touch it any more. It may not touch the contender or the node
  *     after telling, either: it wakes by a handle that was copied before.
+ *     Between winning and telling the contender spins, if its wait ends meanwhile: so nothing suspends there, calls
+ *     the user or asks for memory, and it is not left to another task to tell. Nor may anything suspend between
+ *     hilo__contend_begin and _end but hilo__contend_wait: a wake-up may end the wait in the task's state.
  * P4  A node leaves its list under the object's lock only. If it is not the one that was won for, its contender
  *     takes that lock before the node's place is used again.
  *

@@ -73,7 +73,7 @@ static inline uint8_t task_state_reason(uint64_t state)
  * still touch the word; they name an older episode, so what they write is overwritten or refused. */
 static inline void task_state_reset(task_state *word)
 {
-	uint64_t state = load_relaxed(word); /* relaxed: only the episode is used, and only we bump it */
+	uint64_t state = load_relaxed(word); /* relaxed: only the episode is used; nobody bumps it now */
 
 	store_relaxed(word, ((state >> TASK_EPISODE_SHIFT) + 1)
 				    << TASK_EPISODE_SHIFT); /* published by the queue */

@@ -48,7 +48,8 @@ int hilo__wait_begin(struct wait *wait, enum wait_kind kind, const void *object,
 	if (task_is_interrupted(task))
 		return -ECANCELED;
 	wait->task = task;
-	wait->episode = task_state_episode(load_relaxed(&task->state)); /* relaxed: only we bump it */
+	/* relaxed: whoever bumps it besides us has woken us */
+	wait->episode = task_state_episode(load_relaxed(&task->state));
 	wait->armed = false;
 	wait->deadline = deadline;
 	if (HILO__LIKELY(!wait->thread)) {
