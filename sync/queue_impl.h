@@ -201,10 +201,10 @@ struct queue_rest {
 			const struct queue_segment *home; /* that of the queue; only its address counts */
 			struct queue_segment *segment;	  /* where the next item is */
 			void **head;
-			struct queue_segment first; /* a copy of the queue's own */
-			void *first_item[QUEUE_INLINE];
+			struct queue_segment first; /* a copy of the queue's own; its items are in `room` */
 		};
 		struct queue_vector vector;
+		void *room[3 + sizeof(struct queue_segment) / sizeof(void *) + QUEUE_INLINE];
 	};
 };
 

@@ -78,6 +78,7 @@ static void assert_printed(const char *const *expected, size_t n)
 	assert_int_equal(printed.count, n);
 }
 
+#undef printf
 #define printf print_record
 #define puts(text) print_record("%s\n", text)
 #define main example_main

@@ -24,6 +24,7 @@ static __attribute__((format(printf, 1, 2))) int record(const char *format, ...)
 	return n;
 }
 
+#undef printf
 #define printf record
 #define puts(text) record("%s\n", text)
 #define main example_main
