@@ -34,7 +34,7 @@
  * give the mutex always. Each unlocking of one that is fought for then waits until the next owner runs, some
  * hundreds of ns; so FAIR is an option, and STARVED limits the damage where it is not chosen. Rejected: yielding
  * now and then in a lock that was free, as other calls do whose waits are over at once. It would be done with the
- * mutex, which then is fought for, or at the cost of a count for each; and S-40 of asyncio's users: what is free is
+ * mutex, which then is fought for, or at the cost of a count for each; and as in asyncio, what is free is
  * taken without suspending.
  */
 #include <hilo/sync/mutex.h>
