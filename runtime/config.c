@@ -22,7 +22,9 @@
 #define MAX_SPIN_US 50
 #define DEFAULT_SLOW (100 * HILO_MILLISECOND) /* in debug mode; the slow_callback_duration of asyncio */
 #define MAX_SLOW (24 * 60 * HILO_MINUTE)      /* longer is for ever; in cycles it has to be a number yet */
-#define ALL_FLAGS (HILO_PRINT_CONFIG | HILO_NO_SPIN | HILO_DEBUG_MODE | HILO_KEEP_SIGINT | HILO_HANDLE_SIGINT)
+#define ALL_FLAGS                                                                                            \
+	(HILO_PRINT_CONFIG | HILO_NO_SPIN | HILO_DEBUG_MODE | HILO_KEEP_SIGINT | HILO_HANDLE_SIGINT |        \
+	 HILO_POLLER_EPOLL | HILO_POLLER_URING)
 
 static const char *const stack_names[] = {"default", "16K", "64K", "256K", "1M", "8M"};
 
@@ -58,6 +60,36 @@ static int env_stack(uint8_t *class)
 	return hilo_fail(-EINVAL, "HILO_STACK=%s: 16K, 64K, 256K, 1M or 8M is needed", text);
 }
 
+/* HILO_POLLER as flags. */
+static int env_poller(unsigned *flags)
+{
+	static const char *const names[] = {"auto", "epoll", "uring"};
+	static const unsigned meaning[] = {0, HILO_POLLER_EPOLL, HILO_POLLER_URING};
+	const char *text = getenv("HILO_POLLER");
+
+	if (!text || !*text)
+		return 0;
+	for (unsigned i = 0; i < array_size(names); i++)
+		if (strcmp(text, names[i]) == 0) {
+			*flags = meaning[i];
+			return 0;
+		}
+	return hilo_fail(-EINVAL, "HILO_POLLER=%s: auto, epoll or uring is needed", text);
+}
+
+/* Which poller, of what was asked for and what there is. */
+static int poller_decide(hilo_runtime *runtime, unsigned flags)
+{
+	int rc = env_poller(&flags);
+	int works = rc < 0 || flags & HILO_POLLER_EPOLL ? -ENOSYS : hilo__poller_ring_works();
+
+	runtime->is_ring = works == 0;
+	if (rc == 0 && flags & HILO_POLLER_URING && works < 0)
+		rc = hilo_fail(-EOPNOTSUPP, "io_uring is asked for, but not to be had here: %s",
+			       hilo_strerror(works));
+	return rc;
+}
+
 static int opts_check(const hilo_opts *opts)
 {
 	if (opts->workers > IDLE_MAX_WORKERS)
@@ -74,6 +106,8 @@ static int opts_check(const hilo_opts *opts)
 		return hilo_fail(-EINVAL, "hilo_opts.shutdown is %lld: negative", (long long)opts->shutdown);
 	if (opts->slow < 0)
 		return hilo_fail(-EINVAL, "hilo_opts.slow is %lld: negative", (long long)opts->slow);
+	if (opts->flags & HILO_POLLER_EPOLL && opts->flags & HILO_POLLER_URING)
+		return hilo_fail(-EINVAL, "hilo_opts.flags is %#x: both epoll and io_uring", opts->flags);
 	if (opts->spin_us > MAX_SPIN_US)
 		return hilo_fail(-EINVAL, "hilo_opts.spin_us is %u, more than %d", opts->spin_us,
 				 MAX_SPIN_US);
@@ -134,6 +168,8 @@ static int config_decide(hilo_runtime *runtime, const hilo_opts *opts)
 	if (rc == 0)
 		rc = env_stack(&runtime->stack_class);
 	if (rc == 0)
+		rc = poller_decide(runtime, opts->flags);
+	if (rc == 0)
 		rc = env_number("HILO_DEBUG", 0, 1, &debug);
 	if (rc == 0 && opts->hooks)
 		rc = hooks_copy(runtime, opts->hooks);
@@ -178,7 +214,7 @@ int hilo_runtime_config(const hilo_runtime *runtime, char *buf, size_t size)
 		config_add(buf, size, &length, "cpus_quota=%.2f\n", runtime->quota);
 	else
 		config_add(buf, size, &length, "cpus_quota=none\n");
-	config_add(buf, size, &length, "poller=epoll\n");
+	config_add(buf, size, &length, "poller=%s\n", runtime->is_ring ? "uring" : "epoll");
 	config_add(buf, size, &length, "stack=%s\n", stack_names[runtime->stack_class]);
 	config_add(buf, size, &length, "spin_us=%llu\n",
 		   runtime->spin ? (unsigned long long)(runtime->spin_cycles / hilo__cycles_per_us()) : 0ULL);

@@ -20,11 +20,11 @@
 struct hilo_runtime;
 
 /*
- * [any] Make the call of @io, prepared with poll_io_init (without `complete`), and wait for it up to @deadline. What the
- * call answered; -ECANCELED; -ETIMEDOUT; -EDEADLK in a callback, unless it need not wait; -EMFILE, -ENFILE, -ENOMEM
+ * [any] Make the call of @io, prepared with poll_io_init (without `complete`), and wait for it up to @deadline. What
+ * the call answered; -ECANCELED; -ETIMEDOUT; -EDEADLK in a callback, unless it need not wait; -EMFILE, -ENFILE, -ENOMEM
  * when there is no ring for it yet. Suspends a task; a plain thread blocks, and makes the call itself.
- * @kind, @object: for dumps, as in scheduler/wait.h. Order of reasons as everywhere: a cancel that is set at entry comes
- * first, a deadline that has passed still tries once.
+ * @kind, @object: for dumps, as in scheduler/wait.h. Order of reasons as everywhere: a cancel that is set at entry
+ * comes first, a deadline that has passed still tries once.
  */
 int hilo__io_run(struct poll_io *io, int kind, const void *object, hilo_time deadline);
 
@@ -38,15 +38,17 @@ bool hilo__io_start(struct hilo_runtime *runtime, struct poll_io *io);
 void hilo__io_stop(struct poll_io *io);
 
 /*
- * [any] @fd is about to be closed, and no operation of hilo__io_run or hilo__io_start that uses it is under way: those with
- * POLL_KEPT have left something behind. Not needed for a descriptor that never had one.
+ * [any] @fd is about to be closed, and no operation of hilo__io_run or hilo__io_start that uses it is under way:
+ * those with POLL_KEPT have left something behind. Not needed for a descriptor that never had one.
  */
 void hilo__io_forget(struct hilo_runtime *runtime, int fd);
 
 /* [any] The runtime whose tasks or callbacks the caller is one of; NULL: a plain thread. */
 struct hilo_runtime *hilo__io_runtime(void);
 
-/* [any] @runtime's pollers are rings, so that POLL_IO_FSYNC and what follows, and regular files, can be given to them. */
+/*
+ * [any] @runtime's pollers are rings, so that POLL_IO_FSYNC and what follows, and regular files, can be given to them.
+ */
 bool hilo__io_is_ring(struct hilo_runtime *runtime);
 
 /* [any] SOCK_NONBLOCK or 0: what sockets of @runtime (NULL: of plain threads) are made with, beside SOCK_CLOEXEC. */

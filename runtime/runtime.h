@@ -26,6 +26,7 @@ HILO_BEGIN_DECLS
  *	HILO_SPIN_US=N			 the most a worker spins before it sleeps; 0: not at all
  *	HILO_CONFIG=1			 print the effective configuration, as HILO_PRINT_CONFIG; 0: do not
  *	HILO_DEBUG=1			 debug mode, as HILO_DEBUG_MODE; 0: not
+ *	HILO_POLLER=auto|epoll|uring	 how the kernel is asked to wait and to move bytes
  *	HILO_SLOW_MS=N			 tell of what has held its loop for N milliseconds; 0: of nothing
  *
  * Another value than these is -EINVAL, with a message. For the whole process there is HILO_LOG (log.h) besides,
@@ -38,7 +39,7 @@ typedef struct hilo_opts {
 	unsigned workers;	      /* HILO_WORKERS; default: CPUs allowed by affinity and cgroups */
 	enum hilo_stack_class stack;  /* HILO_STACK=16K|64K|256K|1M|8M; of tasks that ask for none */
 	hilo_time shutdown;	      /* how long leftover tasks get to end once cancelled; default 10 s */
-	unsigned flags;		      /* of the five below */
+	unsigned flags;		      /* of those below */
 	unsigned spin_us;	      /* HILO_SPIN_US; the most a worker spins before it sleeps; default 50 */
 	const hilo_task_hooks *hooks; /* told of every task; copied; NULL: none */
 	hilo_time slow; /* HILO_SLOW_MS; see below; default 100 ms in debug mode, else for ever */
@@ -67,6 +68,15 @@ typedef struct hilo_opts {
 #define HILO_HANDLE_SIGINT 16u
 
 /*
+ * What operations on descriptors are given to; HILO_POLLER=auto|epoll|uring. With io_uring the kernel makes them; with
+ * epoll it tells when they can be made. What a program sees is the same. Without one of these flags it is io_uring
+ * where the kernel has it (Linux 5.19) and lets us have it, else epoll, without a word: hilo_runtime_config tells. With
+ * HILO_POLLER_URING it is io_uring, or -EOPNOTSUPP.
+ */
+#define HILO_POLLER_EPOLL 32u
+#define HILO_POLLER_URING 64u
+
+/*
  * [any, suspends] Start a runtime, run @main(@arg) as its first task, wait for it, and end all it started: tasks
  * that are left over are cancelled and get `shutdown` to end. Returns what @main returned.
  * @opts is borrowed and may be NULL.
@@ -75,7 +85,7 @@ typedef struct hilo_opts {
  * same runtime and waits for it (-EBUSY if @opts is not NULL); likewise in a call in an executor, as a
  * child in the runtime that the call belongs to (executor.h). In a callback: -EDEADLK.
  * -EINVAL (the value is in hilo_error_message), -E2BIG (an option that this version does not know is
- * set), -ENOMEM, -EAGAIN (no thread).
+ * set), -ENOMEM, -EAGAIN (no thread), -EOPNOTSUPP (io_uring is asked for, and not to be had).
  *
  * Ctrl-C   In the main thread of the process, and unless the application has set SIGINT's disposition, or
  *          blocked the signal, or set HILO_KEEP_SIGINT: the first SIGINT cancels @main's task, and if that

@@ -85,7 +85,7 @@ int hilo__loop_init(struct hilo_loop *loop, struct hilo_runtime *runtime, unsign
 		hilo__free(loop->sightings);
 		return -ENOMEM;
 	}
-	rc = hilo__poller_init(&loop->poller);
+	rc = hilo__poller_init(&loop->poller, runtime->is_ring);
 	if (rc < 0) {
 		hilo__heap_return(loop->heap);
 		hilo__free(loop->sightings);

@@ -14,11 +14,11 @@
  *			and wake somebody; it may not suspend. The operation is the caller's again when it is called.
  *
  * What is not a socket is read and written without blocking a loop if it is non-blocking (O_NONBLOCK) or regular;
- * sockets need nothing, only one to accept from has to be non-blocking where hilo__poller_is_ring is false. The
+ * sockets need nothing, only one to accept from, or to connect, has to be non-blocking where there is no ring. The
  * descriptor stays open until the operation has completed; who closes it calls hilo__poller_forget before.
  *
- * Descriptors of regular files and calls with a path (from POLL_IO_FSYNC on) can only be given to a ring:
- * hilo__poller_is_ring. Elsewhere they are calls for an executor.
+ * Regular files, and calls with a path (from POLL_IO_FSYNC on), can only be given to a ring. Elsewhere they are calls
+ * for an executor, which makes them with hilo__poll_io_call.
  */
 #include <sys/socket.h>
 
@@ -67,8 +67,9 @@ struct poll_io {
 	size_t length;
 	int64_t offset;
 	unsigned flags;
-	atomic(uint8_t) state; /* enum poll_io_state */
-	bool stopping;	       /* the poller's: was told to end while somebody made the call */
+	void *owner;	       /* the caller's */
+	atomic(uint8_t) state; /* the poller's: enum poll_io_state */
+	atomic(bool) stopping; /* the poller's: it was told to end */
 	bool begun;	       /* the poller's: the connection is on its way */
 	bool more_is_there;    /* after a receive: the kernel says that the next one need not wait */
 };
@@ -85,26 +86,32 @@ static inline void poll_io_init(struct poll_io *io, enum poll_io_kind kind, int 
 	io->offset = -1;
 	io->flags = 0;
 	atomic_setup(&io->state, POLL_IO_IDLE);
-	io->stopping = false;
+	atomic_setup(&io->stopping, false);
 	io->begun = false;
 	io->more_is_there = false;
 }
 
 /*
  * [any] Start @io on @poller. True: it has completed, with op.result, and complete is not called. False: complete will
- * be called, or has been. Operations of one descriptor that are started in turn on the same poller, of the same
- * kind, take effect in that order. A thread that does not run @poller's loop calls hilo__poller_wake after it.
+ * be called, or has been. A thread that does not run @poller's loop calls hilo__poller_wake after it.
+ * Two operations of one descriptor and one kind that are under way at the same time may change places.
  */
 bool hilo__poller_start(struct poller *poller, struct poll_io *io);
 
 /*
- * [any] Ask that @io, which was started and may have completed, ends soon: with -ECANCELED, unless it had effect before.
- * Calls complete itself, before it returns, if the kernel knows nothing of it. The caller sees to it that @io exists,
- * and is not started for something else, during the call.
+ * [any] Ask that @io, which was started and may have completed, ends soon: with -ECANCELED, unless it had effect
+ * before. Calls complete itself, before it returns, if the kernel knows nothing of it. The caller sees to it that @io
+ * exists, and is not started for something else, during the call.
  */
 void hilo__poller_stop(struct poll_io *io);
 
-/* [any] Make the call of @io in the calling thread; -EAGAIN: it would have to wait. See above for descriptors that block. */
+/* [any] Give what was started to the kernel now, not at the next turn of the loop. */
+void hilo__poller_flush(struct poller *poller);
+
+/*
+ * [any] Make the call of @io in the calling thread; -EAGAIN: it would have to wait. See above for descriptors that
+ * block.
+ */
 int hilo__poll_io_call(struct poll_io *io);
 
 /* [any] The event that @io waits for when it has to: POLL_READABLE or POLL_WRITABLE. */

@@ -23,6 +23,7 @@
 
 #include "scheduler/base/atomic.h"
 #include "scheduler/base/list.h"
+#include "scheduler/base/lock.h"
 
 /* The same values as HILO_READABLE and HILO_WRITABLE. */
 #define POLL_READABLE 1u
@@ -67,7 +68,12 @@ struct poller {
 	atomic(uint32_t) armed; /* operations submitted and neither completed nor cancelled */
 	atomic(uint32_t) woken; /* a wake-up is on its way, or was not yet seen */
 	int wake_fd;
+	bool is_ring;	      /* operations of poll_io.h go to a ring, which is made for the first of them */
+	atomic(bool) closing; /* nothing is started any more */
+	struct spinlock making; /* the ring */
+	atomic(struct poll_ring *) ring;
 	struct poll_backend *backend;
+	atomic(uint64_t) started; /* operations of poll_io.h, for statistics */
 };
 
 /* [waiter] Prepare @op, which is not submitted. */
@@ -85,10 +91,16 @@ static inline void poll_op_init(struct poll_op *op, enum poll_kind kind, int fd,
 	atomic_setup(&op->pending, 0);
 }
 
-/* [creator] -EMFILE, -ENFILE, -ENOMEM: nothing was made. */
-int hilo__poller_init(struct poller *poller);
+/*
+ * [any] Whether this kernel has rings that serve, and lets us have them: 0; -ENOSYS, -EPERM (a filter of system
+ * calls, or io_uring_disabled), -EOPNOTSUPP (too old). Asks once.
+ */
+int hilo__poller_ring_works(void);
 
-/* [creator] Nobody else uses it any more: cancel what is still submitted. */
+/* [creator] @is_ring: it works. -EMFILE, -ENFILE, -ENOMEM: nothing was made. */
+int hilo__poller_init(struct poller *poller, bool is_ring);
+
+/* [creator] Nobody else uses it any more: cancel what is still submitted, and wait for what the kernel still does. */
 void hilo__poller_abandon(struct poller *poller);
 
 /* [creator] No operation may be submitted, nobody may sleep in it. */
@@ -120,11 +132,21 @@ void hilo__poller_resume(struct poller *poller, struct poll_op *op);
  */
 void hilo__poller_forget(struct poller *poller, int fd);
 
+/* Who reaps. */
+enum poll_reaper {
+	POLL_OWNER, /* the thread that sleeps in this poller, or no other one does */
+	POLL_GUEST, /* another one */
+};
+
 /*
  * [any] Complete what is ready, without waiting: of @max descriptors, POLL_BATCH at most. Returns how many
- * operations that were; -EBUSY if another thread is at it. No system call if nothing is submitted.
+ * operations that were; -EBUSY if another thread is at it. No system call if nothing is submitted. What was started
+ * before gets to the kernel.
  */
-int hilo__poller_reap(struct poller *poller, unsigned max);
+int hilo__poller_reap(struct poller *poller, unsigned max, enum poll_reaper reaper);
+
+/* [any] Whether reap would find something at once, as far as one can see without a system call. */
+bool hilo__poller_has_news(const struct poller *poller);
 
 /*
  * [owner] As reap, but sleeps until something completes, a wake-up, or @deadline (HILO_FOREVER: none;

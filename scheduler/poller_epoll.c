@@ -22,6 +22,8 @@
  *     that counts was therefore seen by the kernel after the last submission: it completes no wait
  *     that is younger than itself, whichever thread carries it and however late it is.
  * I3  The union of what is waited for is armed, whenever the lock is free.
+ * I4  `stopping` of an operation of poll_io.h is set before the lock is taken to look whether it waits, and looked at
+ *     under the lock before it does: who asks for its end and who has it wait meet under this lock.
  * P1  Both sides exchange `woken` with acq_rel. Who finds it clear writes to the eventfd; who finds it
  *     set comes before the owner's reset, which therefore sees the cause. While it is set the eventfd
  *     is readable, or will be: it is level-triggered, so a thief that sees it takes nothing away.
@@ -38,7 +40,7 @@
  * Rejected: edge-triggered registrations, which report each packet to a reader that is busy, and
  * still need MOD before each wait, because nobody knows whether the caller has read everything.
  */
-#include "scheduler/poller.h"
+#include "scheduler/poller_impl.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -47,7 +49,6 @@
 #include "scheduler/base/mem.h"
 #include "scheduler/base/panic.h"
 #include "scheduler/base/sys.h"
-#include "scheduler/poll_table.h"
 
 /* In place of a descriptor, in the data of the events that are the poller's own. */
 #define POLL_WAKE UINT32_MAX
@@ -59,14 +60,6 @@
 
 /* How often in a row a lasting registration may report what nobody waits for. */
 #define POLL_PATIENCE 2
-
-struct poll_backend {
-	int epoll_fd;
-	int timer_fd;  /* where epoll_pwait2 is missing; else -1 */
-	bool timer_on; /* [owner] the timer may be set, or expired */
-	atomic(bool) reaping;
-	struct poll_table table;
-};
 
 /* [any] The place for @fd, which is made if it does not exist; not for a number that is no descriptor. */
 static int poller_find_or_make(struct poll_backend *backend, int fd, struct poll_fd **ret)
@@ -112,10 +105,20 @@ static int poll_fd_tell(struct poll_backend *backend, struct poll_fd *file, int 
 	return 0;
 }
 
+static inline bool op_is_io(const struct poll_op *op)
+{
+	return op->kind >= POLL_IO_RECV;
+}
+
 /* [lock of its poll_fd] Complete @op. The contract with complete is in poller.h. */
 static void poller_complete(struct poller *poller, struct poll_op *op, int result)
 {
 	op->result = result;
+	if (op_is_io(op)) {
+		list_del(&op->link);
+		hilo__ready_due(poller, container_of(op, struct poll_io, op));
+		return;
+	}
 	if (op->kind == POLL_OP_WATCH && result > 0) {
 		op->silent = POLL_SILENT;
 		op->complete(op);
@@ -234,6 +237,7 @@ int hilo__poller_submit(struct poller *poller, struct poll_op *op)
 		(void)add_relaxed(&poller->armed, 1); /* relaxed: a count */
 	}
 	spin_unlock(&file->lock);
+	(void)hilo__ready_settle(poller);
 	return rc;
 }
 
@@ -282,6 +286,7 @@ void hilo__poller_resume(struct poller *poller, struct poll_op *op)
 	if (load_relaxed(&op->pending) && op->silent) /* relaxed: under the lock */
 		poll_fd_resume(poller, file, op);
 	spin_unlock(&file->lock);
+	(void)hilo__ready_settle(poller);
 }
 
 void hilo__poller_forget(struct poller *poller, int fd)
@@ -296,6 +301,46 @@ void hilo__poller_forget(struct poller *poller, int fd)
 		(void)poll_fd_fail(poller, file, -EBADF);
 	}
 	spin_unlock(&file->lock);
+	(void)hilo__ready_settle(poller);
+}
+
+int hilo__epoll_await(struct poller *poller, struct poll_io *io)
+{
+	struct poll_fd *file;
+	int rc;
+
+	if (io->op.fd < 0)
+		return -EBADF;
+	rc = poller_find_or_make(poller->backend, io->op.fd, &file);
+	if (rc < 0)
+		return rc;
+	spin_lock(&file->lock);
+	rc = load_relaxed(&io->stopping) ? -ECANCELED : poll_fd_arm(poller, file, &io->op); /* relaxed: I4 */
+	if (rc == 0) {
+		io->op.silent = 0;
+		store_relaxed(&io->state, POLL_IO_WAITING); /* relaxed: under the lock */
+		list_add_tail(&file->ops, &io->op.link);
+		file->unwanted = 0;
+	}
+	spin_unlock(&file->lock);
+	return rc;
+}
+
+bool hilo__epoll_take_back(struct poller *poller, struct poll_io *io)
+{
+	struct poll_fd *file = io->op.fd < 0 ? NULL : poll_table_find(&poller->backend->table, io->op.fd);
+	bool waiting;
+
+	if (!file)
+		return false;
+	spin_lock(&file->lock);
+	waiting = load_relaxed(&io->state) == POLL_IO_WAITING; /* relaxed: under the lock */
+	if (waiting) {
+		list_del(&io->op.link);
+		store_relaxed(&io->state, POLL_IO_IDLE); /* relaxed: nobody else has it */
+	}
+	spin_unlock(&file->lock);
+	return waiting;
 }
 
 /* [lock @file] Complete what waits for one of @ready. */
@@ -349,10 +394,11 @@ static int poller_dispatch(struct poller *poller, const struct epoll_event *even
 		completed += poll_fd_after(poller, file, fd, completed > 0, sleeping);
 	}
 	spin_unlock(&file->lock);
+	(void)hilo__ready_settle(poller);
 	return completed;
 }
 
-int hilo__poller_reap(struct poller *poller, unsigned max)
+int hilo__epoll_reap(struct poller *poller, unsigned max)
 {
 	struct poll_backend *backend = poller->backend;
 	struct epoll_event events[POLL_BATCH];
@@ -417,7 +463,7 @@ static int poller_take(struct poll_backend *backend, struct epoll_event *events,
 	return hilo__sys_epoll_wait(backend->epoll_fd, events, POLL_BATCH, 0);
 }
 
-int hilo__poller_wait(struct poller *poller, hilo_time deadline)
+int hilo__epoll_wait(struct poller *poller, hilo_time deadline)
 {
 	struct epoll_event events[POLL_BATCH];
 	int completed = 0;
@@ -440,19 +486,6 @@ int hilo__poller_wait(struct poller *poller, hilo_time deadline)
 		}
 	}
 	return completed;
-}
-
-void hilo__poller_wake(struct poller *poller)
-{
-	const uint64_t one = 1;
-	ssize_t n;
-
-	if (xchg_acq_rel(&poller->woken, 1)) /* P1 */
-		return;
-	/* Cannot fail; a fault that a test plants is survived, for a wake-up that is lost is a hang. */
-	do
-		n = hilo__sys_write(poller->wake_fd, &one, sizeof(one));
-	while (n != sizeof(one) && n != -EAGAIN);
 }
 
 /* Register a descriptor of the poller's own, level-triggered. */
@@ -480,51 +513,45 @@ static int poller_init_timer(struct poll_backend *backend)
 	return poller_register(backend, backend->timer_fd, POLL_TIMER);
 }
 
-static void poller_close(struct poller *poller)
+void hilo__epoll_leave_wake(struct poller *poller)
+{
+	(void)hilo__sys_epoll_ctl(poller->backend->epoll_fd, EPOLL_CTL_DEL, poller->wake_fd, NULL);
+}
+
+void hilo__epoll_fini(struct poller *poller)
 {
 	struct poll_backend *backend = poller->backend;
 
+	hilo__poll_table_fini(&backend->table);
 	if (backend->timer_fd >= 0)
 		(void)hilo__sys_close(backend->timer_fd);
-	if (poller->wake_fd >= 0)
-		(void)hilo__sys_close(poller->wake_fd);
 	if (backend->epoll_fd >= 0)
 		(void)hilo__sys_close(backend->epoll_fd);
 	hilo__free(backend);
 	poller->backend = NULL;
 }
 
-int hilo__poller_init(struct poller *poller)
+int hilo__epoll_init(struct poller *poller)
 {
 	struct poll_backend *backend = hilo__calloc(1, sizeof(*backend));
 	int rc;
 
 	if (!backend)
 		return -ENOMEM;
-	atomic_setup(&poller->armed, 0);
-	atomic_setup(&poller->woken, 0);
+	list_init(&backend->due);
 	poller->backend = backend;
-	poller->wake_fd = -1;
 	backend->timer_fd = -1;
 	rc = backend->epoll_fd = hilo__sys_epoll_create1(EPOLL_CLOEXEC);
+	if (rc >= 0)
+		rc = poller_register(backend, poller->wake_fd, POLL_WAKE);
+	if (rc == 0)
+		rc = poller_init_timer(backend);
 	if (rc < 0)
-		goto fail;
-	rc = poller->wake_fd = hilo__sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (rc < 0)
-		goto fail;
-	rc = poller_register(backend, poller->wake_fd, POLL_WAKE);
-	if (rc < 0)
-		goto fail;
-	rc = poller_init_timer(backend);
-	if (rc < 0)
-		goto fail;
-	return 0;
-fail:
-	poller_close(poller);
-	return rc;
+		hilo__epoll_fini(poller);
+	return rc < 0 ? rc : 0;
 }
 
-void hilo__poller_abandon(struct poller *poller)
+void hilo__epoll_abandon(struct poller *poller)
 {
 	struct poll_array *array =
 		load_relaxed(&poller->backend->table.array); /* relaxed: nobody else is left */
@@ -535,15 +562,14 @@ void hilo__poller_abandon(struct poller *poller)
 		for (unsigned k = 0; chunk && k < POLL_CHUNK; k++) {
 			struct list *node;
 
-			while ((node = list_first(&chunk->fd[k].ops)))
-				(void)hilo__poller_cancel(poller, list_entry(node, struct poll_op, link));
+			while ((node = list_first(&chunk->fd[k].ops))) {
+				struct poll_op *op = list_entry(node, struct poll_op, link);
+
+				if (op_is_io(op))
+					hilo__ready_stop(container_of(op, struct poll_io, op));
+				else
+					(void)hilo__poller_cancel(poller, op);
+			}
 		}
 	}
-}
-
-void hilo__poller_fini(struct poller *poller)
-{
-	HILO__ASSERT(!load_relaxed(&poller->armed)); /* relaxed: nobody else is left */
-	hilo__poll_table_fini(&poller->backend->table);
-	poller_close(poller);
 }

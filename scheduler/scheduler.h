@@ -64,6 +64,7 @@ struct hilo_runtime {
 	uint8_t task_flags; /* of all its tasks: TASK_TOLD if there are hooks */
 	struct task_hooks hooks;
 	bool spin;
+	bool is_ring; /* its pollers have rings */
 	hilo_time shutdown;
 	uint64_t spin_cycles; /* the most a worker spins before it sleeps */
 	unsigned cpus;	      /* what the machine allows */

@@ -145,7 +145,7 @@ static void standin_take(struct hilo_loop *loop, struct hilo_loop *victim)
 	if (hilo__timers_next(&victim->timers) != HILO_FOREVER)
 		(void)hilo__timers_try_expire(&victim->timers, hilo__clock_now(), STANDIN_BATCH);
 	if (hilo__poller_armed(&victim->poller))
-		(void)hilo__poller_reap(&victim->poller, STANDIN_BATCH);
+		(void)hilo__poller_reap(&victim->poller, STANDIN_BATCH, POLL_GUEST);
 	if (load_relaxed(&victim->slot)) {		  /* relaxed: spares the exchange */
 		task = xchg_acquire(&victim->slot, NULL); /* pairs with the exchange that filled it */
 		if (task) {

@@ -184,13 +184,15 @@ static void loop_fire_timers(struct hilo_loop *loop)
 
 static void loop_poll(struct hilo_loop *loop)
 {
+	/* A ring is looked at in each turn: it is memory, and what was started since the last one goes to it. */
 	if (hilo__poller_armed(&loop->poller) == 0 ||
-	    loop->turn_cycles - loop->poll_cycles < TURN_US * hilo__cycles_per_us())
+	    (!hilo__poller_has_news(&loop->poller) &&
+	     loop->turn_cycles - loop->poll_cycles < TURN_US * hilo__cycles_per_us()))
 		return;
 	loop->poll_cycles = loop->turn_cycles;
 	stat_add(&loop->stats.polls, 1);
 	TRACE_EVENT(loop->trace, TRACE_POLL, 0, 0);
-	(void)hilo__poller_reap(&loop->poller, POLLS_PER_TURN);
+	(void)hilo__poller_reap(&loop->poller, POLLS_PER_TURN, POLL_OWNER);
 }
 
 void hilo__worker_turn(struct thread *self, struct hilo_loop *loop)

@@ -22,6 +22,8 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/types.h>
@@ -60,11 +62,49 @@
 	  (fd, flags, when))                                                                                 \
 	X(PPOLL, ppoll, EINTR, int, (struct pollfd * fds, nfds_t n, const struct timespec *timeout),         \
 	  (fds, n, timeout))                                                                                 \
+	X(RECV, recv, EINTR, ssize_t, (int fd, void *buf, size_t size, int flags),                           \
+	  (fd, buf, hilo__sys_shorten(SYS_CALL_RECV, size), flags))                                          \
+	X(SEND, send, EINTR, ssize_t, (int fd, const void *buf, size_t size, int flags),                     \
+	  (fd, buf, hilo__sys_shorten(SYS_CALL_SEND, size), flags))                                          \
+	X(RECVMSG, recvmsg, EINTR, ssize_t, (int fd, struct msghdr *msg, int flags), (fd, msg, flags))       \
+	X(SENDMSG, sendmsg, EINTR, ssize_t, (int fd, const struct msghdr *msg, int flags), (fd, msg, flags)) \
+	X(ACCEPT4, accept4, EINTR, int, (int fd, struct sockaddr *address, socklen_t *size, int flags),      \
+	  (fd, address, size, flags))                                                                        \
+	X(CONNECT, connect, ECONNREFUSED, int, (int fd, const struct sockaddr *address, socklen_t size),     \
+	  (fd, address, size))                                                                               \
+	X(GETSOCKOPT, getsockopt, ENOBUFS, int, (int fd, int level, int name, void *value, socklen_t *size), \
+	  (fd, level, name, value, size))                                                                    \
+	X(PREADV2, preadv2, EINTR, ssize_t,                                                                  \
+	  (int fd, const struct iovec *vector, int n, int64_t offset, int flags),                            \
+	  (fd, vector, n, offset, flags))                                                                    \
+	X(PWRITEV2, pwritev2, EINTR, ssize_t,                                                                \
+	  (int fd, const struct iovec *vector, int n, int64_t offset, int flags),                            \
+	  (fd, vector, n, offset, flags))                                                                    \
+	X(IO_URING_SETUP, io_uring_setup, ENOMEM, int, (unsigned entries, void *params), (entries, params))  \
+	X(IO_URING_ENTER, io_uring_enter, EINTR, int,                                                        \
+	  (int fd, unsigned submit, unsigned wait, unsigned flags, const void *arg, size_t size),            \
+	  (fd, submit, wait, flags, arg, size))                                                              \
+	X(IO_URING_REGISTER, io_uring_register, EINVAL, int, (int fd, unsigned code, void *arg, unsigned n), \
+	  (fd, code, arg, n))                                                                                \
+	X(FSYNC, fsync, EIO, int, (int fd), (fd))                                                            \
+	X(FDATASYNC, fdatasync, EIO, int, (int fd), (fd))                                                    \
+	X(OPENAT, openat, ENOENT, int, (int folder, const char *path, int flags, mode_t mode),               \
+	  (folder, path, flags, mode))                                                                       \
+	X(STATX, statx, ENOENT, int, (int folder, const char *path, int flags, unsigned mask, void *ret),    \
+	  (folder, path, flags, mask, ret))                                                                  \
+	X(UNLINKAT, unlinkat, ENOENT, int, (int folder, const char *path, int flags), (folder, path, flags)) \
+	X(RENAMEAT2, renameat2, ENOENT, int,                                                                 \
+	  (int folder, const char *path, int other, const char *name, unsigned flags),                       \
+	  (folder, path, other, name, flags))                                                                \
+	X(MKDIRAT, mkdirat, EEXIST, int, (int folder, const char *path, mode_t mode), (folder, path, mode))  \
+	X(MEMBARRIER, membarrier, EINVAL, int, (int command), (command))                                     \
 	X(FUTEX, futex, EINTR, int,                                                                          \
 	  (void *word, int op, uint32_t value, const struct timespec *timeout, uint32_t bits),               \
 	  (word, op, value, timeout, bits))                                                                  \
 	X(MMAP, mmap, ENOMEM, int, (void *addr, size_t size, int prot, int flags, void **ret),               \
 	  (addr, size, prot, flags, ret))                                                                    \
+	X(MMAP_FILE, mmap_file, ENOMEM, int, (int fd, size_t size, int64_t offset, void **ret),              \
+	  (fd, size, offset, ret))                                                                           \
 	X(MUNMAP, munmap, ENOMEM, int, (void *addr, size_t size), (addr, size))                              \
 	X(MADVISE, madvise, EINVAL, int, (void *addr, size_t size, int advice), (addr, size, advice))        \
 	X(PROCESS_MADVISE, process_madvise, EBADF, ssize_t,                                                  \
@@ -157,6 +197,124 @@ static inline int sys_real_ppoll(struct pollfd *fds, nfds_t n, const struct time
 	return (int)sys_result(ppoll(fds, n, timeout, NULL));
 }
 
+static inline ssize_t sys_real_recv(int fd, void *buf, size_t size, int flags)
+{
+	return sys_result(recv(fd, buf, size, flags));
+}
+
+static inline ssize_t sys_real_send(int fd, const void *buf, size_t size, int flags)
+{
+	return sys_result(send(fd, buf, size, flags));
+}
+
+static inline ssize_t sys_real_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	return sys_result(recvmsg(fd, msg, flags));
+}
+
+static inline ssize_t sys_real_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	return sys_result(sendmsg(fd, msg, flags));
+}
+
+static inline int sys_real_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
+{
+	return (int)sys_result(accept4(fd, address, size, flags));
+}
+
+static inline int sys_real_connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+	return (int)sys_result(connect(fd, address, size));
+}
+
+static inline int sys_real_getsockopt(int fd, int level, int name, void *value, socklen_t *size)
+{
+	return (int)sys_result(getsockopt(fd, level, name, value, size));
+}
+
+/* @offset -1: where the descriptor is. */
+static inline ssize_t sys_real_preadv2(int fd, const struct iovec *vector, int n, int64_t offset, int flags)
+{
+	return sys_result(preadv2(fd, vector, n, offset, flags));
+}
+
+static inline ssize_t sys_real_pwritev2(int fd, const struct iovec *vector, int n, int64_t offset, int flags)
+{
+	return sys_result(pwritev2(fd, vector, n, offset, flags));
+}
+
+static inline int sys_real_io_uring_setup(unsigned entries, void *params)
+{
+#ifdef SYS_io_uring_setup
+	return (int)sys_result(syscall(SYS_io_uring_setup, entries, params));
+#else
+	(void)entries, (void)params;
+	return -ENOSYS;
+#endif
+}
+
+static inline int sys_real_io_uring_enter(int fd, unsigned submit, unsigned wait, unsigned flags,
+					  const void *arg, size_t size)
+{
+#ifdef SYS_io_uring_enter
+	return (int)sys_result(syscall(SYS_io_uring_enter, fd, submit, wait, flags, arg, size));
+#else
+	(void)fd, (void)submit, (void)wait, (void)flags, (void)arg, (void)size;
+	return -ENOSYS;
+#endif
+}
+
+static inline int sys_real_io_uring_register(int fd, unsigned code, void *arg, unsigned n)
+{
+#ifdef SYS_io_uring_register
+	return (int)sys_result(syscall(SYS_io_uring_register, fd, code, arg, n));
+#else
+	(void)fd, (void)code, (void)arg, (void)n;
+	return -ENOSYS;
+#endif
+}
+
+static inline int sys_real_fsync(int fd)
+{
+	return (int)sys_result(fsync(fd));
+}
+
+static inline int sys_real_fdatasync(int fd)
+{
+	return (int)sys_result(fdatasync(fd));
+}
+
+static inline int sys_real_openat(int folder, const char *path, int flags, mode_t mode)
+{
+	return (int)sys_result(openat(folder, path, flags, mode));
+}
+
+static inline int sys_real_statx(int folder, const char *path, int flags, unsigned mask, void *ret)
+{
+	return (int)sys_result(syscall(SYS_statx, folder, path, flags, mask, ret));
+}
+
+static inline int sys_real_unlinkat(int folder, const char *path, int flags)
+{
+	return (int)sys_result(unlinkat(folder, path, flags));
+}
+
+static inline int sys_real_renameat2(int folder, const char *path, int other, const char *name,
+				     unsigned flags)
+{
+	return (int)sys_result(syscall(SYS_renameat2, folder, path, other, name, flags));
+}
+
+static inline int sys_real_mkdirat(int folder, const char *path, mode_t mode)
+{
+	return (int)sys_result(mkdirat(folder, path, mode));
+}
+
+static inline int sys_real_membarrier(int command)
+{
+	return (int)sys_result(syscall(SYS_membarrier, command, 0, 0));
+}
+
 static inline int sys_real_futex(void *word, int op, uint32_t value, const struct timespec *timeout,
 				 uint32_t bits)
 {
@@ -167,6 +325,17 @@ static inline int sys_real_futex(void *word, int op, uint32_t value, const struc
 static inline int sys_real_mmap(void *addr, size_t size, int prot, int flags, void **ret)
 {
 	void *p = mmap(addr, size, prot, flags | MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	*ret = p;
+	return 0;
+}
+
+/* What @fd shows, shared, for reading and writing. */
+static inline int sys_real_mmap_file(int fd, size_t size, int64_t offset, void **ret)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, offset);
 
 	if (p == MAP_FAILED)
 		return -errno;

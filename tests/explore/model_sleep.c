@@ -80,11 +80,18 @@ int hilo__poller_wait(struct poller *poller, hilo_time deadline)
 	return 0;
 }
 
-int hilo__poller_reap(struct poller *poller, unsigned max)
+int hilo__poller_reap(struct poller *poller, unsigned max, enum poll_reaper reaper)
 {
 	(void)poller;
 	(void)max;
+	(void)reaper;
 	return 0;
+}
+
+bool hilo__poller_has_news(const struct poller *poller)
+{
+	(void)poller;
+	return false;
 }
 
 void hilo__poller_wake(struct poller *poller)

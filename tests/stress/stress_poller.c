@@ -172,7 +172,7 @@ static void *owner_main(void *arg)
 static void *thief_main(void *arg)
 {
 	while (!load_acquire(&stop)) { /* pairs with main */
-		(void)hilo__poller_reap(&poller, 5);
+		(void)hilo__poller_reap(&poller, 5, POLL_OWNER);
 		sched_yield();
 	}
 	return arg;
@@ -193,7 +193,7 @@ int main(void)
 	test_begin();
 	rounds *= test_scale();
 	seed = test_seed();
-	CHECK(hilo__poller_init(&poller) == 0);
+	CHECK(hilo__poller_init(&poller, false) == 0);
 	chaos.seed = seed;
 	hilo__sys_chaos(&chaos);
 	for (int i = 0; i < FILES; i++)

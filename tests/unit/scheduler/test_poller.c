@@ -65,7 +65,7 @@ static int probe_submit_kept(struct probe *probe, int fd, unsigned events)
 
 static int reap(void)
 {
-	return hilo__poller_reap(&poller, POLL_BATCH);
+	return hilo__poller_reap(&poller, POLL_BATCH, POLL_OWNER);
 }
 
 static void put(int fd)
@@ -110,7 +110,7 @@ static int setup(void **state)
 	(void)state;
 	hilo__sys_reset();
 	hilo__mem_fail_at(0, false);
-	return hilo__poller_init(&poller);
+	return hilo__poller_init(&poller, false);
 }
 
 static int teardown(void **state)
@@ -259,13 +259,13 @@ static void test_one_descriptor_on_two_pollers(void **state)
 	int fds[2];
 
 	(void)state;
-	assert_int_equal(hilo__poller_init(&other), 0);
+	assert_int_equal(hilo__poller_init(&other, false), 0);
 	make_pipe(fds);
 	assert_int_equal(probe_submit(&here, fds[0], POLL_READABLE), 0);
 	probe_init(&there, POLL_OP_WAIT, fds[0], POLL_READABLE);
 	assert_int_equal(hilo__poller_submit(&other, &there.op), 0);
 	put(fds[1]);
-	assert_int_equal(hilo__poller_reap(&other, 10), 1);
+	assert_int_equal(hilo__poller_reap(&other, 10, POLL_OWNER), 1);
 	assert_int_equal(reap(), 1);
 	assert_int_equal(probe_count(&here) + probe_count(&there), 2);
 	close_both(fds);
@@ -294,7 +294,7 @@ static void test_thousand_descriptors_complete_in_batches(void **state)
 		assert_true(fd >= 0);
 		assert_int_equal(probe_submit(&probe[i], fd, POLL_READABLE), 0);
 	}
-	assert_int_equal(hilo__poller_reap(&poller, 10), 10);
+	assert_int_equal(hilo__poller_reap(&poller, 10, POLL_OWNER), 10);
 	total = 10;
 	while ((n = reap()) > 0)
 		total += n;
@@ -663,7 +663,7 @@ static void test_init_that_fails_leaves_nothing_behind(void **state)
 			hilo__sys_fail(SYS_CALL_ANY, n, EMFILE, false);
 			if (with_timer)
 				hilo__sys_fail(SYS_CALL_EPOLL_PWAIT2, 1, ENOSYS, true);
-			rc = hilo__poller_init(&other);
+			rc = hilo__poller_init(&other, false);
 			hilo__sys_fail(SYS_CALL_ANY, 0, 0, false);
 			if (rc == 0)
 				hilo__poller_fini(&other);
@@ -674,7 +674,7 @@ static void test_init_that_fails_leaves_nothing_behind(void **state)
 		}
 	}
 	hilo__mem_fail_at(1, false);
-	assert_int_equal(hilo__poller_init(&other), -ENOMEM);
+	assert_int_equal(hilo__poller_init(&other, false), -ENOMEM);
 	assert_int_equal(count_fds(), fds);
 }
 
@@ -702,7 +702,7 @@ static void test_wait_without_pwait2_keeps_its_deadlines(void **state)
 	(void)state;
 	hilo__poller_fini(&poller);
 	hilo__sys_fail(SYS_CALL_EPOLL_PWAIT2, 1, ENOSYS, true);
-	assert_int_equal(hilo__poller_init(&poller), 0);
+	assert_int_equal(hilo__poller_init(&poller, false), 0);
 	hilo__sys_fail(SYS_CALL_TIMERFD_SETTIME, 0, 0, false);
 	test_wait_does_not_end_before_its_deadline(NULL);
 	assert_int_equal(hilo__sys_calls(SYS_CALL_TIMERFD_SETTIME), 5);
@@ -782,7 +782,7 @@ static void *wake_after_reap(void *arg)
 	/* What a thief takes must not be the owner's wake-up. */
 	for (int i = 0; i < 50; i++) {
 		hilo__poller_wake(&poller);
-		(void)hilo__poller_reap(&poller, 10);
+		(void)hilo__poller_reap(&poller, 10, POLL_OWNER);
 	}
 	return arg;
 }

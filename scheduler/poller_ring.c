@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * poller_ring.c - operations of poll_io.h on a ring of the kernel's (uring.h).
+ *
+ * What is started is queued; it gets to the kernel at the next turn of the loop, before its thread sleeps, or when
+ * somebody stands in for that: all of it in one system call, the one that fetches completions. So the answer of a
+ * server and its next receive are one call, for many connections.
+ *
+ * An operation's completion carries its address. It exists until then, and completes once, so there is none that is
+ * stale. Its end can only be asked for: until the kernel says so, it uses the buffer.
+ *
+ *	IDLE -> QUEUED -> RUNNING -> (completion) IDLE
+ *	           |         `-> STOPPING -> (completion) IDLE
+ *	           `-> (stop) IDLE
+ *
+ * I1  Queue, cancels and the filling of the submission queue are under the lock. Entering the kernel is not: it takes
+ *     submissions in their order, whoever enters.
+ * I2  `stopping` is set before the lock is taken to look at an operation's state, and looked at under the lock when an
+ *     operation is queued again: who asks for its end and who starts it anew meet under this lock.
+ * I3  A cancel that the kernel is given stands behind its operation in the submission queue, and before whatever is
+ *     started at the same address later: it ends that operation or none.
+ * P1  The completion's exchange of `state` comes before or after that of stop, which is under the lock: before, stop
+ *     finds IDLE; after, the completion finds STOPPING, and takes the lock to take the operation off the cancels.
+ * P2  `queued` is set before the eventfd is written to, by who is not the owner, and looked at by the owner before it
+ *     sleeps in the ring, which that write ends: what is queued meanwhile is submitted after it.
+ *
+ * P3  Who reaps takes `reaping` with acquire and lets it go with release: the next one sees the completion queue's
+ *     head.
+ *
+ * The ring watches the eventfd, for wake-ups, and the epoll instance, for operations that wait for readiness. Whoever
+ * finds the wake-up's completion, and is not the owner, writes once more: the owner may sleep already, and the
+ * kernel, having found no completion left, let it sleep on.
+ *
+ * The kernel ends the operations of a thread that ends (a spare worker's): -ECANCELED though nobody asked. They had
+ * no effect, and are started again. A descriptor that says O_NONBLOCK is answered -EAGAIN: its operation waits for
+ * readiness instead.
+ *
+ * Rejected: DEFER_TASKRUN (uring.c). One ring for all loops: its lock and its completions would be shared by all cores.
+ * Buffers and descriptors that are registered with the ring: they tie a connection to it, and tasks move.
+ */
+#include "scheduler/poller_impl.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "scheduler/base/clock.h"
+#include "scheduler/base/mem.h"
+#include "scheduler/base/panic.h"
+#include "scheduler/base/sys.h"
+#include "scheduler/uring.h"
+
+#define RING_ENTRIES 256
+
+/* What a completion carries that is no operation's. */
+#define USER_NOTHING 0
+#define USER_WAKE 1
+#define USER_EPOLL 2
+
+/* membarrier(2): makes all running threads of the process pass through the kernel, and is registered for before. */
+#define MEMBARRIER_KICK (1 << 3)
+#define MEMBARRIER_REGISTER (1 << 4)
+
+struct poll_ring {
+	struct uring uring;
+	struct spinlock lock;
+	struct list queue;   /* operations to be started */
+	struct list cancels; /* operations to be ended */
+	bool watches_wake;   /* under the lock: the kernel was told to, and has not ended it */
+	bool watches_epoll;
+	atomic(bool) queued; /* there may be something for the kernel */
+	atomic(bool) reaping;
+	bool wake_seen; /* [owner] a wake-up's completion was found, and it has not slept since */
+	bool adopted;	/* [owner] wake-ups have been taken from epoll */
+};
+
+/* [lock] @io as a submission. */
+static void sqe_fill(struct uring_sqe *sqe, const struct poll_io *io)
+{
+	static const uint8_t codes[] = {
+		[POLL_IO_RECV] = URING_RECV,	     [POLL_IO_SEND] = URING_SEND,
+		[POLL_IO_RECVMSG] = URING_RECVMSG,   [POLL_IO_SENDMSG] = URING_SENDMSG,
+		[POLL_IO_ACCEPT] = URING_ACCEPT,     [POLL_IO_CONNECT] = URING_CONNECT,
+		[POLL_IO_READ] = URING_READ,	     [POLL_IO_WRITE] = URING_WRITE,
+		[POLL_IO_READV] = URING_READV,	     [POLL_IO_WRITEV] = URING_WRITEV,
+		[POLL_IO_FSYNC] = URING_FSYNC,	     [POLL_IO_OPENAT] = URING_OPENAT,
+		[POLL_IO_STATX] = URING_STATX,	     [POLL_IO_UNLINKAT] = URING_UNLINKAT,
+		[POLL_IO_RENAMEAT] = URING_RENAMEAT, [POLL_IO_MKDIRAT] = URING_MKDIRAT,
+	};
+
+	sqe->code = codes[io->op.kind];
+	sqe->fd = io->op.fd;
+	sqe->addr = (uintptr_t)io->data;
+	sqe->len = io->length > UINT32_MAX ? UINT32_MAX : (uint32_t)io->length;
+	sqe->call_flags = io->flags;
+	sqe->user_data = (uintptr_t)io;
+	switch ((enum poll_io_kind)io->op.kind) {
+	case POLL_IO_RECV:
+		sqe->ioprio = io->op.flags & POLL_LATER ? URING_RECV_POLL_FIRST : 0;
+		sqe->len = (uint32_t)hilo__sys_shorten(SYS_CALL_RECV, sqe->len);
+		break;
+	case POLL_IO_SEND:
+		sqe->len = (uint32_t)hilo__sys_shorten(SYS_CALL_SEND, sqe->len);
+		sqe->call_flags |= MSG_NOSIGNAL;
+		break;
+	case POLL_IO_SENDMSG:
+		sqe->call_flags |= MSG_NOSIGNAL;
+		sqe->len = 1;
+		break;
+	case POLL_IO_RECVMSG:
+		sqe->len = 1;
+		break;
+	case POLL_IO_ACCEPT:
+		sqe->len = 0;
+		sqe->off = (uintptr_t)io->more;
+		break;
+	case POLL_IO_CONNECT:
+		sqe->len = 0;
+		sqe->off = io->length;
+		break;
+	case POLL_IO_READ:
+	case POLL_IO_WRITE:
+		sqe->len = (uint32_t)hilo__sys_shorten(
+			io->op.kind == POLL_IO_READ ? SYS_CALL_READ : SYS_CALL_WRITE, sqe->len);
+		/* fall through */
+	case POLL_IO_READV:
+	case POLL_IO_WRITEV:
+		sqe->off = (uint64_t)io->offset;
+		break;
+	case POLL_IO_RENAMEAT:
+		sqe->len = (uint32_t)io->offset;
+		/* fall through */
+	case POLL_IO_STATX:
+		sqe->off = (uintptr_t)io->more;
+		break;
+	default:
+		break;
+	}
+}
+
+/* [lock] Have the kernel tell of @fd, unless it does. */
+static void ring_watch(struct poll_ring *ring, bool *watches, int fd, uint64_t user, unsigned multi)
+{
+	struct uring_sqe *sqe = *watches ? NULL : uring_next(&ring->uring);
+
+	if (!sqe)
+		return;
+	sqe->code = URING_POLL_ADD;
+	sqe->fd = fd;
+	sqe->len = multi;
+	sqe->call_flags = POLLIN;
+	sqe->user_data = user;
+	uring_push(&ring->uring);
+	*watches = true;
+}
+
+/* [lock] The oldest operation of @list, and a submission for it; NULL: none, or no room. */
+static struct poll_io *ring_next(struct poll_ring *ring, struct list *list, struct uring_sqe **ret)
+{
+	struct list *first = list_first(list);
+
+	*ret = first ? uring_next(&ring->uring) : NULL;
+	if (!*ret)
+		return NULL;
+	list_del(first);
+	return container_of(list_entry(first, struct poll_op, link), struct poll_io, op);
+}
+
+/* [any] What is to be told to the kernel, as far as there is room, into the submission queue. */
+static void ring_fill(struct poller *poller, struct poll_ring *ring)
+{
+	struct uring_sqe *sqe;
+	struct poll_io *io;
+
+	spin_lock(&ring->lock);
+	ring_watch(ring, &ring->watches_wake, poller->wake_fd, USER_WAKE, URING_POLL_MULTI);
+	ring_watch(ring, &ring->watches_epoll, poller->backend->epoll_fd, USER_EPOLL, 0);
+	while ((io = ring_next(ring, &ring->queue, &sqe))) {
+		sqe_fill(sqe, io);
+		store_relaxed(&io->state,
+			      POLL_IO_RUNNING); /* relaxed: under the lock, and the kernel orders */
+		uring_push(&ring->uring);
+	}
+	while ((io = ring_next(ring, &ring->cancels, &sqe))) {
+		sqe->code = URING_ASYNC_CANCEL;
+		sqe->fd = -1;
+		sqe->addr = (uintptr_t)io;
+		sqe->user_data = USER_NOTHING;
+		uring_push(&ring->uring);
+	}
+	/* relaxed: P2, by the eventfd; and for the owner its own */
+	store_relaxed(&ring->queued, list_first(&ring->queue) || list_first(&ring->cancels) ||
+					     !ring->watches_epoll || !ring->watches_wake);
+	spin_unlock(&ring->lock);
+}
+
+/* [owner of @io] Queue it. False: it was told to end. */
+static bool ring_queue(struct poll_ring *ring, struct poll_io *io)
+{
+	bool stopping;
+
+	spin_lock(&ring->lock);
+	stopping = load_relaxed(&io->stopping); /* relaxed: I2 */
+	if (!stopping) {
+		list_add_tail(&ring->queue, &io->op.link);
+		store_relaxed(&io->state, POLL_IO_QUEUED); /* relaxed: under the lock */
+		store_relaxed(&ring->queued, true);	   /* relaxed: P2 */
+	}
+	spin_unlock(&ring->lock);
+	return !stopping;
+}
+
+static inline struct poll_ring *ring_of(struct poller *poller)
+{
+	return load_acquire(&poller->ring); /* P2 of poller.c */
+}
+
+void hilo__ring_start(struct poller *poller, struct poll_io *io)
+{
+	(void)ring_queue(ring_of(poller), io);
+}
+
+void hilo__ring_stop(struct poll_io *io)
+{
+	struct poll_ring *ring = ring_of(io->poller);
+	uint8_t running = POLL_IO_RUNNING;
+	bool queued;
+
+	if (!ring)
+		return;
+	spin_lock(&ring->lock);
+	queued = load_relaxed(&io->state) == POLL_IO_QUEUED; /* relaxed: under the lock */
+	if (queued) {
+		list_del(&io->op.link);
+		store_relaxed(&io->state, POLL_IO_IDLE);		  /* relaxed: nobody else has it */
+	} else if (cas_acq_rel(&io->state, &running, POLL_IO_STOPPING)) { /* P1 */
+		list_add_tail(&ring->cancels, &io->op.link);
+		store_relaxed(&ring->queued, true); /* relaxed: P2 */
+	}
+	spin_unlock(&ring->lock);
+	if (queued)
+		hilo__poller_complete_io(io->poller, io, -ECANCELED);
+}
+
+/* [reaper] The kernel has ended @io. Returns whether it is complete. */
+static bool ring_finish(struct poller *poller, struct poll_ring *ring, struct poll_io *io,
+			const struct uring_cqe *cqe)
+{
+	bool stopped = xchg_acq_rel(&io->state, POLL_IO_IDLE) == POLL_IO_STOPPING; /* P1 */
+	bool ended = cqe->res == -ECANCELED || cqe->res == -EINTR;
+	int rc = cqe->res;
+
+	if (stopped) {
+		spin_lock(&ring->lock);
+		list_del(&io->op.link);
+		spin_unlock(&ring->lock);
+	}
+	if (ended && !load_relaxed(&poller->closing) &&
+	    ring_queue(ring, io)) /* relaxed: set by who is alone */
+		return false;
+	if (rc == -EAGAIN && io->op.kind != POLL_IO_CONNECT && hilo__ready_again(poller, io, &rc))
+		return false;
+	io->more_is_there = cqe->flags & URING_CQE_SOCK_NONEMPTY;
+	hilo__poller_complete_io(poller, io, ended ? -ECANCELED : rc);
+	return true;
+}
+
+/* [reaper] A wake-up. Its cause is seen by the owner after its next wait, which does not sleep. */
+static void ring_woken(struct poller *poller, struct poll_ring *ring, bool ended, enum poll_reaper reaper)
+{
+	const uint64_t one = 1;
+
+	if (ended) {
+		spin_lock(&ring->lock);
+		ring->watches_wake = false;
+		store_relaxed(&ring->queued, true); /* relaxed: P2 */
+		spin_unlock(&ring->lock);
+	}
+	if (reaper == POLL_OWNER)
+		ring->wake_seen = true;
+	else
+		(void)hilo__sys_write(poller->wake_fd, &one, sizeof(one));
+}
+
+/* [reaper] Something waits for readiness, and is ready. */
+static int ring_ready(struct poller *poller, struct poll_ring *ring)
+{
+	int completed = hilo__epoll_reap(poller, POLL_BATCH);
+
+	/* After: told again, the kernel looks whether there is more. */
+	spin_lock(&ring->lock);
+	ring->watches_epoll = false;
+	store_relaxed(&ring->queued, true); /* relaxed: P2 */
+	spin_unlock(&ring->lock);
+	return completed > 0 ? completed : 0;
+}
+
+/* [any] Complete what the kernel has, @max at most; -EBUSY: somebody else is at it. */
+static int ring_consume(struct poller *poller, struct poll_ring *ring, unsigned max, enum poll_reaper reaper)
+{
+	struct uring_cqe cqes[POLL_BATCH];
+	int completed = 0;
+	unsigned n;
+
+	if (!uring_completions(&ring->uring))
+		return 0;
+	if (load_relaxed(&ring->reaping) ||
+	    xchg_acquire(&ring->reaping, true)) /* relaxed: spares the exchange */
+		return -EBUSY;
+	n = hilo__uring_take(&ring->uring, cqes, max < POLL_BATCH ? max : POLL_BATCH);
+	store_release(&ring->reaping, false); /* P3 */
+	for (unsigned i = 0; i < n; i++) {
+		bool ended = !(cqes[i].flags & URING_CQE_MORE);
+
+		if (cqes[i].user_data == USER_WAKE)
+			ring_woken(poller, ring, ended, reaper);
+		else if (cqes[i].user_data == USER_EPOLL)
+			completed += ring_ready(poller, ring);
+		else if (cqes[i].user_data != USER_NOTHING)
+			completed += ring_finish(poller, ring, (struct poll_io *)(uintptr_t)cqes[i].user_data,
+						 &cqes[i]);
+	}
+	return completed;
+}
+
+bool hilo__ring_has_news(const struct poll_ring *ring)
+{
+	return load_relaxed(&((struct poll_ring *)ring)->queued) || /* relaxed: a hint */
+	       uring_completions(&ring->uring) || hilo__uring_wants_enter(&ring->uring);
+}
+
+void hilo__ring_flush(struct poller *poller)
+{
+	struct poll_ring *ring = ring_of(poller);
+
+	if (load_relaxed(&ring->queued)) /* relaxed: a hint; the owner sees its own */
+		ring_fill(poller, ring);
+	if (uring_unsubmitted(&ring->uring) || hilo__uring_wants_enter(&ring->uring))
+		(void)hilo__uring_enter(&ring->uring, 0);
+}
+
+int hilo__ring_reap(struct poller *poller, unsigned max, enum poll_reaper reaper)
+{
+	struct poll_ring *ring = ring_of(poller);
+
+	hilo__ring_flush(poller);
+	/* What the owner's thread would do in the kernel: it computes, and is not going there by itself. */
+	if (reaper == POLL_GUEST && !uring_completions(&ring->uring) && hilo__uring_wants_enter(&ring->uring))
+		(void)hilo__sys_membarrier(MEMBARRIER_KICK);
+	return ring_consume(poller, ring, max, reaper);
+}
+
+/* [owner] For how long to sleep: nanoseconds, -1 for ever. */
+static int64_t ring_span(struct poller *poller, struct poll_ring *ring, hilo_time deadline)
+{
+	int64_t span;
+
+	if (ring->wake_seen) {
+		ring->wake_seen = false;
+		(void)xchg_acq_rel(&poller->woken, 0); /* P1 of poller_epoll.c */
+		return 0;
+	}
+	if (deadline <= 0 || uring_completions(&ring->uring))
+		return 0;
+	if (deadline == HILO_FOREVER)
+		return -1;
+	span = deadline - hilo__clock_now();
+	return span > 0 ? span : 0;
+}
+
+int hilo__ring_wait(struct poller *poller, hilo_time deadline)
+{
+	struct poll_ring *ring = ring_of(poller);
+	const struct timespec pause = {0, HILO_MILLISECOND};
+	int64_t span;
+	int rc;
+
+	if (!ring->adopted) {
+		hilo__epoll_leave_wake(poller);
+		ring->adopted = true;
+	}
+	span = ring_span(poller, ring, deadline);
+	ring_fill(poller, ring);
+	rc = hilo__uring_enter(&ring->uring, span);
+	/* The kernel is short of something: completions that are reaped, or time, will help. */
+	if (rc < 0 && rc != -ETIME && rc != -EINTR && span && !uring_completions(&ring->uring))
+		(void)hilo__sys_ppoll(NULL, 0, &pause);
+	rc = ring_consume(poller, ring, POLL_BATCH, POLL_OWNER);
+	if (ring->wake_seen) {
+		ring->wake_seen = false;
+		(void)xchg_acq_rel(&poller->woken, 0); /* P1 of poller_epoll.c */
+	}
+	return rc > 0 ? rc : 0;
+}
+
+int hilo__ring_make(struct poller *poller, struct poll_ring **ret)
+{
+	struct poll_ring *ring = hilo__calloc(1, sizeof(*ring));
+	int rc;
+
+	(void)poller;
+	if (!ring)
+		return -ENOMEM;
+	rc = hilo__uring_init(&ring->uring, RING_ENTRIES);
+	if (rc < 0) {
+		hilo__free(ring);
+		return rc;
+	}
+	list_init(&ring->queue);
+	list_init(&ring->cancels);
+	atomic_setup(&ring->queued, true);
+	*ret = ring;
+	return 0;
+}
+
+void hilo__ring_fini(struct poller *poller)
+{
+	struct poll_ring *ring = ring_of(poller);
+
+	hilo__uring_fini(&ring->uring);
+	hilo__free(ring);
+}
+
+/* [closing thread] The kernel shall end whatever it has. */
+static void ring_end_all(struct poll_ring *ring)
+{
+	struct uring_sqe *sqe;
+
+	spin_lock(&ring->lock);
+	sqe = uring_next(&ring->uring);
+	if (sqe) {
+		sqe->code = URING_ASYNC_CANCEL;
+		sqe->fd = -1;
+		sqe->call_flags = URING_CANCEL_ALL | URING_CANCEL_ANY;
+		sqe->user_data = USER_NOTHING;
+		uring_push(&ring->uring);
+	}
+	spin_unlock(&ring->lock);
+}
+
+/* [closing thread] Operations that were not given to the kernel. */
+static void ring_end_queued(struct poll_ring *ring)
+{
+	struct list *first;
+
+	while ((first = list_first(&ring->queue)))
+		hilo__ring_stop(container_of(list_entry(first, struct poll_op, link), struct poll_io, op));
+}
+
+void hilo__ring_abandon(struct poller *poller)
+{
+	struct poll_ring *ring = ring_of(poller);
+
+	ring_end_queued(ring);
+	while (load_relaxed(&poller->armed)) { /* relaxed: nobody else is left */
+		ring_end_all(ring);
+		(void)hilo__uring_enter(&ring->uring, HILO_MILLISECOND);
+		while (ring_consume(poller, ring, POLL_BATCH, POLL_OWNER) > 0)
+			;
+	}
+}
+
+/* Whether rings work here: 1, or why not. 0: not asked yet. Two threads that ask at once find the same. */
+static atomic(int) ring_works;
+
+static int ring_try(void)
+{
+	struct uring uring;
+	int rc = hilo__uring_init(&uring, 4);
+
+	if (rc < 0)
+		return rc;
+	rc = hilo__uring_probe(&uring);
+	hilo__uring_fini(&uring);
+	if (rc == 0)
+		rc = hilo__sys_membarrier(MEMBARRIER_REGISTER);
+	return rc;
+}
+
+int hilo__poller_ring_works(void)
+{
+	int works = load_relaxed(&ring_works); /* relaxed: says it all itself */
+
+	if (!works) {
+		works = ring_try();
+		works = works < 0 ? works : 1;
+		/* Out of descriptors, of memory: that may be better next time. */
+		if (works != -EMFILE && works != -ENFILE && works != -ENOMEM)
+			store_relaxed(&ring_works, works); /* relaxed: as above */
+	}
+	return works < 0 ? works : 0;
+}

@@ -1,0 +1,736 @@
+/* SPDX-License-Identifier: MIT */
+/* test_poll_io.c - operations on a ring and over epoll: what they answer, once; their end when asked for. */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cmocka.h>
+
+#include "scheduler/base/clock.h"
+#include "scheduler/base/sys.h"
+#include "scheduler/poll_io.h"
+#include "tests/support/test.h"
+
+static struct poller poller;
+
+/* Which of the two: the same tests run on both. */
+static int setup_epoll(void **state)
+{
+	(void)state;
+	return hilo__poller_init(&poller, false);
+}
+
+static int setup_ring(void **state)
+{
+	(void)state;
+	return hilo__poller_ring_works() == 0 ? hilo__poller_init(&poller, true) : 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	hilo__sys_reset();
+	if (poller.backend) {
+		hilo__poller_abandon(&poller);
+		hilo__poller_fini(&poller);
+	}
+	return 0;
+}
+
+static void need_poller(void)
+{
+	if (!poller.backend)
+		TEST_SKIP("no io_uring here");
+}
+
+struct probe {
+	struct poll_io io;
+	int completions;
+	int result;
+	struct probe *next; /* started when this one has completed */
+};
+
+static void probe_complete(struct poll_op *op)
+{
+	struct probe *probe = container_of(container_of(op, struct poll_io, op), struct probe, io);
+
+	probe->completions++;
+	probe->result = op->result;
+	if (probe->next && hilo__poller_start(&poller, &probe->next->io)) {
+		probe->next->completions++;
+		probe->next->result = probe->next->io.op.result;
+	}
+}
+
+static void probe_init(struct probe *probe, enum poll_io_kind kind, int fd, const void *data, size_t length)
+{
+	*probe = (struct probe){0};
+	poll_io_init(&probe->io, kind, fd, (void *)(uintptr_t)data, length, probe_complete);
+}
+
+static void probe_start(struct probe *probe)
+{
+	if (hilo__poller_start(&poller, &probe->io)) {
+		probe->completions++;
+		probe->result = probe->io.op.result;
+	}
+}
+
+/* What is there now. */
+static void reap(void)
+{
+	for (int i = 0; i < 3; i++)
+		(void)hilo__poller_reap(&poller, POLL_BATCH, POLL_OWNER);
+}
+
+static int probe_await(struct probe *probe)
+{
+	while (!probe->completions)
+		(void)hilo__poller_wait(&poller, HILO_FOREVER);
+	assert_int_equal(probe->completions, 1);
+	return probe->result;
+}
+
+/* [0] is what the poller uses. */
+static void make_pair(int fd[2])
+{
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+}
+
+static void close_pair(int fd[2])
+{
+	hilo__poller_forget(&poller, fd[0]);
+	assert_int_equal(close(fd[0]), 0);
+	assert_int_equal(close(fd[1]), 0);
+}
+
+static void test_a_receive_waits_for_bytes(void **state)
+{
+	char buf[8] = "";
+	struct probe probe;
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	make_pair(fd);
+	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
+	probe_start(&probe);
+	reap();
+	assert_int_equal(probe.completions, 0);
+	assert_int_equal(hilo__poller_armed(&poller), 1);
+	assert_int_equal(write(fd[1], "abc", 3), 3);
+	assert_int_equal(probe_await(&probe), 3);
+	assert_string_equal(buf, "abc");
+	assert_int_equal(hilo__poller_armed(&poller), 0);
+	close_pair(fd);
+}
+
+static void test_a_receive_takes_what_is_there(void **state)
+{
+	char buf[8] = "";
+	struct probe probe;
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	make_pair(fd);
+	assert_int_equal(write(fd[1], "abc", 3), 3);
+	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
+	probe_start(&probe);
+	assert_int_equal(probe_await(&probe), 3);
+	assert_string_equal(buf, "abc");
+	close_pair(fd);
+}
+
+static void test_the_end_of_a_stream_is_0(void **state)
+{
+	char buf[8];
+	struct probe probe;
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	make_pair(fd);
+	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
+	probe.io.op.flags = POLL_LATER | POLL_KEPT;
+	probe_start(&probe);
+	assert_int_equal(shutdown(fd[1], SHUT_WR), 0);
+	assert_int_equal(probe_await(&probe), 0);
+	close_pair(fd);
+}
+
+static void test_a_send_to_a_closed_peer_fails_without_a_signal(void **state)
+{
+	struct probe probe;
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	make_pair(fd);
+	assert_int_equal(close(fd[1]), 0);
+	probe_init(&probe, POLL_IO_SEND, fd[0], "x", 1);
+	probe_start(&probe);
+	assert_int_equal(probe_await(&probe), -EPIPE);
+	assert_int_equal(close(fd[0]), 0);
+}
+
+/* A buffer of the kernel's that is full. */
+static size_t fill(int fd)
+{
+	char some[4096] = {0};
+	size_t all = 0;
+	ssize_t n;
+
+	while ((n = send(fd, some, sizeof(some), MSG_DONTWAIT)) > 0)
+		all += (size_t)n;
+	return all;
+}
+
+static void drain(int fd, size_t size)
+{
+	char some[4096];
+
+	while (size > 0) {
+		ssize_t n = read(fd, some, size < sizeof(some) ? size : sizeof(some));
+
+		assert_true(n > 0);
+		size -= (size_t)n;
+	}
+}
+
+static void test_a_send_waits_for_room(void **state)
+{
+	struct probe probe;
+	size_t all;
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	make_pair(fd);
+	all = fill(fd[0]);
+	probe_init(&probe, POLL_IO_SEND, fd[0], "xyz", 3);
+	probe_start(&probe);
+	reap();
+	assert_int_equal(probe.completions, 0);
+	drain(fd[1], all);
+	assert_int_equal(probe_await(&probe), 3);
+	drain(fd[1], 3);
+	close_pair(fd);
+}
+
+/* Both at once on one descriptor; each waits for its own. */
+static void test_sends_and_receives_do_not_disturb_each_other(void **state)
+{
+	struct probe in, out;
+	char buf[4] = "";
+	size_t all;
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	make_pair(fd);
+	all = fill(fd[0]);
+	probe_init(&in, POLL_IO_RECV, fd[0], buf, 3);
+	probe_init(&out, POLL_IO_SEND, fd[0], "xyz", 3);
+	in.io.op.flags = out.io.op.flags = POLL_KEPT;
+	probe_start(&in);
+	probe_start(&out);
+	reap();
+	assert_int_equal(write(fd[1], "abc", 3), 3);
+	assert_int_equal(probe_await(&in), 3);
+	assert_int_equal(out.completions, 0);
+	drain(fd[1], all);
+	assert_int_equal(probe_await(&out), 3);
+	close_pair(fd);
+}
+
+static void test_stopped_before_the_kernel_has_it(void **state)
+{
+	struct probe probe;
+	char buf[4];
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	make_pair(fd);
+	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
+	probe_start(&probe);
+	hilo__poller_stop(&probe.io);
+	assert_int_equal(probe_await(&probe), -ECANCELED);
+	hilo__poller_stop(&probe.io); /* once more does nothing */
+	reap();
+	assert_int_equal(probe.completions, 1);
+	assert_int_equal(hilo__poller_armed(&poller), 0);
+	close_pair(fd);
+}
+
+static void test_stopped_while_the_kernel_has_it(void **state)
+{
+	struct probe probe;
+	char buf[4];
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	make_pair(fd);
+	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
+	probe_start(&probe);
+	reap();
+	hilo__poller_stop(&probe.io);
+	assert_int_equal(probe_await(&probe), -ECANCELED);
+	/* The next one of the same address is not ended by what ended this one. */
+	probe.completions = 0;
+	probe_start(&probe);
+	reap();
+	assert_int_equal(probe.completions, 0);
+	assert_int_equal(write(fd[1], "ab", 2), 2);
+	assert_int_equal(probe_await(&probe), 2);
+	close_pair(fd);
+}
+
+/* What has come is not lost, whoever is first. */
+static void test_stopped_when_bytes_have_come(void **state)
+{
+	struct probe probe;
+	char buf[4] = "";
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	for (unsigned i = 0; i < test_rounds(200); i++) {
+		make_pair(fd);
+		probe_init(&probe, POLL_IO_RECV, fd[0], buf, 3);
+		probe_start(&probe);
+		if (i % 2)
+			reap();
+		assert_int_equal(write(fd[1], "abc", 3), 3);
+		if (i % 3 == 0)
+			(void)hilo__poller_reap(&poller, 0, POLL_OWNER);
+		hilo__poller_stop(&probe.io);
+		if (probe_await(&probe) == -ECANCELED)
+			assert_int_equal(recv(fd[0], buf, 3, MSG_DONTWAIT), 3);
+		else
+			assert_int_equal(probe.result, 3);
+		close_pair(fd);
+	}
+}
+
+static void test_one_is_started_by_the_completion_of_another(void **state)
+{
+	struct probe first, second;
+	char a[2] = "", b[2] = "";
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	make_pair(fd);
+	probe_init(&first, POLL_IO_RECV, fd[0], a, 1);
+	probe_init(&second, POLL_IO_RECV, fd[0], b, 1);
+	first.next = &second;
+	probe_start(&first);
+	reap();
+	assert_int_equal(write(fd[1], "12", 2), 2);
+	assert_int_equal(probe_await(&second), 1);
+	assert_string_equal(a, "1");
+	assert_string_equal(b, "2");
+	close_pair(fd);
+}
+
+static int listen_here(struct sockaddr_in *ret)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (poller.is_ring ? 0 : SOCK_NONBLOCK), 0);
+	socklen_t size = sizeof(*ret);
+
+	assert_true(fd >= 0);
+	*ret = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	assert_int_equal(bind(fd, (struct sockaddr *)ret, sizeof(*ret)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)ret, &size), 0);
+	return fd;
+}
+
+static void test_accept_and_connect(void **state)
+{
+	struct sockaddr_in address, peer;
+	socklen_t size = sizeof(peer);
+	struct probe in, out;
+	int listener, fd;
+
+	(void)state;
+	need_poller();
+	listener = listen_here(&address);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (poller.is_ring ? 0 : SOCK_NONBLOCK), 0);
+	probe_init(&in, POLL_IO_ACCEPT, listener, &peer, 0);
+	in.io.more = &size;
+	in.io.flags = SOCK_CLOEXEC;
+	probe_start(&in);
+	reap();
+	assert_int_equal(in.completions, 0);
+	probe_init(&out, POLL_IO_CONNECT, fd, &address, sizeof(address));
+	probe_start(&out);
+	assert_int_equal(probe_await(&out), 0);
+	assert_true(probe_await(&in) > 0);
+	assert_int_equal(peer.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	hilo__poller_forget(&poller, fd);
+	hilo__poller_forget(&poller, listener);
+	close(in.result);
+	close(fd);
+	close(listener);
+}
+
+static void test_connect_is_refused(void **state)
+{
+	struct sockaddr_in address;
+	struct probe out;
+	int listener, fd;
+
+	(void)state;
+	need_poller();
+	listener = listen_here(&address);
+	close(listener);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (poller.is_ring ? 0 : SOCK_NONBLOCK), 0);
+	probe_init(&out, POLL_IO_CONNECT, fd, &address, sizeof(address));
+	probe_start(&out);
+	assert_int_equal(probe_await(&out), -ECONNREFUSED);
+	hilo__poller_forget(&poller, fd);
+	close(fd);
+}
+
+/* On a ring the kernel answers -EAGAIN for such a descriptor: it waits for readiness instead. */
+static void test_a_descriptor_that_does_not_block(void **state)
+{
+	struct probe probe;
+	char buf[4] = "";
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	assert_int_equal(pipe2(fd, O_CLOEXEC | O_NONBLOCK), 0);
+	for (int i = 0; i < 3; i++) {
+		probe_init(&probe, POLL_IO_READ, fd[0], buf, 3);
+		probe_start(&probe);
+		reap();
+		assert_int_equal(probe.completions, 0);
+		if (i == 1) {
+			hilo__poller_stop(&probe.io);
+			assert_int_equal(probe_await(&probe), -ECANCELED);
+			continue;
+		}
+		assert_int_equal(write(fd[1], "abc", 3), 3);
+		assert_int_equal(probe_await(&probe), 3);
+	}
+	close_pair(fd);
+}
+
+static void test_messages(void **state)
+{
+	char text[] = "hola";
+	struct iovec to = {text, 4}, from;
+	struct msghdr send = {.msg_iov = &to, .msg_iovlen = 1};
+	struct msghdr receive = {.msg_iov = &from, .msg_iovlen = 1};
+	struct probe in, out;
+	char buf[8] = "";
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	from = (struct iovec){buf, sizeof(buf)};
+	make_pair(fd);
+	probe_init(&in, POLL_IO_RECVMSG, fd[0], &receive, 0);
+	probe_init(&out, POLL_IO_SENDMSG, fd[1], &send, 0);
+	probe_start(&in);
+	reap();
+	probe_start(&out);
+	assert_int_equal(probe_await(&out), 4);
+	assert_int_equal(probe_await(&in), 4);
+	assert_string_equal(buf, "hola");
+	hilo__poller_forget(&poller, fd[1]);
+	close_pair(fd);
+}
+
+static void test_files_on_a_ring(void **state)
+{
+	char path[] = "/tmp/hilo_poll_io_XXXXXX", buf[8] = "";
+	struct probe probe;
+	int fd;
+
+	(void)state;
+	need_poller();
+	if (!poller.is_ring)
+		TEST_SKIP("files are for a ring");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+	probe_init(&probe, POLL_IO_OPENAT, AT_FDCWD, path, 0);
+	probe.io.flags = O_RDWR | O_CLOEXEC;
+	probe_start(&probe);
+	fd = probe_await(&probe);
+	assert_true(fd >= 0);
+	probe_init(&probe, POLL_IO_WRITE, fd, "hola", 4);
+	probe.io.offset = 2;
+	probe_start(&probe);
+	assert_int_equal(probe_await(&probe), 4);
+	probe_init(&probe, POLL_IO_FSYNC, fd, NULL, 0);
+	probe.io.flags = 1;
+	probe_start(&probe);
+	assert_int_equal(probe_await(&probe), 0);
+	probe_init(&probe, POLL_IO_READ, fd, buf, 8);
+	probe.io.offset = 2;
+	probe_start(&probe);
+	assert_int_equal(probe_await(&probe), 4);
+	assert_string_equal(buf, "hola");
+	probe_init(&probe, POLL_IO_UNLINKAT, AT_FDCWD, path, 0);
+	probe_start(&probe);
+	assert_int_equal(probe_await(&probe), 0);
+	assert_int_equal(access(path, F_OK), -1);
+	close(fd);
+}
+
+/* Those of readiness work beside. */
+static atomic(int) ready;
+
+static void ready_complete(struct poll_op *op)
+{
+	store_release(&ready, op->result);
+}
+
+static void test_readiness_beside_operations(void **state)
+{
+	struct poll_op op;
+	struct probe probe;
+	char buf[4];
+	int fd[2], other[2];
+
+	(void)state;
+	need_poller();
+	make_pair(fd);
+	make_pair(other);
+	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
+	probe_start(&probe);
+	for (int i = 0; i < 3; i++) {
+		store_relaxed(&ready, 0);
+		poll_op_init(&op, POLL_OP_WAIT, other[0], POLL_READABLE, ready_complete);
+		assert_int_equal(hilo__poller_submit(&poller, &op), 0);
+		reap();
+		assert_int_equal(load_relaxed(&ready), 0);
+		assert_int_equal(write(other[1], "x", 1), 1);
+		while (!load_acquire(&ready)) /* pairs with ready_complete */
+			(void)hilo__poller_wait(&poller, HILO_FOREVER);
+		(void)hilo__poller_cancel(&poller, &op);
+		assert_int_equal(load_relaxed(&ready), POLL_READABLE);
+		drain(other[0], 1);
+	}
+	assert_int_equal(write(fd[1], "ab", 2), 2);
+	assert_int_equal(probe_await(&probe), 2);
+	close_pair(fd);
+	close_pair(other);
+}
+
+static void test_a_wake_ends_the_wait_before_and_after(void **state)
+{
+	struct probe probe;
+	char buf[4];
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	make_pair(fd);
+	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
+	probe_start(&probe);
+	for (int i = 0; i < 5; i++) {
+		hilo__poller_wake(&poller);
+		if (i % 2)
+			reap();
+		hilo__poller_wake(&poller);
+		(void)hilo__poller_wait(&poller, HILO_FOREVER);
+		assert_int_equal(load_relaxed(&poller.woken), 0);
+	}
+	/* And nothing is left of it. */
+	assert_int_equal(hilo__poller_wait(&poller, hilo__clock_now() + 2 * HILO_MILLISECOND), 0);
+	hilo__poller_stop(&probe.io);
+	assert_int_equal(probe_await(&probe), -ECANCELED);
+	close_pair(fd);
+}
+
+static void test_a_deadline_ends_the_wait(void **state)
+{
+	hilo_time begin = hilo__clock_now();
+	struct probe probe;
+	char buf[4];
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	make_pair(fd);
+	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
+	probe_start(&probe);
+	while (hilo__clock_now() < begin + 3 * HILO_MILLISECOND)
+		assert_int_equal(hilo__poller_wait(&poller, begin + 3 * HILO_MILLISECOND), 0);
+	hilo__poller_stop(&probe.io);
+	assert_int_equal(probe_await(&probe), -ECANCELED);
+	close_pair(fd);
+}
+
+/* More than the queue of the kernel has room for. */
+static void test_a_thousand_at_once(void **state)
+{
+	enum {
+		N = 1000
+	};
+	struct probe *probes;
+	char(*buf)[4];
+	int(*fd)[2];
+
+	(void)state;
+	need_poller();
+	probes = calloc(N, sizeof(*probes));
+	buf = calloc(N, sizeof(*buf));
+	fd = calloc(N, sizeof(*fd));
+	assert_true(probes && buf && fd);
+	for (int i = 0; i < N; i++) {
+		make_pair(fd[i]);
+		probe_init(&probes[i], POLL_IO_RECV, fd[i][0], buf[i], 4);
+		probe_start(&probes[i]);
+	}
+	reap();
+	for (int i = 0; i < N; i++)
+		assert_int_equal(write(fd[i][1], "abcd", 4), 4);
+	for (int i = 0; i < N; i++)
+		assert_int_equal(probe_await(&probes[i]), 4);
+	assert_int_equal(hilo__poller_armed(&poller), 0);
+	for (int i = 0; i < N; i++)
+		close_pair(fd[i]);
+	free(probes);
+	free(buf);
+	free(fd);
+}
+
+/* Short calls, signals, delays: bytes stay in order, none is lost. */
+static void test_bytes_under_trouble(void **state)
+{
+	const struct sys_chaos chaos = {.seed = 7, .interrupt = 100, .shorten = 300};
+	char out[64], in[64];
+	size_t sent = 0, got = 0;
+	struct probe probe;
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	make_pair(fd);
+	for (size_t i = 0; i < sizeof(out); i++)
+		out[i] = (char)i;
+	hilo__sys_chaos(&chaos);
+	for (unsigned round = 0; round < test_rounds(100); round++) {
+		for (sent = 0; sent < sizeof(out); sent += (size_t)probe.result) {
+			probe_init(&probe, POLL_IO_SEND, fd[0], out + sent, sizeof(out) - sent);
+			probe_start(&probe);
+			assert_true(probe_await(&probe) > 0);
+		}
+		for (got = 0; got < sizeof(in); got += (size_t)probe.result) {
+			probe_init(&probe, POLL_IO_RECV, fd[1], in + got, sizeof(in) - got);
+			probe_start(&probe);
+			assert_true(probe_await(&probe) > 0);
+		}
+		assert_memory_equal(in, out, sizeof(in));
+	}
+	hilo__poller_forget(&poller, fd[1]);
+	close_pair(fd);
+}
+
+static void test_what_is_left_is_ended_with_the_poller(void **state)
+{
+	struct probe running, queued, refused;
+	char buf[4];
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	make_pair(fd);
+	probe_init(&running, POLL_IO_RECV, fd[0], buf, sizeof(buf));
+	probe_start(&running);
+	reap();
+	probe_init(&queued, POLL_IO_RECV, fd[0], buf, sizeof(buf));
+	probe_start(&queued);
+	probe_init(&refused, POLL_IO_RECV, fd[0], buf, sizeof(buf));
+	running.next = &refused;
+	hilo__poller_abandon(&poller);
+	assert_int_equal(running.result, -ECANCELED);
+	assert_int_equal(queued.result, -ECANCELED);
+	assert_int_equal(refused.result, -ECANCELED);
+	assert_int_equal(running.completions + queued.completions + refused.completions, 3);
+	hilo__poller_fini(&poller);
+	poller.backend = NULL;
+	assert_int_equal(close(fd[0]), 0);
+	assert_int_equal(close(fd[1]), 0);
+}
+
+static void test_no_ring_is_an_error_of_the_operation(void **state)
+{
+	static const enum sys_call calls[] = {SYS_CALL_IO_URING_SETUP, SYS_CALL_MMAP_FILE};
+	struct probe probe;
+	char buf[4];
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	if (!poller.is_ring)
+		TEST_SKIP("a ring's");
+	make_pair(fd);
+	for (size_t i = 0; i < array_size(calls); i++) {
+		hilo__sys_fail(calls[i], 1, ENOMEM, true);
+		probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
+		probe_start(&probe);
+		assert_int_equal(probe.completions, 1);
+		assert_int_equal(probe.result, -ENOMEM);
+		hilo__sys_reset();
+	}
+	/* And the next one gets it. */
+	probe_start(&probe);
+	assert_int_equal(write(fd[1], "ab", 2), 2);
+	probe.completions = 0;
+	assert_int_equal(probe_await(&probe), 2);
+	close_pair(fd);
+}
+
+#define BOTH(test)                                                                                           \
+	{#test ", epoll", test, setup_epoll, teardown, NULL},                                                \
+	{                                                                                                    \
+#test ", ring", test, setup_ring, teardown, NULL                                             \
+	}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BOTH(test_a_receive_waits_for_bytes),
+		BOTH(test_a_receive_takes_what_is_there),
+		BOTH(test_the_end_of_a_stream_is_0),
+		BOTH(test_a_send_to_a_closed_peer_fails_without_a_signal),
+		BOTH(test_a_send_waits_for_room),
+		BOTH(test_sends_and_receives_do_not_disturb_each_other),
+		BOTH(test_stopped_before_the_kernel_has_it),
+		BOTH(test_stopped_while_the_kernel_has_it),
+		BOTH(test_stopped_when_bytes_have_come),
+		BOTH(test_one_is_started_by_the_completion_of_another),
+		BOTH(test_accept_and_connect),
+		BOTH(test_connect_is_refused),
+		BOTH(test_a_descriptor_that_does_not_block),
+		BOTH(test_messages),
+		BOTH(test_files_on_a_ring),
+		BOTH(test_readiness_beside_operations),
+		BOTH(test_a_wake_ends_the_wait_before_and_after),
+		BOTH(test_a_deadline_ends_the_wait),
+		BOTH(test_a_thousand_at_once),
+		BOTH(test_bytes_under_trouble),
+		BOTH(test_what_is_left_is_ended_with_the_poller),
+		BOTH(test_no_ring_is_an_error_of_the_operation),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
