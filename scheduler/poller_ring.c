@@ -303,8 +303,7 @@ static int ring_consume(struct poller *poller, struct poll_ring *ring, unsigned 
 
 	if (!uring_completions(&ring->uring))
 		return 0;
-	if (load_relaxed(&ring->reaping) ||
-	    xchg_acquire(&ring->reaping, true)) /* relaxed: spares the exchange */
+	if (load_relaxed(&ring->reaping) || xchg_acquire(&ring->reaping, true)) /* P3; relaxed: saves that */
 		return -EBUSY;
 	n = hilo__uring_take(&ring->uring, cqes, max < POLL_BATCH ? max : POLL_BATCH);
 	store_release(&ring->reaping, false); /* P3 */
