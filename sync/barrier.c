@@ -5,10 +5,14 @@
  *	FILLING --last arrives, no action--> FILLING, the next round
  *	FILLING --last arrives--> ACTING --action has ended--> FILLING, or broken
  *
- * I1  Who is in `arrived` counts, whatever has ended his wait, until he takes himself out under the lock. So the
- *     last one decides for all of them under one hold of it, and nobody has passed without the others.
- * I2  A party that was decided for has its answer in its node, under the lock. One whose wait had ended already
- *     finds it there when it takes itself out: the result outranks the cancel.
+ * I1  A round is passed by all that have arrived or by nobody: the last one wins all of them under one hold of the
+ *     lock. One whose wait has ended by then cannot be won and has not arrived: it is taken out, those who were won
+ *     before are given back, and the one that came last waits as they do.
+ * I2  So a party that was decided for has its answer in its node, is told, and does not come for the lock again. Who is
+ *     not in a list any more and was not won does: `leaving` counts them.
+ * I3  Those who have passed may free the barrier, when they are told. With an action parties may leave between the end
+ *     of I1's hold and that of the action: they are not won then, so they are still to come for the lock, and nobody is
+ *     told before they have done so. They are on their way, so this takes no longer than a lock that is held.
  *
  * What a round leaves for the next one is an empty list. asyncio's barrier drains: it keeps others out until all
  * have left, since its parties find out by themselves that they are through. Here each is told, so there is nothing
@@ -16,6 +20,10 @@
  * hold nothing, so one that is cancelled then loses nothing.
  *
  * When an answer was told the object is not touched any more: P3 of contend_impl.h.
+ *
+ * Rejected: to decide for a party whose wait has ended, which finds that when it takes itself out. It takes the lock
+ * of a barrier that the others have passed, and perhaps freed. And to keep those who have arrived from leaving while
+ * an action runs: it may take its time, and a cancel should not.
  */
 #include <hilo/sync/barrier.h>
 
@@ -34,7 +42,8 @@ struct barrier {
 	bool acting;	     /* the last one runs the action for `passing` */
 	unsigned parties;    /* fixed */
 	unsigned count;	     /* of arrived */
-	unsigned round;	     /* counts those that were complete */
+	unsigned leaving;    /* I2 */
+	unsigned again;	     /* early ones that were told to begin again and have not yet */
 	struct list arrived; /* this round */
 	struct list passing; /* the round that is complete, while the action runs */
 	struct list early;   /* who came meanwhile */
@@ -48,9 +57,14 @@ struct barrier {
 
 struct party {
 	struct contend_node node;
-	int answer; /* I2 */
-	unsigned round;
+	int answer;   /* I2 */
+	bool counted; /* it is in arrived */
 };
+
+static inline struct party *party_of(struct list *link)
+{
+	return list_entry(link, struct party, node.link);
+}
 
 static inline struct barrier *barrier_of(const hilo_barrier *barrier)
 {
@@ -70,7 +84,8 @@ int hilo_barrier_init(hilo_barrier *public, unsigned parties, int (*action)(void
 	barrier->acting = false;
 	barrier->parties = parties;
 	barrier->count = 0;
-	barrier->round = 0;
+	barrier->leaving = 0;
+	barrier->again = 0;
 	list_init(&barrier->arrived);
 	list_init(&barrier->passing);
 	list_init(&barrier->early);
@@ -87,173 +102,257 @@ int hilo_barrier_destroy(hilo_barrier *public)
 	if (!barrier)
 		return hilo_fail(-EINVAL, "hilo_barrier_destroy: barrier is NULL");
 	spin_lock(&barrier->lock);
-	busy = barrier->count > 0 || barrier->acting;
+	busy = barrier->count > 0 || barrier->acting || MUTANT(302, barrier->leaving > 0, false) ||
+	       barrier->again > 0;
 	spin_unlock(&barrier->lock);
 	return busy ? hilo_fail(-EBUSY, "hilo_barrier_destroy: somebody waits for barrier %p",
 				(void *)barrier)
 		    : 0;
 }
 
-/* [lock] All of @list get @answer, or their numbers if that is 0. Who is to be told is in @won then. */
-static void answer_all(struct list *list, struct list *won, int answer)
+/* [lock] All of @list get @answer. Who is to be told is in @won then. */
+static void answer_all(struct barrier *barrier, struct list *list, struct list *won, int answer)
 {
 	struct contend_node *node;
-	int number = 0;
 
 	while ((node = contend_pop(list))) {
-		struct party *party = container_of(node, struct party, node);
-
-		party->answer = answer ? answer : number++;
-		(void)won_add(won, node);
+		container_of(node, struct party, node)->answer = answer;
+		if (!won_add(won, node))
+			barrier->leaving++; /* I2 */
+		else if (answer == ANSWER_AGAIN)
+			barrier->again++;
 	}
 }
 
-/* [lock, which is given back] This round is over: those who have arrived get @answer. */
-static void round_end(struct barrier *barrier, int answer)
+/* [lock, has won them] Those who have arrived before @end are not won after all. */
+static void arrived_unwin(struct barrier *barrier, const struct list *end)
 {
-	struct list won = LIST_INIT(won);
+	struct list *link;
 
-	answer_all(&barrier->arrived, &won, answer);
-	barrier->count = 0;
-	barrier->round++;
-	spin_unlock(&barrier->lock);
-	won_tell(&won);
+	for (link = barrier->arrived.next; link != end; link = link->next)
+		contend_unwin(&party_of(link)->node);
 }
 
-/* [last party] Run the action between two holds of the lock; the round is complete. */
-static int round_act(struct barrier *barrier)
+/* [lock] Win all that have arrived, each with its number, or nobody; then less have arrived than it seemed. I1. */
+static bool arrived_win(struct barrier *barrier)
+{
+	struct contend_won won;
+	struct list *link;
+	int number = 0;
+
+	list_for_each (link, &barrier->arrived) {
+		struct party *party = party_of(link);
+
+		if (MUTANT(223, !contend_win(&party->node, &won), (contend_win(&party->node, &won), false))) {
+			MUTANT(300, arrived_unwin(barrier, link), (void)0);
+			list_del(link);
+			barrier->count--;
+			barrier->leaving++; /* I2 */
+			return false;
+		}
+		party->answer = number++;
+	}
+	return true;
+}
+
+/* [last party; the lock, which is given back; all are won] Pass. Its number. */
+static int round_pass(struct barrier *barrier)
 {
 	struct list won = LIST_INIT(won);
-	int rc;
+	int last = (int)barrier->parties - 1;
 
-	barrier->acting = true;
+	list_splice(&won, &barrier->arrived);
+	barrier->count = 0;
+	spin_unlock(&barrier->lock);
+	won_tell(&won);
+	return last;
+}
+
+/* [lock] The action begins: those who have arrived wait on, and may leave. */
+static void action_begin(struct barrier *barrier)
+{
+	struct list *link;
+
+	arrived_unwin(barrier, &barrier->arrived);
+	list_for_each (link, &barrier->arrived)
+		party_of(link)->counted = false;
 	list_splice(&barrier->passing, &barrier->arrived);
 	barrier->count = 0;
-	barrier->round++;
-	spin_unlock(&barrier->lock);
-	rc = barrier->action(barrier->arg);
-	spin_lock(&barrier->lock);
+	barrier->acting = true;
+}
+
+/* [lock, perhaps not all the time] The action has ended: win, for @won, those who have not left. */
+static void action_end(struct barrier *barrier, struct list *won, int rc)
+{
+	struct list *link, *next;
+
+	list_for_each_safe(link, next, &barrier->passing)
+	{
+		struct party *party = party_of(link);
+		struct contend_won one;
+
+		if (!contend_win(&party->node, &one))
+			continue;
+		if (rc < 0)
+			party->answer = -EPIPE;
+		list_del(link);
+		list_add_tail(won, link);
+	}
+	for (unsigned round = 0; MUTANT(301, !list_empty(&barrier->passing), false); round++) { /* I3 */
+		spin_unlock(&barrier->lock);
+		spin_pause(round);
+		spin_lock(&barrier->lock);
+	}
 	barrier->acting = false;
 	if (rc < 0)
 		barrier->broken = true;
-	answer_all(&barrier->passing, &won, rc < 0 ? -EPIPE : 0);
-	answer_all(&barrier->early, &won, ANSWER_AGAIN);
-	spin_unlock(&barrier->lock);
-	won_tell(&won);
-	return rc;
 }
 
-/* [lock] The caller cannot go on at once: he is not the last one, or has to keep out. */
-static inline bool barrier_waits(const struct barrier *barrier)
+/* [last party; the lock, which is given back; all are won] Run the action, and pass. Its number, or a failure. */
+static int round_act(struct barrier *barrier)
 {
-	return barrier->acting || (!barrier->broken && barrier->count + 1 < barrier->parties);
-}
-
-/* [lock, which is given back] Go on at once. */
-static int barrier_go(struct barrier *barrier)
-{
+	struct list won = LIST_INIT(won);
 	int last = (int)barrier->parties - 1, rc;
 
-	if (barrier->broken) {
-		spin_unlock(&barrier->lock);
-		return -EPIPE;
-	}
-	if (!barrier->action) {
-		round_end(barrier, 0);
-		return last;
-	}
-	rc = round_act(barrier);
+	action_begin(barrier);
+	spin_unlock(&barrier->lock);
+	rc = barrier->action(barrier->arg);
+	spin_lock(&barrier->lock);
+	action_end(barrier, &won, rc);
+	answer_all(barrier, &barrier->early, &won, barrier->broken ? -EPIPE : ANSWER_AGAIN);
+	spin_unlock(&barrier->lock);
+	won_tell(&won);
 	hilo__error_keep(rc);
 	return rc < 0 ? rc : last;
 }
 
-/* [party] The wait is over, for the reason @rc, or for the answer, which comes back if there is one. */
-static int party_leave(struct barrier *barrier, struct party *party, bool early, int rc)
+/* [lock] Whoever comes now cannot go on at once: he is not the last one, or has to keep out. */
+static inline bool barrier_waits(const struct barrier *barrier)
 {
-	if (rc >= 0)
-		return party->answer;
+	return !barrier->broken && (barrier->acting || barrier->count + 1 < barrier->parties);
+}
+
+/* [any] Go on at once, if that can be done; ANSWER_NONE: it cannot. @again: the caller was told to begin again. */
+static int barrier_try(struct barrier *barrier, bool again)
+{
+	int rc = ANSWER_NONE;
+
 	spin_lock(&barrier->lock);
-	if (party->answer != ANSWER_NONE && party->answer != ANSWER_AGAIN)
-		rc = MUTANT(223, party->answer, rc); /* I2 */
-	else if (contend_remove(&party->node) && !early && party->round == barrier->round)
-		barrier->count--; /* who passes is not counted any more */
+	barrier->again -= again;
+	if (barrier->broken)
+		rc = -EPIPE;
+	else if (!barrier_waits(barrier) && arrived_win(barrier))
+		return barrier->action ? round_act(barrier) : round_pass(barrier);
 	spin_unlock(&barrier->lock);
 	return rc;
 }
 
-/* [any, suspends] Be one of those who wait: the answer, or why the wait has ended early. */
+/* [party] Its wait has ended and was not decided for: it has gone. */
+static void party_leave(struct barrier *barrier, struct party *party)
+{
+	spin_lock(&barrier->lock);
+	if (!contend_remove(&party->node))
+		barrier->leaving--;
+	else if (party->counted)
+		barrier->count--;
+	spin_unlock(&barrier->lock);
+}
+
+/* [any, suspends] Be one of those who wait: the answer; why the wait has ended early; or ANSWER_NONE: look again. */
 static int barrier_wait(struct barrier *barrier, hilo_time deadline)
 {
 	struct contender contender;
 	struct party party = {.answer = ANSWER_NONE};
 	int rc = hilo__contend_begin(&contender, WAIT_BARRIER, barrier, deadline);
-	bool early;
 
 	if (rc < 0)
 		return rc;
 	spin_lock(&barrier->lock);
 	if (barrier_waits(barrier)) {
-		early = barrier->acting;
-		party.round = barrier->round;
-		contend_add(early ? &barrier->early : &barrier->arrived, &party.node, &contender, 0);
-		barrier->count += !early;
+		party.counted = !barrier->acting;
+		barrier->count += party.counted;
+		contend_add(party.counted ? &barrier->arrived : &barrier->early, &party.node, &contender, 0);
 		spin_unlock(&barrier->lock);
 		rc = hilo__contend_wait(&contender);
-		rc = party_leave(barrier, &party, early, rc);
+		if (rc < 0)
+			party_leave(barrier, &party);
+		else
+			rc = party.answer;
 	} else {
 		/* Not from here: the action may wait. */
 		spin_unlock(&barrier->lock);
-		rc = ANSWER_AGAIN;
+		rc = ANSWER_NONE;
 	}
 	hilo__contend_end(&contender);
 	return rc;
 }
 
-int hilo_barrier_wait(hilo_barrier *public, hilo_time deadline)
+/* [any, suspends] Arrive, however often that takes; *@at_once: it took no waiting. */
+static int barrier_arrive(struct barrier *barrier, hilo_time deadline, bool *at_once)
 {
-	struct barrier *barrier = barrier_of(public);
-	int rc = ANSWER_AGAIN;
+	int rc = barrier_try(barrier, false);
 
-	if (!barrier)
-		return hilo_fail(-EINVAL, "hilo_barrier_wait: barrier is NULL");
-	if (contend_is_interrupted(thread_self()))
-		return hilo__error_own(-ECANCELED);
-	while (rc == ANSWER_AGAIN) {
-		spin_lock(&barrier->lock);
-		if (!barrier_waits(barrier)) {
-			rc = barrier_go(barrier);
-			break;
-		}
-		spin_unlock(&barrier->lock);
+	*at_once = rc != ANSWER_NONE;
+	while (rc == ANSWER_NONE || rc == ANSWER_AGAIN) {
 		rc = barrier_wait(barrier, deadline);
-		if (rc < 0 && rc != ANSWER_AGAIN && rc != -EPIPE)
+		if (rc == ANSWER_NONE || rc == ANSWER_AGAIN)
+			rc = barrier_try(barrier, rc == ANSWER_AGAIN);
+		else if (rc < 0 && rc != -EPIPE)
 			return hilo__error_own(rc);
 	}
 	return rc == -EPIPE ? hilo_fail(-EPIPE, "hilo_barrier_wait: the barrier is broken, or was reset")
 			    : rc;
 }
 
+int hilo_barrier_wait(hilo_barrier *public, hilo_time deadline)
+{
+	struct barrier *barrier = barrier_of(public);
+	bool at_once;
+	int rc;
+
+	if (!barrier)
+		return hilo_fail(-EINVAL, "hilo_barrier_wait: barrier is NULL");
+	if (contend_is_interrupted(thread_self()))
+		return hilo__error_own(-ECANCELED);
+	rc = barrier_arrive(barrier, deadline, &at_once);
+	if (at_once && deadline > 0)
+		contend_was_free(thread_self()); /* the action may have moved us */
+	return rc;
+}
+
+/* [lock, which is given back] Those who have arrived are sent away. @won: others who are to be told, too. */
+static void round_drop(struct barrier *barrier, struct list *won)
+{
+	answer_all(barrier, &barrier->arrived, won, -EPIPE);
+	barrier->count = 0;
+	spin_unlock(&barrier->lock);
+	won_tell(won);
+}
+
 int hilo_barrier_reset(hilo_barrier *public)
 {
 	struct barrier *barrier = barrier_of(public);
+	struct list won = LIST_INIT(won);
 
 	if (!barrier)
 		return hilo_fail(-EINVAL, "hilo_barrier_reset: barrier is NULL");
 	spin_lock(&barrier->lock);
 	barrier->broken = false;
-	round_end(barrier, -EPIPE);
+	round_drop(barrier, &won);
 	return 0;
 }
 
 int hilo_barrier_abort(hilo_barrier *public)
 {
 	struct barrier *barrier = barrier_of(public);
+	struct list won = LIST_INIT(won);
 
 	if (!barrier)
 		return hilo_fail(-EINVAL, "hilo_barrier_abort: barrier is NULL");
 	spin_lock(&barrier->lock);
 	barrier->broken = true;
-	round_end(barrier, -EPIPE);
+	answer_all(barrier, &barrier->early, &won, -EPIPE);
+	round_drop(barrier, &won);
 	return 0;
 }
 

@@ -22,9 +22,8 @@ HILO_BEGIN_DECLS
  * barrier waits for another one, as that of asyncio. If the others cannot do without it, it calls
  * hilo_barrier_abort, which is what that of Python's threads does by itself.
  *
- * Ownership  It lies in your memory. Who has returned from hilo_barrier_wait may free it at once, as long as nobody
- *            else is going to use it and each of the others of the round has returned too, or waits without a
- *            deadline and cannot be cancelled: one whose wait has ended may still have to learn that it is through.
+ * Ownership  It lies in your memory. Who has passed may free it at once, though the calls of the others of his round
+ *            have not returned yet, as long as nobody else is in a call or is going to use it.
  * Memory     Who passes sees what all parties of the round did before they arrived.
  */
 typedef struct hilo_barrier {
@@ -37,26 +36,32 @@ typedef struct hilo_barrier {
  */
 HILO_API int hilo_barrier_init(hilo_barrier *barrier, unsigned parties, int (*action)(void *arg), void *arg);
 
-/* [owner] End. -EBUSY while somebody waits: nothing has changed. There is nothing to give back: it may be left out. */
+/*
+ * [owner] End. -EBUSY while somebody waits, until his call is about to return: nothing has changed. There is nothing to
+ * give back: it may be left out.
+ */
 HILO_API int hilo_barrier_destroy(hilo_barrier *barrier);
 
 /*
  * [any, suspends] Arrive, and wait until all parties have. Who of them has come: each number from 0 to parties - 1
- * once, in the order of arrival; who comes last does not wait. One whose wait ends while the action runs has gone: the
- * round is passed without him. -EPIPE: the barrier is broken, or was reset while we
- * waited; -ECANCELED, -ETIMEDOUT: we have not arrived. Who comes last gets what the action has failed with, the
- * others -EPIPE. -EDEADLK from a callback that would have to wait; -ENOMEM for a plain thread's first wait;
- * -EINVAL for NULL.
+ * once, in the order of arrival; who comes last does not wait. Who comes while the action of a round runs waits for
+ * the next one. One whose wait ends while the action runs has gone: the others pass without him, with the numbers
+ * they have. -EPIPE: the barrier is broken, or was reset while we waited; -ECANCELED, -ETIMEDOUT: we have not
+ * arrived, or have gone. Who comes last gets what the action has failed with, the others -EPIPE. -EDEADLK from a
+ * callback that would have to wait; -ENOMEM for a plain thread's first wait; -EINVAL for NULL.
  */
 HILO_API HILO_MUST_CHECK int hilo_barrier_wait(hilo_barrier *barrier, hilo_time deadline);
 
 /*
- * [any] Make it as new: those who wait get -EPIPE, and it is not broken. A round whose last party has arrived, so
- * that its action runs, is not concerned. 0; -EINVAL for NULL.
+ * [any] Make it as new: those who have arrived get -EPIPE, and it is not broken. A round whose last party has arrived,
+ * so that its action runs, is not concerned, nor are those who wait for the next one meanwhile. 0; -EINVAL for NULL.
  */
 HILO_API int hilo_barrier_reset(hilo_barrier *barrier);
 
-/* [any] Break it: those who wait, and who come until it is reset, get -EPIPE. A round that is complete, as above. */
+/*
+ * [any] Break it: all who wait, for the next round too, and all who come until it is reset get -EPIPE. A round that is
+ * complete is not concerned. 0; -EINVAL for NULL.
+ */
 HILO_API int hilo_barrier_abort(hilo_barrier *barrier);
 
 /* [any] How many have to arrive; how many have, in this round; 1 if it is broken. NULL: 0. */

@@ -66,6 +66,12 @@ static void canceller_of_T0(void)
 		waiting_ready(&records[0]);
 }
 
+/* T0 has begun to wait, and may leave. */
+static bool T0_waits(void)
+{
+	return load_acquire(&records[0].state) & TASK_PARKED;
+}
+
 /* Events. */
 static void event_sets(void)
 {
@@ -207,7 +213,7 @@ static void finish_try(void)
 /* One permit is there, and T0 waits for two: it is not overtaken. */
 static void tries_behind(void)
 {
-	bool waiting = load_acquire(&records[0].state) & TASK_PARKED;
+	bool waiting = T0_waits();
 	int rc = hilo_semaphore_try_acquire(&semaphore, 1);
 
 	EXPLORE_CHECK(rc == -EAGAIN || (rc == 0 && !waiting));
@@ -240,6 +246,70 @@ static void tries_to_pass(void)
 	code[explore_self()] = hilo_barrier_wait(&barrier, HILO_NO_WAIT);
 }
 
+/* The first who has passed frees it, whatever the others of its round are doing. */
+static void first_frees(int rc)
+{
+	code[explore_self()] = rc;
+	if (rc >= 0 && add_acq_rel(&ended, 1) == 0) /* pairs with itself */
+		explore_retire(&barrier, sizeof(barrier));
+}
+
+static void passes_and_first_frees(void)
+{
+	int rc = hilo_barrier_wait(&barrier, HILO_FOREVER);
+
+	EXPLORE_CHECK(rc >= 0 || rc == -EPIPE || (rc == -ECANCELED && explore_self() == 0));
+	first_frees(rc);
+}
+
+static void tries_to_pass_and_first_frees(void)
+{
+	first_frees(hilo_barrier_wait(&barrier, HILO_NO_WAIT));
+}
+
+/* Those who wait are sent away if there are too few. */
+static void tries_to_pass_or_aborts(void)
+{
+	int rc = hilo_barrier_wait(&barrier, HILO_NO_WAIT);
+
+	if (rc < 0)
+		EXPLORE_CHECK(rc == -ETIMEDOUT && hilo_barrier_abort(&barrier) == 0);
+	first_frees(rc);
+}
+
+/* Whoever comes too late may end it. */
+static void tries_to_pass_and_destroys(void)
+{
+	if (!T0_waits())
+		return;
+	code[1] = hilo_barrier_wait(&barrier, HILO_NO_WAIT);
+	if (code[1] < 0 && hilo_barrier_destroy(&barrier) == 0)
+		explore_retire(&barrier, sizeof(barrier));
+}
+
+static void passes_plainly(void)
+{
+	code[0] = hilo_barrier_wait(&barrier, HILO_FOREVER);
+}
+
+static void setup_three(void)
+{
+	setup();
+	EXPLORE_CHECK(hilo_barrier_init(&barrier, 3, NULL, NULL) == 0);
+}
+
+static int acts(void *arg)
+{
+	plain_store((unsigned *)arg, 7u);
+	return 0;
+}
+
+static void setup_action(void)
+{
+	setup();
+	EXPLORE_CHECK(hilo_barrier_init(&barrier, 2, acts, &value) == 0);
+}
+
 /* Both have passed, or nobody has. */
 static void finish_barrier(void)
 {
@@ -247,6 +317,32 @@ static void finish_barrier(void)
 	EXPLORE_CHECK((code[0] >= 0) == (code[1] >= 0));
 	EXPLORE_CHECK(code[0] < 0 || code[0] + code[1] == 1);
 	EXPLORE_CHECK(hilo_barrier_n_waiting(&barrier) == 0);
+}
+
+/* The same, and it is gone if they have. */
+static void finish_two_passed(void)
+{
+	finish();
+	EXPLORE_CHECK((code[0] >= 0) == (code[1] >= 0));
+	EXPLORE_CHECK(code[0] < 0 || code[0] + code[1] == 1);
+}
+
+static void finish_three_passed(void)
+{
+	finish();
+	EXPLORE_CHECK((code[0] >= 0) == (code[1] >= 0) && (code[0] >= 0) == (code[2] >= 0));
+	EXPLORE_CHECK(code[0] < 0 || code[0] + code[1] + code[2] == 3);
+}
+
+/* One may have gone while the other one, the last, acted. */
+static void finish_acted(void)
+{
+	finish();
+	if (code[0] >= 0 && code[1] >= 0)
+		EXPLORE_CHECK(code[0] + code[1] == 1);
+	else
+		EXPLORE_CHECK((code[0] < 0 || code[0] == 1) && (code[1] < 0 || code[1] == 1));
+	EXPLORE_CHECK((code[0] >= 0 || code[1] >= 0) == (value == 7));
 }
 
 /* Wait groups, of two. */
@@ -294,6 +390,21 @@ static const struct explore_model models[] = {
 			    passes_and_last_frees, passes_and_last_frees),
 	EXPLORE_MODEL("barrier_cancel", "T0 passes; T1 does if T0 is there; T2 cancels T0", setup,
 		      finish_barrier, passes, tries_to_pass, canceller_of_T0),
+	EXPLORE_MODEL("barrier_cancel_free",
+		      "T0 passes; T1 does if T0 is there; the first frees; T2 cancels T0", setup,
+		      finish_two_passed, passes_and_first_frees, tries_to_pass_and_first_frees,
+		      canceller_of_T0),
+	EXPLORE_MODEL_BOUND(
+		2, "barrier_three",
+		"T0, T1 pass; T2 does if they are there, else aborts; the first frees; T3 cancels T0",
+		setup_three, finish_three_passed, passes_and_first_frees, passes_and_first_frees,
+		tries_to_pass_or_aborts, canceller_of_T0),
+	EXPLORE_MODEL("barrier_action",
+		      "T0 passes; T1 does, with an action, if T0 is there; the first frees; T2 cancels T0",
+		      setup_action, finish_acted, passes_and_first_frees, tries_to_pass_and_first_frees,
+		      canceller_of_T0),
+	EXPLORE_MODEL("barrier_destroy", "T0 passes; T1 does if T0 is there, else ends it; T2 cancels T0",
+		      setup, finish, passes_plainly, tries_to_pass_and_destroys, canceller_of_T0),
 	EXPLORE_MODEL_BOUND(2, "group_count", "T0 waits, frees the group; T1, T2 are done", setup, finish,
 			    group_waits_and_frees, is_done, is_done),
 };

@@ -189,13 +189,108 @@ TASK_TEST(test_round_that_is_complete_is_not_changed_any_more)
 	act.waits = false;
 	TASK_CHECK(hilo_event_set(&act.go_on), ==, 0);
 	TASK_CHECK(hilo_join(last, HILO_FOREVER), ==, 2);
-	TASK_CHECK(hilo_join(act.waiting[1], HILO_FOREVER), >=, 0);
+	TASK_CHECK(hilo_join(act.waiting[1], HILO_FOREVER), ==, 1); /* as if the other one were there */
 	act.waiting[0] = act.waiting[1] = NULL;
 	TEST_UNTIL(hilo_barrier_n_waiting(&act.barrier) == 1);
 	last = party(&act.barrier);
 	TASK_CHECK(hilo_barrier_wait(&act.barrier, HILO_FOREVER), ==, 2);
 	TASK_CHECK(hilo_join(early[0], HILO_FOREVER), ==, 0);
 	TASK_CHECK(hilo_join(last, HILO_FOREVER), ==, 1);
+	return 0;
+}
+
+/* Of the round that is complete nobody is sent away; those who come for the next one are, without having to wait. */
+TASK_TEST(test_abort_while_the_action_runs_ends_those_of_the_next_round)
+{
+	struct act act = {.waits = true};
+	hilo_task *last, *early[2];
+
+	TASK_CHECK(hilo_barrier_init(&act.barrier, 2, acts, &act), ==, 0);
+	act.waiting[0] = party(&act.barrier);
+	last = hilo_spawn(arrives, &act.barrier);
+	TASK_CHECK(hilo_event_wait(&act.begun, HILO_FOREVER), ==, 0);
+	early[0] = party(&act.barrier);
+	early[1] = party(&act.barrier);
+	TASK_CHECK(hilo_barrier_abort(&act.barrier), ==, 0);
+	TASK_CHECK(hilo_join(early[0], HILO_FOREVER), ==, -EPIPE);
+	TASK_CHECK(hilo_join(early[1], HILO_FOREVER), ==, -EPIPE);
+	TASK_CHECK(hilo_barrier_wait(&act.barrier, HILO_FOREVER), ==, -EPIPE);
+	TASK_CHECK(hilo_barrier_destroy(&act.barrier), ==, -EBUSY);
+	TASK_CHECK(hilo_event_set(&act.go_on), ==, 0);
+	TASK_CHECK(hilo_join(last, HILO_FOREVER), ==, 1);
+	TASK_CHECK(hilo_join(act.waiting[0], HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_barrier_broken(&act.barrier), ==, 1);
+	TASK_CHECK(hilo_barrier_destroy(&act.barrier), ==, 0);
+	return 0;
+}
+
+static int tells_that_it_has_run(void *arg)
+{
+	store_relaxed((atomic(int) *)arg, 1);
+	return 0;
+}
+
+LOOP_TEST(test_loop_of_a_party_that_never_waits_lets_others_run)
+{
+	hilo_barrier barrier;
+	atomic(int) has_run;
+	hilo_task *task;
+
+	atomic_setup(&has_run, 0);
+	TASK_CHECK(hilo_barrier_init(&barrier, 1, NULL, NULL), ==, 0);
+	task = hilo_spawn(tells_that_it_has_run, &has_run);
+	for (unsigned i = 0; i < 50000000 && !load_relaxed(&has_run); i++)
+		TASK_CHECK(hilo_barrier_wait(&barrier, HILO_FOREVER), ==, 0);
+	TASK_CHECK(load_relaxed(&has_run), ==, 1);
+	return hilo_join(task, HILO_FOREVER);
+}
+
+/* The first that has passed frees it, while others leave: their calls have not returned. */
+struct freed {
+	hilo_barrier barrier;
+	atomic(unsigned) passed;
+};
+
+static int passes_and_frees(void *arg)
+{
+	struct freed *freed = arg;
+	int rc = hilo_barrier_wait(&freed->barrier, HILO_FOREVER);
+
+	if (rc >= 0 && add_acq_rel(&freed->passed, 1) == 0)
+		memset(&freed->barrier, 0xff, sizeof(freed->barrier));
+	return rc;
+}
+
+static int frees_early(struct freed *freed)
+{
+	hilo_task *task[3];
+	int rc, passed = 0;
+
+	memset(freed, 0, sizeof(*freed));
+	TASK_CHECK(hilo_barrier_init(&freed->barrier, 4, NULL, NULL), ==, 0);
+	for (size_t i = 0; i < 3; i++)
+		task[i] = hilo_spawn(passes_and_frees, freed);
+	TASK_CHECK(hilo_task_cancel(task[1]), ==, 0);
+	rc = hilo_barrier_wait(&freed->barrier, hilo_after(HILO_MILLISECOND));
+	if (rc >= 0 && add_acq_rel(&freed->passed, 1) == 0)
+		memset(&freed->barrier, 0xff, sizeof(freed->barrier));
+	else if (rc < 0)
+		TASK_CHECK(hilo_barrier_abort(&freed->barrier), ==, 0);
+	passed += rc >= 0;
+	for (size_t i = 0; i < 3; i++)
+		passed += hilo_join(task[i], HILO_FOREVER) >= 0;
+	return passed;
+}
+
+TASK_TEST(test_barrier_may_be_freed_by_the_first_that_has_passed)
+{
+	struct freed freed;
+
+	for (unsigned i = 0; i < test_rounds(50); i++) {
+		int passed = frees_early(&freed);
+
+		TASK_CHECK(passed == 0 || passed == 4, ==, 1);
+	}
 	return 0;
 }
 
@@ -269,6 +364,9 @@ int main(void)
 		cmocka_unit_test(test_action_runs_once_before_anybody_goes_on),
 		cmocka_unit_test(test_failure_of_the_action_breaks_it),
 		cmocka_unit_test(test_round_that_is_complete_is_not_changed_any_more),
+		cmocka_unit_test(test_abort_while_the_action_runs_ends_those_of_the_next_round),
+		cmocka_unit_test(test_loop_of_a_party_that_never_waits_lets_others_run),
+		cmocka_unit_test(test_barrier_may_be_freed_by_the_first_that_has_passed),
 		cmocka_unit_test(test_all_walk_in_step),
 		cmocka_unit_test(test_wrong_arguments_are_refused),
 	};
