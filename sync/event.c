@@ -9,6 +9,9 @@
  *
  * Who waits is told by P3 of contend_impl.h, after the last access.
  *
+ * I1  `waiting` counts those who are in the list, or were taken out and not won, and are still to come for the lock, or
+ *     were won by one who is still to come for it. While it is not 0 the event does not end.
+ *
  * Rejected: not to take the lock where it is set already. Who clears it, then looks for what has happened, and
  * then waits, would sleep for ever if the other one, who has put something there, still saw it set: a store and a
  * load of two words, on both sides. The lock orders them.
@@ -23,11 +26,13 @@
 #include "runtime/error_impl.h"
 #include "runtime/select_impl.h"
 #include "sync/embed_impl.h"
+#include "sync/won_impl.h"
 
 struct event {
 	struct spinlock lock;
 	atomic(uint32_t) set; /* P1 */
 	struct list waiters;  /* under lock */
+	size_t waiting;	      /* I1; under lock */
 };
 
 static inline struct event *event_of(const hilo_event *event)
@@ -55,6 +60,7 @@ int hilo_event_init(hilo_event *public, unsigned flags)
 	spin_init(&event->lock);
 	atomic_setup(&event->set, flags & HILO_EVENT_SET ? 1 : 0);
 	list_init(&event->waiters);
+	event->waiting = 0;
 	return 0;
 }
 
@@ -66,9 +72,23 @@ int hilo_event_destroy(hilo_event *public)
 	if (!event)
 		return hilo_fail(-EINVAL, "hilo_event_destroy: event is NULL");
 	spin_lock(&event->lock);
-	busy = !embed_list_empty(&event->waiters);
+	busy = MUTANT(304, event->waiting > 0, !embed_list_empty(&event->waiters)); /* I1 */
 	spin_unlock(&event->lock);
 	return busy ? hilo_fail(-EBUSY, "hilo_event_destroy: somebody waits for event %p", (void *)event) : 0;
+}
+
+/* [lock] Be one of those who wait; not to be one any more. */
+static void event_add(struct event *event, struct contend_node *node, struct contender *contender,
+		      uint32_t number)
+{
+	contend_add(embed_list(&event->waiters), node, contender, number);
+	event->waiting++;
+}
+
+static void event_remove(struct event *event, struct contend_node *node)
+{
+	(void)contend_remove(node);
+	event->waiting--;
 }
 
 static int event_wait(struct event *event, hilo_time deadline)
@@ -86,12 +106,12 @@ static int event_wait(struct event *event, hilo_time deadline)
 		hilo__contend_end(&contender);
 		return 0;
 	}
-	contend_add(embed_list(&event->waiters), &node, &contender, 0);
+	event_add(event, &node, &contender, 0);
 	spin_unlock(&event->lock);
 	rc = hilo__contend_wait(&contender);
 	if (rc < 0) {
 		spin_lock(&event->lock);
-		(void)contend_remove(&node);
+		event_remove(event, &node);
 		spin_unlock(&event->lock);
 	}
 	hilo__contend_end(&contender);
@@ -117,12 +137,22 @@ int hilo_event_wait(hilo_event *public, hilo_time deadline)
 int hilo_event_set(hilo_event *public)
 {
 	struct event *event = event_of(public);
+	struct list all = LIST_INIT(all), won = LIST_INIT(won);
+	size_t count = 0;
 
 	if (!event)
 		return hilo_fail(-EINVAL, "hilo_event_set: event is NULL");
 	spin_lock(&event->lock);
 	store_release(&event->set, 1); /* P1 */
-	hilo__contend_tell_all(embed_list(&event->waiters), &event->lock);
+	list_splice(&all, embed_list(&event->waiters));
+	while (won_some(&won, &all, &count)) {
+		spin_unlock(&event->lock);
+		won_tell_but_last(&won);
+		spin_lock(&event->lock);
+	}
+	event->waiting -= count;
+	spin_unlock(&event->lock);
+	won_tell(&won);
 	return 0;
 }
 
@@ -170,12 +200,12 @@ static enum select_looked select_look(struct select_place *place)
 
 static void select_enlist(struct select_place *place, struct contender *contender, uint32_t number)
 {
-	contend_add(embed_list(&event_of(place->object)->waiters), node_of(place), contender, number);
+	event_add(event_of(place->object), node_of(place), contender, number);
 }
 
 static void select_remove(struct select_place *place)
 {
-	(void)contend_remove(node_of(place));
+	event_remove(event_of(place->object), node_of(place));
 }
 
 static int select_finish(struct select_place *place)

@@ -39,7 +39,10 @@ typedef struct hilo_event {
 /* [owner] Begin, with @flags: 0 or HILO_EVENT_SET. -EINVAL for other flags and for NULL. */
 HILO_API int hilo_event_init(hilo_event *event, unsigned flags);
 
-/* [owner] End. -EBUSY while somebody waits: nothing has changed. There is nothing to give back: it may be left out. */
+/*
+ * [owner] End. -EBUSY while somebody waits, until his call is about to return: nothing has changed. There is nothing to
+ * give back: it may be left out.
+ */
 HILO_API int hilo_event_destroy(hilo_event *event);
 
 /*

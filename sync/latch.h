@@ -34,7 +34,10 @@ typedef struct hilo_latch {
 /* [owner] Begin: it opens after @count. -EINVAL: more than SIZE_MAX >> 2; NULL. */
 HILO_API int hilo_latch_init(hilo_latch *latch, size_t count);
 
-/* [owner] End. -EBUSY while somebody waits: nothing has changed. There is nothing to give back: it may be left out. */
+/*
+ * [owner] End. -EBUSY while somebody waits, until his call is about to return: nothing has changed. There is nothing to
+ * give back: it may be left out.
+ */
 HILO_API int hilo_latch_destroy(hilo_latch *latch);
 
 /*

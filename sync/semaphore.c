@@ -51,8 +51,7 @@ int hilo_semaphore_init(hilo_semaphore *public, size_t value, size_t max)
 	if (!semaphore || max > HILO_SEMAPHORE_MAX || value > (max ? max : HILO_SEMAPHORE_MAX))
 		return hilo_fail(-EINVAL, "hilo_semaphore_init: semaphore %p, value %zu, max %zu",
 				 (void *)semaphore, value, max);
-	atomic_setup(&semaphore->word.bits, (uint64_t)value << WORD_SHIFT);
-	list_init(&semaphore->word.waiters);
+	word_init(&semaphore->word, value);
 	semaphore->max = max;
 	return 0;
 }
@@ -63,7 +62,7 @@ int hilo_semaphore_destroy(hilo_semaphore *public)
 
 	if (!semaphore)
 		return hilo_fail(-EINVAL, "hilo_semaphore_destroy: semaphore is NULL");
-	if (word_look(&semaphore->word) & WORD_WAITERS)
+	if (!word_is_left(&semaphore->word))
 		return hilo_fail(-EBUSY, "hilo_semaphore_destroy: somebody waits for semaphore %p",
 				 (void *)semaphore);
 	return 0;
@@ -92,8 +91,10 @@ static void semaphore_serve(struct semaphore *semaphore, uint64_t number)
 		if (taker->n > number)
 			break;
 		list_del(first);
-		if (won_add(&won, &taker->node))
+		if (won_add(&won, &taker->node)) {
 			number -= taker->n;
+			semaphore->word.waiting--;
+		}
 	}
 	word_unlock(&semaphore->word, number);
 	won_tell(&won);
@@ -114,12 +115,12 @@ static int semaphore_wait(struct semaphore *semaphore, uint64_t n, hilo_time dea
 		hilo__contend_end(&contender);
 		return 0;
 	}
-	contend_add(embed_list(&semaphore->word.waiters), &taker.node, &contender, 0);
+	word_add(&semaphore->word, &taker.node, &contender, 0);
 	word_unlock(&semaphore->word, number);
 	rc = hilo__contend_wait(&contender);
 	if (rc < 0) {
 		number = word_lock(&semaphore->word);
-		(void)contend_remove(&taker.node);
+		word_remove(&semaphore->word, &taker.node);
 		MUTANT(221, semaphore_serve(semaphore, number),
 		       word_unlock(&semaphore->word, number)); /* I1 */
 	}

@@ -43,7 +43,10 @@ typedef struct hilo_semaphore {
  */
 HILO_API int hilo_semaphore_init(hilo_semaphore *semaphore, size_t value, size_t max);
 
-/* [owner] End. -EBUSY while somebody waits: nothing has changed. There is nothing to give back: it may be left out. */
+/*
+ * [owner] End. -EBUSY while somebody waits, until his call is about to return: nothing has changed. There is nothing to
+ * give back: it may be left out.
+ */
 HILO_API int hilo_semaphore_destroy(hilo_semaphore *semaphore);
 
 /*

@@ -36,8 +36,7 @@ static int count_init(struct word *word, size_t count, const char *call)
 {
 	if (!word || count > WORD_MAX)
 		return hilo_fail(-EINVAL, "%s: %p, count %zu", call, (void *)word, count);
-	atomic_setup(&word->bits, (uint64_t)count << WORD_SHIFT);
-	list_init(&word->waiters);
+	word_init(word, count);
 	return 0;
 }
 
@@ -45,7 +44,7 @@ static int count_destroy(struct word *word, const char *call)
 {
 	if (!word)
 		return hilo_fail(-EINVAL, "%s: NULL", call);
-	if (word_look(word) & WORD_WAITERS)
+	if (!word_is_left(word))
 		return hilo_fail(-EBUSY, "%s: somebody waits for %p", call, (void *)word);
 	return 0;
 }
@@ -63,7 +62,7 @@ static bool count_down_waited(struct word *word, uint64_t n)
 	}
 	if (number == n) /* I1 */
 		while ((node = contend_pop(embed_list(&word->waiters))))
-			(void)won_add(&won, node);
+			word->waiting -= won_add(&won, node);
 	word_unlock(word, number - n);
 	won_tell(&won);
 	return true;
@@ -102,12 +101,12 @@ static int count_wait_long(struct word *word, hilo_time deadline)
 		return rc;
 	number = word_lock(word);
 	if (number > 0) {
-		contend_add(embed_list(&word->waiters), &node, &contender, 0);
+		word_add(word, &node, &contender, 0);
 		word_unlock(word, number);
 		rc = hilo__contend_wait(&contender);
 		if (rc < 0) {
 			number = word_lock(word);
-			(void)contend_remove(&node);
+			word_remove(word, &node);
 			word_unlock(word, number);
 		}
 	} else {

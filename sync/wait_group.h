@@ -40,7 +40,10 @@ typedef struct hilo_wait_group {
 /* [owner] Begin, with nothing under way. -EINVAL for NULL. */
 HILO_API int hilo_wait_group_init(hilo_wait_group *group);
 
-/* [owner] End. -EBUSY while somebody waits: nothing has changed. There is nothing to give back: it may be left out. */
+/*
+ * [owner] End. -EBUSY while somebody waits, until his call is about to return: nothing has changed. There is nothing to
+ * give back: it may be left out.
+ */
 HILO_API int hilo_wait_group_destroy(hilo_wait_group *group);
 
 /* [any] @n more are under way. 0; -EOVERFLOW: more than SIZE_MAX >> 2, and nothing has changed; -EINVAL for NULL. */

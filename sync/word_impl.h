@@ -15,9 +15,13 @@
  *     unlocks. So who finds what it wanted may free the object, even though the other call has not returned. For
  *     that nobody takes what a locked word says.
  *
+ * P3  `waiting` counts those who are in the list, or were taken out and not won, and are still to come for the lock, or
+ *     were won by one who is still to come for it. While it is not 0 the object does not end.
+ *
  * Rejected: a spinlock beside the number. Who takes without it would have to look, afterwards, whether a giver
  * still holds it.
  */
+#include "runtime/contend_impl.h"
 #include "scheduler/base/atomic.h"
 #include "scheduler/base/list.h"
 #include "scheduler/base/lock.h"
@@ -26,6 +30,7 @@
 struct word {
 	atomic(uint64_t) bits; /* P1 */
 	struct list waiters;   /* under lock */
+	size_t waiting;	       /* P3; under lock */
 };
 
 #define WORD_LOCKED ((uint64_t)1)
@@ -37,6 +42,14 @@ struct word {
 static inline uint64_t word_number(uint64_t bits)
 {
 	return bits >> WORD_SHIFT;
+}
+
+/* [owner] Begin. */
+static inline void word_init(struct word *word, uint64_t number)
+{
+	atomic_setup(&word->bits, number << WORD_SHIFT);
+	list_init(&word->waiters);
+	word->waiting = 0;
 }
 
 /* [any] What it says while nobody has locked it. */
@@ -93,6 +106,31 @@ static inline void word_unlock(struct word *word, uint64_t number)
 		bits |= WORD_WAITERS;
 	hilo__spin_count(-1);
 	MUTANT(219, store_release(&word->bits, bits), store_relaxed(&word->bits, bits)); /* P1, P2 */
+}
+
+/* [any] Nobody waits, and nobody who has waited comes for the lock. */
+static inline bool word_is_left(struct word *word)
+{
+	uint64_t number = word_lock(word);
+	bool left = MUTANT(305, word->waiting == 0, embed_list_empty(&word->waiters)); /* P3 */
+
+	word_unlock(word, number);
+	return left;
+}
+
+/* [holder] Be one of those who wait. */
+static inline void word_add(struct word *word, struct contend_node *node, struct contender *contender,
+			    uint32_t number)
+{
+	contend_add(embed_list(&word->waiters), node, contender, number);
+	word->waiting++;
+}
+
+/* [holder] One whose wait has ended, and who was not won, is none of them any more. */
+static inline void word_remove(struct word *word, struct contend_node *node)
+{
+	(void)contend_remove(node);
+	word->waiting--;
 }
 
 #endif /* HILO_SYNC_WORD_IMPL_H */

@@ -224,11 +224,14 @@ static int listen_for_bell(void)
 		contend_add(&box[0].getters, &node, &contender, 0);
 		spin_unlock(&box[0].lock);
 		rc = hilo__contend_wait(&contender);
-		spin_lock(&box[0].lock);
-		if (rc < 0)
+		if (rc < 0) {
+			spin_lock(&box[0].lock);
 			(void)contend_remove(&node);
+			spin_unlock(&box[0].lock);
+		}
+	} else {
+		spin_unlock(&box[0].lock);
 	}
-	spin_unlock(&box[0].lock);
 	hilo__contend_end(&contender);
 	return rc;
 }
@@ -243,6 +246,28 @@ static void rings(void)
 	spin_lock(&box[0].lock);
 	plain_store(&box[0].items, 2); /* for those who come later */
 	hilo__contend_tell_all(&box[0].getters, &box[0].lock);
+}
+
+static atomic(uint32_t) left;
+
+/* The last of them frees it. */
+static void listens_and_frees(void)
+{
+	listens();
+	if (add_acq_rel(&left, 1) == 1) /* pairs with itself */
+		explore_retire(&box[0], sizeof(box[0]));
+}
+
+static void setup_bell_freed(void)
+{
+	setup_bell();
+	left = 0;
+}
+
+static void finish_bell_freed(void)
+{
+	waiting_check(4);
+	EXPLORE_CHECK(rang[1]);
 }
 
 static void finish_bell(void)
@@ -275,6 +300,10 @@ static const struct explore_model models[] = {
 			    listens, listens, rings),
 	EXPLORE_MODEL_BOUND(2, "contend_all_cancel", "T0 and T1 listen; T2 rings for all; T3 cancels T0",
 			    setup_bell, finish_bell_cancel, listens, listens, rings, canceller_of_T0),
+	EXPLORE_MODEL_BOUND(2, "contend_all_free",
+			    "T0 and T1 listen, the last one frees the box; T2 rings; T3 cancels T0",
+			    setup_bell_freed, finish_bell_freed, listens_and_frees, listens_and_frees, rings,
+			    canceller_of_T0),
 };
 
 int main(int argc, char **argv)

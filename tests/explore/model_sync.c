@@ -66,10 +66,15 @@ static void canceller_of_T0(void)
 		waiting_ready(&records[0]);
 }
 
-/* T0 has begun to wait, and may leave. */
+/* They have begun to wait, and may leave. */
 static bool T0_waits(void)
 {
 	return load_acquire(&records[0].state) & TASK_PARKED;
+}
+
+static bool T0_and_T1_wait(void)
+{
+	return T0_waits() && load_acquire(&records[1].state) & TASK_PARKED;
 }
 
 /* Events. */
@@ -113,6 +118,30 @@ static void event_waits(void)
 static void event_clears(void)
 {
 	EXPLORE_CHECK(hilo_event_clear(&event) == 0);
+}
+
+/* T0 waits, and may have left by now; if it seems so the event is gone. */
+static void event_sets_and_destroys(void)
+{
+	if (!T0_waits())
+		return;
+	EXPLORE_CHECK(hilo_event_set(&event) == 0);
+	if (hilo_event_destroy(&event) == 0)
+		explore_retire(&event, sizeof(event));
+}
+
+static void event_waits_plainly_or_not(void)
+{
+	int rc = hilo_event_wait(&event, HILO_FOREVER);
+
+	EXPLORE_CHECK(rc == 0 || rc == -ECANCELED);
+}
+
+/* Whoever sets it for both comes for the lock again. */
+static void event_destroys(void)
+{
+	if (T0_and_T1_wait() && hilo_event_destroy(&event) == 0)
+		explore_retire(&event, sizeof(event));
 }
 
 static void event_waits_plainly(void)
@@ -162,6 +191,16 @@ static void acquires_two(void)
 	EXPLORE_CHECK(rc == 0 || (rc == -ECANCELED && explore_self() == 0));
 	if (rc == 0)
 		EXPLORE_CHECK(hilo_semaphore_release(&semaphore, 2) == 0);
+}
+
+/* T0 waits, and may have left by now; if it seems so the semaphore is gone. */
+static void releases_and_destroys(void)
+{
+	if (!T0_waits())
+		return;
+	EXPLORE_CHECK(hilo_semaphore_release(&semaphore, 1) == 0);
+	if (hilo_semaphore_destroy(&semaphore) == 0)
+		explore_retire(&semaphore, sizeof(semaphore));
 }
 
 /* One that leaves lets the semaphore be used for the last time by the one that comes behind it. */
@@ -359,6 +398,24 @@ static void group_waits_and_frees(void)
 	explore_retire(&group, sizeof(group));
 }
 
+static void group_waits(void)
+{
+	int rc = hilo_wait_group_wait(&group, HILO_FOREVER);
+
+	EXPLORE_CHECK(rc == 0 || rc == -ECANCELED);
+}
+
+/* T0 waits, and may have left by now; if it seems so the group is gone. */
+static void is_done_and_destroys(void)
+{
+	if (!T0_waits())
+		return;
+	EXPLORE_CHECK(hilo_wait_group_done(&group) == 0);
+	EXPLORE_CHECK(hilo_wait_group_done(&group) == 0);
+	if (hilo_wait_group_destroy(&group) == 0)
+		explore_retire(&group, sizeof(group));
+}
+
 static const struct explore_model models[] = {
 	EXPLORE_MODEL("event_free", "T0 waits, frees the event; T1 sets it", setup, finish,
 		      event_waits_and_frees, event_sets),
@@ -368,6 +425,10 @@ static const struct explore_model models[] = {
 			    finish, event_waits, event_waits, event_sets, canceller_of_T0),
 	EXPLORE_MODEL("event_clear", "T0 waits; T1 sets, clears, sets", setup, finish, event_waits_plainly,
 		      event_sets_and_clears),
+	EXPLORE_MODEL("event_destroy", "T0 waits; T1 sets once it does, ends it if it may; T2 cancels T0",
+		      setup, finish, event_waits_plainly_or_not, event_sets_and_destroys, canceller_of_T0),
+	EXPLORE_MODEL_BOUND(2, "event_destroy_two", "T0, T1 wait; T2 sets; T3 ends it if it may", setup,
+			    finish, event_waits_plainly, event_waits_plainly, event_sets, event_destroys),
 	EXPLORE_MODEL("semaphore_free", "T0 acquires, frees the semaphore; T1 releases", setup, finish,
 		      acquires_and_frees, releases),
 	EXPLORE_MODEL_BOUND(2, "semaphore_two", "T0, T1 acquire, the last one frees; T2 releases twice",
@@ -384,6 +445,9 @@ static const struct explore_model models[] = {
 		      setup_one, finish, acquires_two, tries_behind),
 	EXPLORE_MODEL_BOUND(2, "semaphore_try", "T0 acquires; T1 tries; T2 releases twice; T3 cancels T0",
 			    setup, finish_try, acquires, tries, releases_two, canceller_of_T0),
+	EXPLORE_MODEL("semaphore_destroy",
+		      "T0 acquires; T1 releases once it waits, ends it if it may; T2 cancels T0", setup,
+		      finish, acquires, releases_and_destroys, canceller_of_T0),
 	EXPLORE_MODEL_BOUND(2, "barrier_twice", "T0, T1 pass twice", setup, finish, passes_twice,
 			    passes_twice),
 	EXPLORE_MODEL_BOUND(2, "barrier_free", "T0, T1 pass, the last one frees", setup, finish,
@@ -407,6 +471,9 @@ static const struct explore_model models[] = {
 		      setup, finish, passes_plainly, tries_to_pass_and_destroys, canceller_of_T0),
 	EXPLORE_MODEL_BOUND(2, "group_count", "T0 waits, frees the group; T1, T2 are done", setup, finish,
 			    group_waits_and_frees, is_done, is_done),
+	EXPLORE_MODEL("group_destroy",
+		      "T0 waits; T1 is done twice once it does, ends it if it may; T2 cancels T0", setup,
+		      finish, group_waits, is_done_and_destroys, canceller_of_T0),
 };
 
 int main(int argc, char **argv)
