@@ -61,6 +61,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "scheduler/base/clock.h"
 #include "scheduler/base/list.h"
 #include "scheduler/base/lock.h"
 #include "scheduler/scheduler.h"
@@ -101,6 +102,17 @@ static inline void contend_was_free(struct thread *self)
 {
 	if (self->loop && self->task)
 		hilo__wait_was_free(self);
+}
+
+/*
+ * [any] What was asked for is not there: wait for it? 0; -ETIMEDOUT: @deadline has passed, so the caller need not be
+ * one who could wait; -ECANCELED: so it has, but a cancel was set meanwhile.
+ */
+static inline int contend_try_on(const struct thread *self, hilo_time deadline)
+{
+	if (HILO__LIKELY(deadline == HILO_FOREVER || (deadline > 0 && hilo__clock_now() < deadline)))
+		return 0;
+	return contend_is_interrupted(self) ? -ECANCELED : -ETIMEDOUT;
 }
 
 /* [any] Before the first node. 0; -ECANCELED: a cancel is set; -EDEADLK: a callback; -ENOMEM. */

@@ -294,7 +294,9 @@ static int barrier_arrive(struct barrier *barrier, hilo_time deadline, bool *at_
 
 	*at_once = rc != ANSWER_NONE;
 	while (rc == ANSWER_NONE || rc == ANSWER_AGAIN) {
-		rc = barrier_wait(barrier, deadline);
+		rc = contend_try_on(thread_self(), deadline);
+		if (rc == 0)
+			rc = barrier_wait(barrier, deadline);
 		if (rc == ANSWER_NONE || rc == ANSWER_AGAIN)
 			rc = barrier_try(barrier, rc == ANSWER_AGAIN);
 		else if (rc < 0 && rc != -EPIPE)

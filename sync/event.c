@@ -122,16 +122,19 @@ int hilo_event_wait(hilo_event *public, hilo_time deadline)
 {
 	struct event *event = event_of(public);
 	struct thread *self = thread_self();
+	int rc;
 
 	if (!event)
 		return hilo_fail(-EINVAL, "hilo_event_wait: event is NULL");
 	if (contend_is_interrupted(self))
 		return hilo__error_own(-ECANCELED);
-	if (!event_look(event))
-		return event_wait(event, deadline);
-	if (deadline > 0)
-		contend_was_free(self);
-	return 0;
+	if (event_look(event)) {
+		if (deadline > 0)
+			contend_was_free(self);
+		return 0;
+	}
+	rc = contend_try_on(self, deadline);
+	return rc < 0 ? hilo__error_own(rc) : event_wait(event, deadline);
 }
 
 int hilo_event_set(hilo_event *public)

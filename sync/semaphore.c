@@ -153,7 +153,9 @@ int hilo_semaphore_acquire(hilo_semaphore *public, size_t n, hilo_time deadline)
 			contend_was_free(self);
 		return 0;
 	}
-	rc = semaphore_wait(semaphore, n, deadline);
+	rc = MUTANT(306, contend_try_on(self, deadline), 0);
+	if (rc == 0)
+		rc = semaphore_wait(semaphore, n, deadline);
 	return rc < 0 ? hilo__error_own(rc) : 0;
 }
 

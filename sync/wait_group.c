@@ -130,7 +130,9 @@ static int count_wait(struct word *word, hilo_time deadline, const char *call)
 			contend_was_free(self);
 		return 0;
 	}
-	rc = count_wait_long(word, deadline);
+	rc = contend_try_on(self, deadline);
+	if (rc == 0)
+		rc = count_wait_long(word, deadline);
 	return rc < 0 ? hilo__error_own(rc) : 0;
 }
 

@@ -259,6 +259,18 @@ static void tries_behind(void)
 	EXPLORE_CHECK(hilo_semaphore_release(&semaphore, rc == 0 ? 2 : 1) == 0);
 }
 
+/* There is one, and this is nobody who waits. */
+static void acquires_two_at_once(void)
+{
+	EXPLORE_CHECK(hilo_semaphore_acquire(&semaphore, 2, HILO_NO_WAIT) == -ETIMEDOUT);
+}
+
+static void tries_beside(void)
+{
+	EXPLORE_CHECK(hilo_semaphore_try_acquire(&semaphore, 1) == 0);
+	EXPLORE_CHECK(hilo_semaphore_release(&semaphore, 1) == 0);
+}
+
 /* Barriers, for two. */
 static void passes(void)
 {
@@ -445,6 +457,9 @@ static const struct explore_model models[] = {
 		      setup_one, finish, acquires_two, tries_behind),
 	EXPLORE_MODEL_BOUND(2, "semaphore_try", "T0 acquires; T1 tries; T2 releases twice; T3 cancels T0",
 			    setup, finish_try, acquires, tries, releases_two, canceller_of_T0),
+	EXPLORE_MODEL("semaphore_no_wait",
+		      "T0 acquires two at once, of which one is there; T1 tries, releases", setup_one, finish,
+		      acquires_two_at_once, tries_beside),
 	EXPLORE_MODEL("semaphore_destroy",
 		      "T0 acquires; T1 releases once it waits, ends it if it may; T2 cancels T0", setup,
 		      finish, acquires, releases_and_destroys, canceller_of_T0),

@@ -336,6 +336,46 @@ TASK_TEST(test_all_walk_in_step)
 	return 0;
 }
 
+static void in_callback(void *arg)
+{
+	hilo_barrier barrier;
+
+	TASK_CHECK(hilo_barrier_init(&barrier, 2, NULL, NULL), ==, 0);
+	TASK_CHECK(hilo_barrier_wait(&barrier, HILO_FOREVER), ==, -EDEADLK);
+	TASK_CHECK(hilo_barrier_wait(&barrier, HILO_NO_WAIT), ==, -ETIMEDOUT);
+	TASK_CHECK(hilo_barrier_wait(&barrier, hilo_after(-1)), ==, -ETIMEDOUT);
+	TASK_CHECK(hilo_barrier_wait(arg, HILO_FOREVER), ==, 1); /* the last one */
+}
+
+TASK_TEST(test_callbacks_may_use_it_if_they_need_not_wait)
+{
+	hilo_barrier barrier;
+	hilo_task *task;
+
+	TASK_CHECK(hilo_barrier_init(&barrier, 2, NULL, NULL), ==, 0);
+	task = party(&barrier);
+	TASK_CHECK(hilo_call_soon(in_callback, &barrier, NULL), ==, 0);
+	return hilo_join(task, HILO_FOREVER);
+}
+
+/* One whose deadline has passed is a party only if it is the last. */
+TASK_TEST(test_party_whose_deadline_has_passed_arrives_last_or_not_at_all)
+{
+	hilo_barrier barrier;
+	hilo_task *task;
+
+	TASK_CHECK(hilo_barrier_init(&barrier, 3, NULL, NULL), ==, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		TASK_CHECK(hilo_barrier_wait(&barrier, HILO_NO_WAIT), ==, -ETIMEDOUT);
+		TASK_CHECK(hilo_barrier_wait(&barrier, hilo_after(-1)), ==, -ETIMEDOUT);
+		TASK_CHECK(hilo_barrier_n_waiting(&barrier), ==, i);
+		task = party(&barrier);
+		(void)hilo_task_detach(task);
+	}
+	TASK_CHECK(hilo_barrier_wait(&barrier, hilo_after(-1)), ==, 2);
+	return 0;
+}
+
 static void test_wrong_arguments_are_refused(void **state)
 {
 	hilo_barrier barrier;
@@ -368,6 +408,8 @@ int main(void)
 		cmocka_unit_test(test_loop_of_a_party_that_never_waits_lets_others_run),
 		cmocka_unit_test(test_barrier_may_be_freed_by_the_first_that_has_passed),
 		cmocka_unit_test(test_all_walk_in_step),
+		cmocka_unit_test(test_callbacks_may_use_it_if_they_need_not_wait),
+		cmocka_unit_test(test_party_whose_deadline_has_passed_arrives_last_or_not_at_all),
 		cmocka_unit_test(test_wrong_arguments_are_refused),
 	};
 

@@ -235,6 +235,9 @@ static void in_callback(void *arg)
 	hilo_event event = HILO_EVENT_INIT;
 
 	TASK_CHECK(hilo_event_wait(&event, HILO_FOREVER), ==, -EDEADLK);
+	TASK_CHECK(hilo_event_wait(&event, hilo_after(HILO_SECOND)), ==, -EDEADLK);
+	TASK_CHECK(hilo_event_wait(&event, HILO_NO_WAIT), ==, -ETIMEDOUT); /* that need not wait, either */
+	TASK_CHECK(hilo_event_wait(&event, hilo_after(-1)), ==, -ETIMEDOUT);
 	TASK_CHECK(hilo_event_set(&event), ==, 0);
 	TASK_CHECK(hilo_event_wait(&event, HILO_FOREVER), ==, 0);
 	TASK_CHECK(hilo_event_set(arg), ==, 0);

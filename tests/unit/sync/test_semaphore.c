@@ -293,6 +293,9 @@ static void in_callback(void *arg)
 
 	TASK_CHECK(hilo_semaphore_acquire(&semaphore, 1, HILO_FOREVER), ==, 0);
 	TASK_CHECK(hilo_semaphore_acquire(&semaphore, 1, HILO_FOREVER), ==, -EDEADLK);
+	TASK_CHECK(hilo_semaphore_acquire(&semaphore, 1, hilo_after(HILO_SECOND)), ==, -EDEADLK);
+	TASK_CHECK(hilo_semaphore_acquire(&semaphore, 1, HILO_NO_WAIT), ==, -ETIMEDOUT);
+	TASK_CHECK(hilo_semaphore_acquire(&semaphore, 1, hilo_after(-1)), ==, -ETIMEDOUT);
 	TASK_CHECK(hilo_semaphore_release(arg, 1), ==, 0);
 }
 

@@ -124,6 +124,27 @@ TASK_TEST(test_group_may_be_freed_when_the_last_one_is_done)
 	return 0;
 }
 
+static void in_callback(void *arg)
+{
+	hilo_wait_group group = HILO_WAIT_GROUP_INIT;
+
+	TASK_CHECK(hilo_wait_group_wait(&group, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_wait_group_add(&group, 1), ==, 0);
+	TASK_CHECK(hilo_wait_group_wait(&group, HILO_FOREVER), ==, -EDEADLK);
+	TASK_CHECK(hilo_wait_group_wait(&group, HILO_NO_WAIT), ==, -ETIMEDOUT);
+	TASK_CHECK(hilo_wait_group_wait(&group, hilo_after(-1)), ==, -ETIMEDOUT);
+	TASK_CHECK(hilo_wait_group_done(arg), ==, 0);
+}
+
+TASK_TEST(test_callbacks_may_use_it_if_they_need_not_wait)
+{
+	hilo_wait_group group = HILO_WAIT_GROUP_INIT;
+
+	TASK_CHECK(hilo_wait_group_add(&group, 1), ==, 0);
+	TASK_CHECK(hilo_call_soon(in_callback, &group, NULL), ==, 0);
+	return hilo_wait_group_wait(&group, HILO_FOREVER);
+}
+
 static int waits_for_latch(void *latch)
 {
 	return hilo_latch_wait(latch, HILO_FOREVER);
@@ -173,6 +194,7 @@ int main(void)
 		cmocka_unit_test(test_it_can_be_used_again_before_those_who_waited_have_run),
 		cmocka_unit_test(test_misuse_of_a_group_is_answered),
 		cmocka_unit_test(test_group_may_be_freed_when_the_last_one_is_done),
+		cmocka_unit_test(test_callbacks_may_use_it_if_they_need_not_wait),
 		cmocka_unit_test(test_latch_opens_and_stays_open),
 		cmocka_unit_test(test_misuse_of_a_latch_is_answered),
 	};
