@@ -3,7 +3,8 @@
  * semaphore.c - permits. The order of all accesses is argued in word_impl.h, who is told when in contend_impl.h.
  *
  * I1  While somebody waits the first of them asks for more than there is: whoever changes that, one who gives or
- *     one who leaves, goes on to serve them before he unlocks.
+ *     one who leaves, goes on to serve them. If they are many he unlocks now and then (won_impl.h), and until he has
+ *     done others who lock may find, and serve, the first of the rest.
  * I2  While somebody waits nobody takes by CAS: he would overtake.
  *
  * Who leaves gives nothing back, because nothing was taken for him: he was not won. Rejected: permits that are set
@@ -79,23 +80,45 @@ static inline bool semaphore_take(struct semaphore *semaphore, uint64_t n)
 	return false;
 }
 
+/* [holder of the lock] The first who waits, if @number is enough for him; else NULL. */
+static struct taker *semaphore_next(struct semaphore *semaphore, uint64_t number)
+{
+	struct list *first = list_first(embed_list(&semaphore->word.waiters));
+	struct taker *taker = first ? list_entry(first, struct taker, node.link) : NULL;
+
+	return taker && taker->n <= number ? taker : NULL;
+}
+
+/* [holder of the lock] Win some of those for whom @number is enough. What is left of it; *@count counts them. */
+static uint64_t semaphore_win(struct semaphore *semaphore, uint64_t number, struct list *won, size_t *count)
+{
+	struct taker *taker;
+
+	for (unsigned n = 0; n < WON_BATCH && (taker = semaphore_next(semaphore, number));) {
+		(void)contend_remove(&taker->node);
+		if (won_add(won, &taker->node)) {
+			number -= taker->n;
+			n++;
+			++*count;
+		}
+	}
+	return number;
+}
+
 /* [holder of the lock, which is given back] There are @number: serve those who wait, as far as that goes. I1. */
 static void semaphore_serve(struct semaphore *semaphore, uint64_t number)
 {
-	struct list *waiters = embed_list(&semaphore->word.waiters), *first;
 	struct list won = LIST_INIT(won);
+	size_t count = 0;
 
-	while ((first = list_first(waiters))) {
-		struct taker *taker = list_entry(first, struct taker, node.link);
-
-		if (taker->n > number)
-			break;
-		list_del(first);
-		if (won_add(&won, &taker->node)) {
-			number -= taker->n;
-			semaphore->word.waiting--;
-		}
+	number = semaphore_win(semaphore, number, &won, &count);
+	while (semaphore_next(semaphore, number)) {
+		word_unlock(&semaphore->word, number);
+		won_tell_but_last(&won);
+		number = word_lock(&semaphore->word);
+		number = semaphore_win(semaphore, number, &won, &count);
 	}
+	semaphore->word.waiting -= count;
 	word_unlock(&semaphore->word, number);
 	won_tell(&won);
 }

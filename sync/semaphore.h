@@ -56,7 +56,10 @@ HILO_API int hilo_semaphore_destroy(hilo_semaphore *semaphore);
  */
 HILO_API HILO_MUST_CHECK int hilo_semaphore_acquire(hilo_semaphore *semaphore, size_t n, hilo_time deadline);
 
-/* [any] As hilo_semaphore_acquire without waiting: -EAGAIN if there are not so many, or if somebody waits. */
+/*
+ * [any] As hilo_semaphore_acquire without waiting: -EAGAIN if there are not so many, or if somebody waits, until his
+ * call is about to return.
+ */
 HILO_API HILO_MUST_CHECK int hilo_semaphore_try_acquire(hilo_semaphore *semaphore, size_t n);
 
 /*

@@ -3,7 +3,9 @@
  * wait_group.c - wait groups and latches: a number that somebody counts down, and who waits until it is 0. The order
  * of all accesses is argued in word_impl.h, who is told when in contend_impl.h.
  *
- * I1  Nobody waits while the number is 0: the step to 0 is made under the lock if somebody waits, and wins all.
+ * I1  Nobody is in the list while the number is 0: the step to 0 is made under the lock if somebody waits, and takes
+ *     all out. They are won in several steps, if they are many; until then each may leave by himself. Whoever finds 0
+ *     meanwhile goes on at once; he may not free it, because one of them still waits (won_impl.h).
  *
  * Go's wait groups panic when they are used again while those who have waited have not run yet, since these look
  * again. Here each was told, and does not.
@@ -52,18 +54,24 @@ static int count_destroy(struct word *word, const char *call)
 /* [any] Somebody waits, and it may become 0. False: it is less than @n. */
 static bool count_down_waited(struct word *word, uint64_t n)
 {
-	struct list won = LIST_INIT(won);
-	struct contend_node *node;
+	struct list all = LIST_INIT(all), won = LIST_INIT(won);
 	uint64_t number = word_lock(word);
+	size_t count = 0;
 
 	if (number < n) {
 		word_unlock(word, number);
 		return false;
 	}
-	if (number == n) /* I1 */
-		while ((node = contend_pop(embed_list(&word->waiters))))
-			word->waiting -= won_add(&won, node);
-	word_unlock(word, number - n);
+	number -= n;
+	if (number == 0) /* I1 */
+		list_splice(&all, embed_list(&word->waiters));
+	while (won_some(&won, &all, &count)) {
+		word_unlock(word, number);
+		won_tell_but_last(&won);
+		number = word_lock(word);
+	}
+	word->waiting -= count;
+	word_unlock(word, number);
 	won_tell(&won);
 	return true;
 }

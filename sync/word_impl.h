@@ -13,7 +13,8 @@
  *     acquired what came before. So who takes sees what all have done who gave before.
  * P2  Whatever a call changes becomes visible with its last access to the object: the CAS, or the store that
  *     unlocks. So who finds what it wanted may free the object, even though the other call has not returned. For
- *     that nobody takes what a locked word says.
+ *     that nobody takes what a locked word says. Who gives to many takes the lock several times; until the last time
+ *     one of those he has won waits, so that nobody may free it.
  *
  * P3  `waiting` counts those who are in the list, or were taken out and not won, and are still to come for the lock, or
  *     were won by one who is still to come for it. While it is not 0 the object does not end.

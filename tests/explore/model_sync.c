@@ -210,6 +210,11 @@ static void acquires_last_frees(void)
 	last_frees(&semaphore, sizeof(semaphore), 2);
 }
 
+static void releases_two_at_once(void)
+{
+	EXPLORE_CHECK(hilo_semaphore_release(&semaphore, 2) == 0);
+}
+
 static void tries(void)
 {
 	code[explore_self()] = hilo_semaphore_try_acquire(&semaphore, 1);
@@ -417,6 +422,18 @@ static void group_waits(void)
 	EXPLORE_CHECK(rc == 0 || rc == -ECANCELED);
 }
 
+static void group_waits_and_last_frees(void)
+{
+	group_waits();
+	last_frees(&group, sizeof(group), 2);
+}
+
+static void is_done_twice(void)
+{
+	EXPLORE_CHECK(hilo_wait_group_done(&group) == 0);
+	EXPLORE_CHECK(hilo_wait_group_done(&group) == 0);
+}
+
 /* T0 waits, and may have left by now; if it seems so the group is gone. */
 static void is_done_and_destroys(void)
 {
@@ -445,6 +462,10 @@ static const struct explore_model models[] = {
 		      acquires_and_frees, releases),
 	EXPLORE_MODEL_BOUND(2, "semaphore_two", "T0, T1 acquire, the last one frees; T2 releases twice",
 			    setup, finish, acquires_last_frees, acquires_last_frees, releases_two),
+	EXPLORE_MODEL_BOUND(2, "semaphore_both",
+			    "T0, T1 acquire, the last one frees; T2 releases two; T3 cancels T0", setup,
+			    finish, acquires_last_frees, acquires_last_frees, releases_two_at_once,
+			    canceller_of_T0),
 	EXPLORE_MODEL_BOUND(2, "semaphore_mutex", "T0, T1 acquire, add, release", setup_one, finish_mutex,
 			    acquires_and_releases, acquires_and_releases),
 	EXPLORE_MODEL_BOUND(
@@ -486,6 +507,10 @@ static const struct explore_model models[] = {
 		      setup, finish, passes_plainly, tries_to_pass_and_destroys, canceller_of_T0),
 	EXPLORE_MODEL_BOUND(2, "group_count", "T0 waits, frees the group; T1, T2 are done", setup, finish,
 			    group_waits_and_frees, is_done, is_done),
+	EXPLORE_MODEL_BOUND(2, "group_two",
+			    "T0, T1 wait, the last one frees; T2 is done twice; T3 cancels T0", setup, finish,
+			    group_waits_and_last_frees, group_waits_and_last_frees, is_done_twice,
+			    canceller_of_T0),
 	EXPLORE_MODEL("group_destroy",
 		      "T0 waits; T1 is done twice once it does, ends it if it may; T2 cancels T0", setup,
 		      finish, group_waits, is_done_and_destroys, canceller_of_T0),
