@@ -175,16 +175,37 @@ static void select_prepare(struct select *select)
 	MUTANT(233, select_sort(select), (void)0);
 }
 
+/* [no lock, or those before it in the order] Take the lock of case @i, an object; and give it back. */
+static void case_lock(const struct select *select, size_t i)
+{
+	const hilo_select_object *of = &select->cases[i].of;
+
+	if (of->ops->enter)
+		of->ops->enter(of->object);
+	else
+		spin_lock(select->entries[i].lock);
+}
+
+static void case_unlock(const struct select *select, size_t i)
+{
+	const hilo_select_object *of = &select->cases[i].of;
+
+	if (of->ops->leave)
+		of->ops->leave(of->object);
+	else
+		spin_unlock(select->entries[i].lock);
+}
+
 static void select_lock(const struct select *select)
 {
 	struct spinlock *last = NULL;
 
 	for (size_t k = 0; k < select->objects; k++) {
-		struct spinlock *lock = entry_in_order(select, k)->lock;
+		size_t i = select->entries[k].order;
 
-		if (lock != last)
-			spin_lock(lock);
-		last = lock;
+		if (select->entries[i].lock != last)
+			case_lock(select, i);
+		last = select->entries[i].lock;
 	}
 }
 
@@ -193,11 +214,11 @@ static void select_unlock(const struct select *select)
 	struct spinlock *last = NULL;
 
 	for (size_t k = 0; k < select->objects; k++) {
-		struct spinlock *lock = entry_in_order(select, k)->lock;
+		size_t i = select->entries[k].order;
 
-		if (lock != last)
-			spin_unlock(lock);
-		last = lock;
+		if (select->entries[i].lock != last)
+			case_unlock(select, i);
+		last = select->entries[i].lock;
 	}
 }
 
@@ -231,10 +252,16 @@ static void select_enlist(struct select *select)
 							(uint32_t)i);
 }
 
-/* [lock] Out of the list of case @i. */
+/* [no lock] Out of the list of case @i. */
 static void case_remove(struct select *select, size_t i)
 {
-	select->cases[i].of.ops->remove(&select->entries[i].place);
+	const hilo_select_ops *ops = select->cases[i].of.ops;
+
+	case_lock(select, i);
+	MUTANT(231, ops->remove(&select->entries[i].place), (void)0);
+	case_unlock(select, i);
+	if (ops->removed)
+		ops->removed(&select->entries[i].place);
 }
 
 /* [who has completed node->of] */
@@ -281,18 +308,15 @@ static void select_remove_calls(struct select *select)
 	MUTANT(234, hilo__several_settle(&select->calls, removed), (void)0); /* P1 */
 }
 
-/* [selector] Case @winner has been won for: leave the other objects alone. */
+/* Of no case. */
+#define NOBODY SIZE_MAX
+
+/* [selector] Case @winner, or NOBODY, has been won for: leave the other objects alone. */
 static void select_remove(struct select *select, size_t winner)
 {
-	for (size_t k = 0; k < select->objects; k++) {
-		size_t i = select->entries[k].order;
-
-		if (i == winner)
-			continue;
-		spin_lock(select->entries[i].lock);
-		MUTANT(231, case_remove(select, i), (void)0);
-		spin_unlock(select->entries[i].lock);
-	}
+	for (size_t k = 0; k < select->objects; k++)
+		if (select->entries[k].order != winner)
+			case_remove(select, select->entries[k].order);
 }
 
 /* The lowest of the tasks and futures that are done by now, if it was one that has woken us: nothing is consumed. */
@@ -314,9 +338,8 @@ static int select_look_again(struct select *select)
 {
 	int ready;
 
+	select_remove(select, NOBODY);
 	select_begin_look(select);
-	for (size_t k = 0; k < select->objects; k++)
-		case_remove(select, select->entries[k].order);
 	ready = MUTANT(120, select_look(select), -1);
 	select_unlock(select);
 	return ready;
@@ -343,7 +366,6 @@ static int select_wait(struct select *select)
 static bool case_try(struct select *select, size_t i)
 {
 	const hilo_select_case *c = &select->cases[i];
-	const struct select_entry *entry = &select->entries[i];
 	enum select_looked looked;
 
 	if (!case_is_object(c)) {
@@ -355,9 +377,9 @@ static bool case_try(struct select *select, size_t i)
 		return false;
 	case_prepare(select, i);
 	for (;;) {
-		spin_lock(entry->lock);
+		case_lock(select, i);
 		looked = case_look(select, i);
-		spin_unlock(entry->lock);
+		case_unlock(select, i);
 		if (looked != SELECT_PREPARE)
 			return looked == SELECT_DONE;
 		c->of.ops->prepare(&select->entries[i].place);

@@ -21,8 +21,8 @@ HILO_BEGIN_DECLS
  *
  * Cases of two sorts may be mixed. Of tasks, futures and timers it is only told that they are ready: nothing is
  * consumed. A case of an object of sync/, which is made by a macro of that object's header (HILO_SELECT_GET of a
- * queue, HILO_SELECT_EVENT), is an operation: it is done if it wins, and leaves no trace if it does not. No
- * item is taken, none is put, no place in a line is kept.
+ * queue, HILO_SELECT_EVENT, HILO_SELECT_ACQUIRE), is an operation: it is done if it wins, and leaves no trace if it
+ * does not. No item is taken, none is put, no place in a line is kept.
  */
 
 enum hilo_select_kind {

@@ -10,8 +10,8 @@
  *	look                     under the object's lock: do it, if that can be done at once
  *	prepare, look            perhaps: without the lock, what is lacking; and under it again
  *	enlist                   under the same hold of the lock, if nothing could be done in any case
- *	remove                   under the lock again, if enlisted and not won for
- *	look                     perhaps, under the same hold of the lock
+ *	remove, removed          under the lock again, and without it, if enlisted and not won for
+ *	look                     perhaps, under the lock once more
  *	finish                   without it, if looking has done it, or the node that was enlisted was won for
  *
  * The locks of all objects of a select are held together, one that two cases share once, so that no function
@@ -50,6 +50,9 @@ struct hilo_select_ops {
 	bool receives; /* what has come is put where the item says, so that may not be NULL */
 	/* [any] The lock of @object, or of what it is a part of. */
 	struct spinlock *(*lock)(void *object);
+	/* [any] Take and give back what `lock` is the address of, if that is no spinlock. NULL: it is one. */
+	void (*enter)(void *object);
+	void (*leave)(void *object);
 	/* [any] Whether it is worth looking, a hint. NULL: always. */
 	bool (*seems_ready)(const void *object);
 	/* [lock] Do it, if that can be done. */
@@ -60,6 +63,11 @@ struct hilo_select_ops {
 	void (*enlist)(struct select_place *place, struct contender *contender, uint32_t number);
 	/* [lock] Be in no list, in which the node may not be any more. */
 	void (*remove)(struct select_place *place);
+	/*
+	 * [no lock, after remove and before anything else] What remove must not do and has noted. Until then the object
+	 * counts the selector among those who wait. NULL: nothing.
+	 */
+	void (*removed)(struct select_place *place);
 	/*
 	 * [selector, after its wait has ended, before it suspends again] The rest of it: first of all, who was won is
 	 * told. What the operation returns.

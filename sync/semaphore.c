@@ -18,6 +18,7 @@
 
 #include "runtime/contend_impl.h"
 #include "runtime/error_impl.h"
+#include "runtime/select_impl.h"
 #include "sync/won_impl.h"
 #include "sync/word_impl.h"
 
@@ -245,3 +246,102 @@ static int semaphore_exit(void *self, int code)
 }
 
 const hilo_manager hilo_semaphore_manager = {semaphore_enter, semaphore_exit};
+
+/* A case of a select: one who waits, and is in the list under the number of his case. */
+struct acquire_case {
+	struct taker taker;
+	bool ahead; /* what he has left is enough for those behind him */
+	int code;
+};
+
+SELECT_FITS(struct acquire_case);
+
+static struct acquire_case *case_of(struct select_place *place)
+{
+	return (struct acquire_case *)place->room;
+}
+
+/* Nobody else's address: it says which lock that is, and in which order it is taken. */
+static struct spinlock *select_lock(void *object)
+{
+	return (struct spinlock *)object;
+}
+
+static void select_enter(void *object)
+{
+	(void)word_lock(&semaphore_of(object)->word);
+}
+
+static void select_leave(void *object)
+{
+	struct word *word = &semaphore_of(object)->word;
+
+	word_unlock(word, word_held(word));
+}
+
+static enum select_looked select_look(struct select_place *place)
+{
+	struct semaphore *semaphore = semaphore_of(place->object);
+	uint64_t n = (uintptr_t)place->item, number = word_held(&semaphore->word);
+
+	case_of(place)->code = n > semaphore_max(semaphore) ? -EINVAL : 0;
+	if (n == 0 || n > semaphore_max(semaphore))
+		return SELECT_DONE;
+	if (number < n || MUTANT(307, !embed_list_empty(&semaphore->word.waiters), false)) /* I2 */
+		return SELECT_WAIT;
+	word_hold(&semaphore->word, number - n);
+	return SELECT_DONE;
+}
+
+static void select_enlist(struct select_place *place, struct contender *contender, uint32_t number)
+{
+	struct taker *taker = &case_of(place)->taker;
+
+	taker->n = (uintptr_t)place->item;
+	word_add(&semaphore_of(place->object)->word, &taker->node, contender, number);
+}
+
+/* Those behind it may be enough now for what is there: they are served when no lock of another object is held. I1. */
+static void select_remove(struct select_place *place)
+{
+	struct semaphore *semaphore = semaphore_of(place->object);
+	struct acquire_case *c = case_of(place);
+
+	(void)contend_remove(&c->taker.node);
+	c->ahead = semaphore_next(semaphore, word_held(&semaphore->word));
+	if (!c->ahead)
+		semaphore->word.waiting--;
+}
+
+static void select_removed(struct select_place *place)
+{
+	struct semaphore *semaphore = semaphore_of(place->object);
+	uint64_t number;
+
+	if (MUTANT(308, !case_of(place)->ahead, true)) /* I1 */
+		return;
+	number = word_lock(&semaphore->word);
+	semaphore->word.waiting--;
+	semaphore_serve(semaphore, number);
+}
+
+static int select_finish(struct select_place *place)
+{
+	size_t n = (uintptr_t)place->item;
+
+	/* The semaphore may be gone. */
+	return case_of(place)->code
+		       ? hilo_fail(-EINVAL, "hilo_select: %zu permits, more than there can be", n)
+		       : 0;
+}
+
+const hilo_select_ops hilo_select_acquire = {
+	.lock = select_lock,
+	.enter = select_enter,
+	.leave = select_leave,
+	.look = select_look,
+	.enlist = select_enlist,
+	.remove = select_remove,
+	.removed = select_removed,
+	.finish = select_finish,
+};

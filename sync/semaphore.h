@@ -2,6 +2,7 @@
 #ifndef HILO_SYNC_SEMAPHORE_H
 #define HILO_SYNC_SEMAPHORE_H
 
+#include <hilo/runtime/select.h>
 #include <hilo/runtime/types.h>
 #include <hilo/runtime/with.h>
 
@@ -74,6 +75,14 @@ HILO_API size_t hilo_semaphore_value(const hilo_semaphore *semaphore);
 /* A block with one permit, waited for without a deadline. *@code is 0 when it begins, or why there is none. */
 HILO_API extern const hilo_manager hilo_semaphore_manager;
 #define HILO_WITH_SEMAPHORE(semaphore, code) HILO_WITH (&hilo_semaphore_manager, semaphore, code)
+
+/*
+ * A case of hilo_select: acquire @n permits. Its code is 0, or -EINVAL: more than there can ever be. It waits in the
+ * same line as all others; one that asks for many holds up those behind it until the select has ended.
+ */
+#define HILO_SELECT_ACQUIRE(semaphore, n)                                                                    \
+	HILO__SELECT_OBJECT(&hilo_select_acquire, semaphore, (void *)(uintptr_t)(n))
+HILO_API extern const hilo_select_ops hilo_select_acquire;
 
 HILO_END_DECLS
 

@@ -109,6 +109,17 @@ static inline void word_unlock(struct word *word, uint64_t number)
 	MUTANT(219, store_release(&word->bits, bits), store_relaxed(&word->bits, bits)); /* P1, P2 */
 }
 
+/* [holder] The number, if the holder does not know it; and another one, which others see when it is unlocked. */
+static inline uint64_t word_held(struct word *word)
+{
+	return word_number(load_relaxed(&word->bits)); /* relaxed: under the lock */
+}
+
+static inline void word_hold(struct word *word, uint64_t number)
+{
+	store_relaxed(&word->bits, (number << WORD_SHIFT) | WORD_LOCKED); /* relaxed: nobody takes it, P2 */
+}
+
 /* [any] Nobody waits, and nobody who has waited comes for the lock. */
 static inline bool word_is_left(struct word *word)
 {

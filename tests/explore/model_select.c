@@ -11,6 +11,8 @@
 
 #include <errno.h>
 
+#include <hilo/sync/semaphore.h>
+
 #include "runtime/runtime_impl.h"
 #include "scheduler/base/mem.h"
 #include "sync/queue_impl.h"
@@ -25,6 +27,7 @@ static union {
 } memory[2];
 static hilo_queue *const q[] = {&memory[0].queue, &memory[1].queue};
 static struct hilo_task work; /* no thread runs it */
+static hilo_semaphore s[2];
 
 static int won[EXPLORE_THREADS];
 static void *got[EXPLORE_THREADS];
@@ -89,6 +92,8 @@ static void setup_with(size_t capacity)
 		got[i] = NULL;
 	}
 	hilo__timers_init(&loops[0].timers, 0);
+	for (int i = 0; i < 2; i++)
+		EXPLORE_CHECK(hilo_semaphore_init(&s[i], 0, 0) == 0);
 }
 
 static void setup(void)
@@ -254,6 +259,81 @@ static void completes(void)
 	EXPLORE_CHECK(!completion_set(&work.done)); /* others hold it */
 }
 
+/* Permits. */
+static void setup_permit(void)
+{
+	setup();
+	EXPLORE_CHECK(hilo_semaphore_init(&s[0], 1, 0) == 0);
+}
+
+static void acquires_of_both(void)
+{
+	(void)select_two((hilo_select_case)HILO_SELECT_ACQUIRE(&s[0], 1),
+			 (hilo_select_case)HILO_SELECT_ACQUIRE(&s[1], 1));
+}
+
+static void acquires_of_both_and_frees(void)
+{
+	acquires_of_both();
+	EXPLORE_CHECK(won[0] == 0);
+	explore_retire(&s[0], sizeof(s[0]));
+}
+
+static void releases_first(void)
+{
+	EXPLORE_CHECK(hilo_semaphore_release(&s[0], 1) == 0);
+}
+
+static void releases_second(void)
+{
+	EXPLORE_CHECK(hilo_semaphore_release(&s[1], 1) == 0);
+}
+
+static void finish_permits(void)
+{
+	finish();
+	for (int i = 0; i < 2; i++) {
+		EXPLORE_CHECK(hilo_semaphore_value(&s[i]) == (won[0] != i));
+		EXPLORE_CHECK(hilo_semaphore_destroy(&s[i]) == 0);
+	}
+}
+
+static void acquires_two_or_gets(void)
+{
+	void *item = NULL;
+	int ready = select_two((hilo_select_case)HILO_SELECT_ACQUIRE(&s[0], 2),
+			       (hilo_select_case)HILO_SELECT_GET(q[0], &item));
+
+	EXPLORE_CHECK(ready == 1 && item == number(1));
+}
+
+static void acquires_one(void)
+{
+	EXPLORE_CHECK(hilo_semaphore_acquire(&s[0], 1, HILO_FOREVER) == 0);
+}
+
+static void finish_permit_next(void)
+{
+	finish();
+	EXPLORE_CHECK(hilo_semaphore_value(&s[0]) == 0 && hilo_semaphore_destroy(&s[0]) == 0);
+}
+
+static void acquires_two(void)
+{
+	EXPLORE_CHECK(hilo_semaphore_acquire(&s[0], 2, HILO_FOREVER) == 0);
+}
+
+/* There is one, and T0 waits for two. */
+static void acquires_behind(void)
+{
+	bool waiting = load_acquire(&records[0].state) & TASK_PARKED;
+	hilo_select_case one = HILO_SELECT_ACQUIRE(&s[0], 1);
+	int rc = hilo_select(&one, 1, HILO_NO_WAIT);
+
+	EXPLORE_CHECK(rc == -ETIMEDOUT || (rc == 0 && one.code == 0 && !waiting));
+	EXPLORE_CHECK(hilo_semaphore_release(&s[0], rc == 0 ? 2 : 1) == 0);
+}
+
 static const struct explore_model models[] = {
 	EXPLORE_MODEL("select_queue", "T0 gets from one of two queues; T1 puts into the first", setup,
 		      finish_one, gets_of_both, puts_first),
@@ -271,6 +351,16 @@ static const struct explore_model models[] = {
 		2, "select_end_twice",
 		"T0 gets from a queue or sees a task end, then sees that; T1 puts; T2 ends the task", setup,
 		finish_one, gets_or_ends_twice, puts_first, completes),
+	EXPLORE_MODEL_BOUND(2, "select_permits", "T0 acquires of one of two; T1 and T2 release one each",
+			    setup, finish_permits, acquires_of_both, releases_first, releases_second),
+	EXPLORE_MODEL("select_permit_free", "T0 acquires of one of two, frees that; T1 releases the first",
+		      setup, finish, acquires_of_both_and_frees, releases_first),
+	EXPLORE_MODEL_BOUND(2, "select_permit_next",
+			    "T0 acquires two, of which one is there, or gets; T1 acquires one; T2 puts",
+			    setup_permit, finish_permit_next, acquires_two_or_gets, acquires_one, puts_first),
+	EXPLORE_MODEL("select_permit_order",
+		      "T0 acquires two, of which one is there; T1 selects it at once, releases", setup_permit,
+		      finish, acquires_two, acquires_behind),
 };
 
 int main(int argc, char **argv)

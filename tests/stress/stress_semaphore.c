@@ -70,6 +70,22 @@ static int permits_try(void *object, struct safety_actor *actor, hilo_time deadl
 	return got(permits, own, n, hilo_semaphore_try_acquire(&permits->semaphore, n));
 }
 
+/* Either of two numbers of permits, in two places of the same line. */
+static int permits_select(void *object, struct safety_actor *actor, hilo_time deadline)
+{
+	struct permits *permits = object;
+	struct own *own = actor->own;
+	unsigned n[2] = {1 + safety_choose(actor, MOST), 1 + safety_choose(actor, MOST)};
+	hilo_select_case cases[] = {HILO_SELECT_ACQUIRE(&permits->semaphore, n[0]),
+				    HILO_SELECT_ACQUIRE(&permits->semaphore, n[1])};
+	int rc;
+
+	if (own->held)
+		return SAFETY_SKIP;
+	rc = hilo_select(cases, 2, deadline);
+	return rc < 0 ? rc : got(permits, own, n[rc], cases[rc].code);
+}
+
 static int permits_give(struct permits *permits, struct safety_actor *actor)
 {
 	struct own *own = actor->own;
@@ -119,6 +135,7 @@ static void permits_check(void *object, struct safety_actor *actors, unsigned co
 
 static const struct safety_op permits_ops[] = {
 	{"acquire", permits_acquire, {-ETIMEDOUT, -ECANCELED}, .weight = 6},
+	{"select", permits_select, {-ETIMEDOUT, -ECANCELED}, .weight = 3},
 	{"try_acquire", permits_try, {-EAGAIN}, .weight = 1},
 	{"release", permits_release, {-EOVERFLOW}, .weight = 6},
 	{"value", permits_value, .weight = 1},

@@ -278,6 +278,105 @@ TASK_TEST(test_an_event_is_a_case)
 	return 0;
 }
 
+static int acquires_two(void *semaphore)
+{
+	return hilo_semaphore_acquire(semaphore, 2, HILO_FOREVER);
+}
+
+static int releases_two_after_a_while(void *semaphore)
+{
+	(void)hilo_sleep(HILO_MILLISECOND);
+	return hilo_semaphore_release(semaphore, 2);
+}
+
+TASK_TEST(test_permits_are_a_case)
+{
+	hilo_queue *queue = hilo_queue_new(1);
+	hilo_semaphore semaphore = HILO_SEMAPHORE_INIT(3);
+	void *item;
+	hilo_select_case cases[] = {HILO_SELECT_GET(queue, &item), HILO_SELECT_ACQUIRE(&semaphore, 2)};
+	hilo_task *task;
+
+	TASK_CHECK(hilo_select(cases, 2, HILO_FOREVER), ==, 1);
+	TASK_CHECK(cases[1].code, ==, 0);
+	TASK_CHECK(hilo_semaphore_value(&semaphore), ==, 1);
+	TASK_CHECK(hilo_select(cases, 2, HILO_NO_WAIT), ==, -ETIMEDOUT);
+	TASK_CHECK(hilo_select(cases, 2, hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);
+	TASK_CHECK(hilo_semaphore_destroy(&semaphore), ==, 0); /* nobody waits */
+	task = hilo_spawn(releases_two_after_a_while, &semaphore);
+	TASK_CHECK(hilo_select_fair(cases, 2, HILO_FOREVER), ==, 1);
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_semaphore_value(&semaphore), ==, 1);
+	task = hilo_spawn(puts_after_a_while, queue);
+	TASK_CHECK(hilo_select(cases, 2, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_semaphore_value(&semaphore), ==, 1); /* nothing was taken */
+	TASK_CHECK(hilo_semaphore_try_acquire(&semaphore, 1), ==, 0);
+	TASK_CHECK(hilo_queue_free(queue), ==, 0);
+	return 0;
+}
+
+TASK_TEST(test_permits_of_one_semaphore_in_several_cases)
+{
+	hilo_semaphore semaphore = HILO_SEMAPHORE_INIT(2), limited;
+	hilo_select_case cases[] = {HILO_SELECT_ACQUIRE(&semaphore, 3), HILO_SELECT_ACQUIRE(&semaphore, 2),
+				    HILO_SELECT_ACQUIRE(&semaphore, 1)};
+	hilo_select_case bad[] = {HILO_SELECT_ACQUIRE(&semaphore, 3), HILO_SELECT_ACQUIRE(&limited, 3)};
+	hilo_select_case none = HILO_SELECT_ACQUIRE(&semaphore, 0);
+
+	TASK_CHECK(hilo_semaphore_init(&limited, 2, 2), ==, 0);
+	TASK_CHECK(hilo_select(cases, 3, HILO_FOREVER), ==, 1);
+	TASK_CHECK(hilo_select(cases, 3, hilo_after(1000)), ==, -ETIMEDOUT);
+	TASK_CHECK(hilo_select(&none, 1, HILO_NO_WAIT), ==, 0);
+	TASK_CHECK(none.code, ==, 0);
+	TASK_CHECK(hilo_select(bad, 2, HILO_FOREVER), ==, 1);
+	TASK_CHECK(bad[1].code, ==, -EINVAL);
+	TASK_CHECK_CONTAINS(hilo_error_message(), "3 permits");
+	TASK_CHECK(hilo_semaphore_value(&semaphore), ==, 0);
+	TASK_CHECK(hilo_semaphore_value(&limited), ==, 2);
+	TASK_CHECK(hilo_semaphore_destroy(&semaphore), ==, 0);
+	return 0;
+}
+
+struct selector {
+	hilo_semaphore *semaphore;
+	hilo_future *stop;
+};
+
+static int wants_three_or_stops(void *arg)
+{
+	const struct selector *self = arg;
+	hilo_select_case cases[] = {HILO_SELECT_FUTURE(self->stop), HILO_SELECT_ACQUIRE(self->semaphore, 3)};
+
+	return hilo_select(cases, 2, HILO_FOREVER);
+}
+
+/* It waits in the line as others do, and lets those behind it go on when it leaves. */
+TASK_TEST(test_select_for_permits_has_its_place_in_the_line)
+{
+	for (int cancelled = 0; cancelled < 2; cancelled++) {
+		hilo_semaphore semaphore = HILO_SEMAPHORE_INIT(2);
+		struct selector self = {&semaphore, hilo_future_new()};
+		hilo_task *first = hilo_spawn(wants_three_or_stops, &self), *second;
+
+		TEST_UNTIL(hilo_task_get_state(first) == HILO_TASK_SUSPENDED);
+		TASK_CHECK(hilo_semaphore_try_acquire(&semaphore, 1), ==, -EAGAIN);
+		second = hilo_spawn(acquires_two, &semaphore);
+		TEST_UNTIL(hilo_task_get_state(second) == HILO_TASK_SUSPENDED);
+		TASK_CHECK(hilo_semaphore_destroy(&semaphore), ==, -EBUSY);
+		if (cancelled)
+			TASK_CHECK(hilo_task_cancel(first), ==, 0);
+		else
+			TASK_CHECK(hilo_future_set(self.stop, NULL, NULL), ==, 0);
+		TASK_CHECK(hilo_join(first, HILO_FOREVER), ==, cancelled ? -ECANCELED : 0);
+		TASK_CHECK(hilo_join(second, HILO_FOREVER), ==, 0);
+		TASK_CHECK(hilo_semaphore_value(&semaphore), ==, 0);
+		TASK_CHECK(hilo_semaphore_destroy(&semaphore), ==, 0);
+		hilo_future_unref(self.stop);
+	}
+	return 0;
+}
+
 /* Two of them wait for both; one send, one value. */
 struct two {
 	hilo_broadcast *b;
@@ -473,6 +572,9 @@ int main(void)
 		cmocka_unit_test(test_a_put_that_needs_memory),
 		cmocka_unit_test(test_an_event_is_a_case),
 		cmocka_unit_test(test_broadcast_and_watch_are_cases),
+		cmocka_unit_test(test_permits_are_a_case),
+		cmocka_unit_test(test_permits_of_one_semaphore_in_several_cases),
+		cmocka_unit_test(test_select_for_permits_has_its_place_in_the_line),
 		cmocka_unit_test(test_a_crowd_follows_two_channels),
 		cmocka_unit_test(test_selects_meet_each_other_at_a_rendezvous),
 		cmocka_unit_test(test_a_cancel_takes_nothing),
