@@ -122,8 +122,8 @@ static int ordered_main(void *arg)
 static int order_body(void *arg)
 {
 	hilo_event event = HILO_EVENT_INIT;
-	struct ordered self[3];
-	hilo_task *task[3];
+	struct ordered self[4];
+	hilo_task *task[4];
 
 	(void)arg;
 	woken_next = 0;
@@ -138,6 +138,7 @@ static int order_body(void *arg)
 		TASK_CHECK(hilo_join(task[i], HILO_FOREVER), ==, 0);
 	/* The one that was woken last may go before the others. */
 	TASK_CHECK(self[0].turn, <, self[1].turn);
+	TASK_CHECK(self[1].turn, <, self[2].turn);
 	return 0;
 }
 

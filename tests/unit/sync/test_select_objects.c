@@ -358,9 +358,11 @@ TASK_TEST(test_select_for_permits_has_its_place_in_the_line)
 		hilo_semaphore semaphore = HILO_SEMAPHORE_INIT(2);
 		struct selector self = {&semaphore, hilo_future_new()};
 		hilo_task *first = hilo_spawn(wants_three_or_stops, &self), *second;
+		hilo_select_case one = HILO_SELECT_ACQUIRE(&semaphore, 1);
 
 		TEST_UNTIL(hilo_task_get_state(first) == HILO_TASK_SUSPENDED);
 		TASK_CHECK(hilo_semaphore_try_acquire(&semaphore, 1), ==, -EAGAIN);
+		TASK_CHECK(hilo_select(&one, 1, HILO_NO_WAIT), ==, -ETIMEDOUT);
 		second = hilo_spawn(acquires_two, &semaphore);
 		TEST_UNTIL(hilo_task_get_state(second) == HILO_TASK_SUSPENDED);
 		TASK_CHECK(hilo_semaphore_destroy(&semaphore), ==, -EBUSY);

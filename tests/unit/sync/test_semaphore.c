@@ -106,6 +106,7 @@ TASK_TEST(test_one_release_serves_as_many_as_it_can)
 	TASK_CHECK(hilo_join(task[38], HILO_FOREVER), ==, 0);
 	TASK_CHECK(hilo_join(task[39], HILO_FOREVER), ==, 0);
 	TASK_CHECK(hilo_semaphore_value(&semaphore), ==, 0);
+	TASK_CHECK(hilo_semaphore_destroy(&semaphore), ==, 0);
 	return 0;
 }
 
@@ -125,6 +126,8 @@ TASK_TEST(test_who_leaves_lets_the_next_ones_go_on)
 	TASK_CHECK(hilo_task_is_done(task[2]), ==, 0);
 	TASK_CHECK(hilo_semaphore_release(&semaphore, 1), ==, 0);
 	TASK_CHECK(hilo_join(task[2], HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_semaphore_value(&semaphore), ==, 0);
+	TASK_CHECK(hilo_semaphore_destroy(&semaphore), ==, 0);
 	return 0;
 }
 
