@@ -2,27 +2,40 @@
 /*
  * rwlock.c - one writer, or any number of readers. One word decides:
  *
- *	 63                                            3    2      1       0
- *	| READ: how many readers; else the writer, or 0 | READ | LIST | WAITERS |
+ *	 63                                            6    5      4       3       2      1      0
+ *	| READ: how many readers; else the writer, or 0 | APART | WOKEN | TURNS | READ | LIST | WAITERS |
  *
- * WAITERS  somebody waits: who comes queues up, who goes has to see about it.
- * LIST     somebody has the lists of those that wait, and with them the word: nobody else changes that.
+ * WAITERS  somebody waits, in one of two lists.
+ * LIST     somebody has the lists, and with them the word: nobody else changes that.
+ * TURNS    with WAITERS: who comes queues up, and the lock is given to those that wait, in turns.
+ * WOKEN    with WAITERS, without TURNS: somebody was woken to look, and has not done so yet.
+ * APART    without WAITERS: the last that waited were not tasks of one thread, and it was not free since. So who was
+ *          given it and does not run yet does not begin an order in which all others have to wait for him.
  *
- * To read what is free, or read and not waited for, and to let it go again are one CAS each, as are writing and
- * ending that. The rest is done with LIST; the lock is always given to who waits, never let go for whoever comes
- * first. When a writer has done, all readers that wait have it, then the first writer, then readers again.
+ * To read what is free, or read, and to let it go again are one CAS each, as are writing and ending that. The rest is
+ * done with LIST, and ends in one place, settle. While nobody has waited for long (sync/barge_impl.h) who comes may
+ * pass those that wait; the lock is let go, and those that could have it are woken and try again. When the one that has
+ * waited longest is late, TURNS is set: nobody passes any more, and the lock is given. When a writer has done, all
+ * readers that wait have it, then the first writer, then readers again.
  *
- * I1  The lists and the word change together, under LIST. While the lock is free nobody waits; while it is read,
- *     readers wait only behind a writer. So who makes one of these untrue has to give it to somebody: who unlocks,
- *     and the last writer that waits, when it leaves.
+ * I1  The lists, and what follows from them in the word, change together, under LIST.
+ * I2  While TURNS is set, nobody waits for what he could have: the lock is not free, and if it is read, then readers
+ *     wait only behind a writer. So who makes one of these untrue has to give it: who unlocks, and who leaves.
+ * I3  While it is not, and somebody waits for what he could have, WOKEN is set. Who was woken looks, or leaves, under
+ *     LIST, and settles: he takes it, or those who could have it are woken next. So nobody is forgotten, though most
+ *     who unlock do not look at the lists.
  * P1  To unlock, and to give, release; to lock acquires. A store by who has LIST releases what it has acquired.
  * P2  The store that gives it, or lets it go, is the last access of who unlocks, LIST included. Who is given it is
  *     told afterwards (runtime/contend_impl.h); it was won before, so its node stays until then, and links it to
- *     the others.
+ *     the others. Of who is woken, record and episode were copied before; they do no harm if that wait is over.
+ * P3  Who waits is won under LIST, and leaves, or takes it, under LIST: which of them is first is clear there.
  *
- * Rejected: readers first, or writers first: the others starve. One queue in order of arrival: with every other one a
- * writer there is never more than one reader. To add for a reader, and look afterwards, instead of a CAS: a reader
- * that was too late has to take back what it has added, and wake who was misled by it.
+ * Rejected: to give it always. One who was given it and does not run yet keeps the others out, who wait, and so on:
+ * from the first collision on all waited at each lock, 190 ns. Rejected: readers first, or writers first: the others starve.
+ * One queue in order of arrival: with every other one a writer there is never more than one reader. To add for a
+ * reader, and look afterwards, instead of a CAS: a reader that was too late has to take back what it has added, and
+ * wake who was misled by it. To wake all readers at once: they would be woken under LIST, or linked by their nodes,
+ * which may be gone; so some at a time, and the last of these to look wakes the next.
  */
 #include <hilo/sync/rwlock.h>
 
@@ -31,30 +44,55 @@
 #include "runtime/contend_impl.h"
 #include "runtime/runtime_impl.h"
 #include "runtime/site_impl.h"
+#include "sync/barge_impl.h"
 #include "sync/mutex_impl.h"
 #include "sync/order_impl.h"
+#include "sync/won_impl.h"
 
 #define RW_WAITERS ((uintptr_t)1)
 #define RW_LIST ((uintptr_t)2)
 #define RW_READ ((uintptr_t)4)
-#define RW_ONE ((uintptr_t)8) /* reader */
-#define RW_WHO (~(uintptr_t)7)
+#define RW_TURNS ((uintptr_t)8)
+#define RW_WOKEN ((uintptr_t)16)
+#define RW_APART ((uintptr_t)32)
+#define RW_ONE ((uintptr_t)64)	/* reader */
+#define RW_WHO (~(uintptr_t)63) /* records are lines of the cache */
+#define RW_HOLDER (RW_WHO | RW_READ)
 
-/* As in mutex.c: looks, and pauses before the first one, that double with each. */
+/* How many are woken at once. */
 #ifdef HILO_EXPLORE
-#define SPIN_LOOKS 0
+#define WAKES 1
 #else
-#define SPIN_LOOKS 5
+#define WAKES 8
 #endif
-#define SPIN_PAUSES 4
 
 struct rwlock {
 	atomic(uintptr_t) word;
 	struct list readers, writers; /* LIST; zero is an empty one */
 	struct order_mark order;
+	const void *home;	 /* LIST; while somebody waits: sync/barge_impl.h */
+	atomic(uint32_t) passes; /* unlockings while somebody waits; about */
+	unsigned woken;		 /* LIST; of those that wait, how many were woken and have not looked */
 };
 
 _Static_assert(sizeof(struct rwlock) <= sizeof(hilo_rwlock), "HILO_RWLOCK_INIT has room for it");
+
+/* One that waits; on its stack. */
+struct rw_waiter {
+	struct contend_node node;
+	struct contender contender;
+	uint64_t since; /* cycles */
+	bool woken;	/* LIST; counted in the lock */
+};
+
+/* Whom to wake. */
+struct wakes {
+	unsigned count;
+	struct {
+		struct hilo_task *task;
+		uint32_t episode;
+	} one[WAKES];
+};
 
 static inline struct rwlock *rwlock_of(hilo_rwlock *lock)
 {
@@ -82,7 +120,9 @@ int hilo_rwlock_destroy(hilo_rwlock *lock)
 
 	if (word)
 		return hilo_fail(-EBUSY, "hilo_rwlock_destroy: %p is %s", (void *)lock,
-				 is_written(word) ? "written" : "read");
+				 is_written(word) ? "written"
+				 : word & RW_READ ? "read"
+						  : "waited for");
 	return 0;
 }
 
@@ -108,70 +148,138 @@ static uintptr_t lists_take(struct rwlock *lock)
 	return word;
 }
 
-/* [has the lists] Give them back; the word is @word then, and WAITERS if need be. The last access: P2. */
+/* [has the lists] Give them back; the word is @word from now on. The last access: P2. */
 static inline void lists_give_back(struct rwlock *lock, uintptr_t word)
 {
-	bool waiters = !list_empty(&lock->readers) || !list_empty(&lock->writers);
-
-	store_release(&lock->word, (word & ~RW_WAITERS) | (waiters ? RW_WAITERS : 0)); /* P1 */
+	MUTANT(323, store_release(&lock->word, word), store_relaxed(&lock->word, word)); /* P1 */
 }
 
-/* [has the lists] All readers that wait: they are in @won then. How many. */
-static uintptr_t readers_win(struct rwlock *lock, struct list *won)
+static inline bool somebody_waits(const struct rwlock *lock)
+{
+	return !list_empty(&lock->readers) || !list_empty(&lock->writers);
+}
+
+static inline struct rw_waiter *waiter_of(const struct list *link)
+{
+	return list_entry(link, struct rw_waiter, node.link);
+}
+
+/* [has the lists, somebody waits] A reader has waited longest. */
+static bool reader_is_first(const struct rwlock *lock)
+{
+	if (list_empty(&lock->readers) || list_empty(&lock->writers))
+		return list_empty(&lock->writers);
+	return (int64_t)(waiter_of(list_first(&lock->readers))->since -
+			 waiter_of(list_first(&lock->writers))->since) < 0;
+}
+
+/* [has the lists] Those that wait come first. */
+static bool takes_turns(const struct rwlock *lock)
+{
+	const struct list *list;
+
+	if (!somebody_waits(lock))
+		return false;
+	list = reader_is_first(lock) ? &lock->readers : &lock->writers;
+	return lock->home != BARGE_ANYWHERE || barge_is_late(waiter_of(list_first(list))->since);
+}
+
+/* [has the lists] It has looked, or is out of its list. */
+static void waiter_has_looked(struct rwlock *lock, struct rw_waiter *waiter)
+{
+	if (waiter->woken)
+		lock->woken--;
+	waiter->woken = false;
+}
+
+/* [has the lists] Take up to @most out of @list: they are in @won then. What they add to the word. */
+static uintptr_t waiters_win(struct rwlock *lock, struct list *list, uintptr_t most, struct list *won)
 {
 	struct contend_node *node;
-	struct contend_won each;
 	uintptr_t count = 0;
 
-	while ((node = contend_pop(&lock->readers)))
-		if (contend_win(node, &each)) {
-			list_add_tail(won, &node->link);
-			count++;
-		}
+	while (count < most && (node = contend_pop(list))) {
+		waiter_has_looked(lock, container_of(node, struct rw_waiter, node));
+		count += won_add(won, node);
+	}
 	return count;
 }
 
-/* [has the lists] The first writer that waits, in @won then; NULL: there is none. */
-static struct hilo_task *writer_win(struct rwlock *lock, struct list *won)
+/* [has the lists] It is held by @holder, after a writer or after readers: by whom then. I2. */
+static uintptr_t next_turn(struct rwlock *lock, uintptr_t holder, bool was_written, struct list *won)
 {
-	struct contend_node *node;
-	struct contend_won each;
+	bool readers = MUTANT(196, was_written, false) || reader_is_first(lock);
+	struct contend_node *writer;
 
-	while ((node = contend_pop(&lock->writers)))
-		if (contend_win(node, &each)) {
-			list_add_tail(won, &node->link);
-			return each.contender->wait.task;
-		}
-	return NULL;
-}
-
-/* [has won them, and given back the lists] */
-static void tell(struct list *won)
-{
-	struct list *link, *next;
-
-	for (link = won->next; link != won; link = next) {
-		struct contend_node *node = list_entry(link, struct contend_node, link);
-		struct contend_won each = {node->contender, node->number};
-
-		next = link->next; /* it goes with being told */
-		contend_tell(&each);
+	if (is_written(holder))
+		return holder;
+	if (readers)
+		holder += waiters_win(lock, &lock->readers, UINTPTR_MAX, won) * RW_ONE;
+	if (holder & RW_WHO)
+		return holder | RW_READ;
+	if (waiters_win(lock, &lock->writers, 1, won) > 0) {
+		writer = list_entry(list_first(won), struct contend_node, link);
+		return (uintptr_t)writer->contender->wait.task;
 	}
+	holder = waiters_win(lock, &lock->readers, UINTPTR_MAX, won) * RW_ONE;
+	return holder ? holder | RW_READ : 0;
 }
 
-/* [has the lists] Nobody has it any more, after a writer or after readers: whose turn it is. */
-static uintptr_t next_turn(struct rwlock *lock, bool was_written, struct list *won)
+/* [has the lists] @waiter is to look. */
+static void wake_add(struct rwlock *lock, struct rw_waiter *waiter, struct wakes *wakes)
 {
-	struct hilo_task *writer = NULL;
-	uintptr_t readers = 0;
+	waiter->woken = true;
+	lock->woken++;
+	wakes->one[wakes->count].task = waiter->contender.wait.task;
+	wakes->one[wakes->count++].episode = waiter->contender.wait.episode;
+}
 
-	if (MUTANT(196, was_written, false))
-		readers = readers_win(lock, won);
-	if (!readers)
-		writer = writer_win(lock, won);
-	if (!readers && !writer)
-		readers = readers_win(lock, won);
-	return writer ? (uintptr_t)writer : readers ? readers * RW_ONE | RW_READ : 0;
+/* [has the lists] It is held by @holder, and who could have it is to look: I3. */
+static void wake_some(struct rwlock *lock, uintptr_t holder, bool was_written, struct wakes *wakes)
+{
+	bool writers = !list_empty(&lock->writers) && !(was_written && !list_empty(&lock->readers));
+
+	if (lock->woken || is_written(holder))
+		return;
+	if (!(holder & RW_READ) && writers) {
+		wake_add(lock, waiter_of(list_first(&lock->writers)), wakes);
+		return;
+	}
+	for (struct list *link = lock->readers.next; link != &lock->readers && wakes->count < WAKES;
+	     link = link->next)
+		wake_add(lock, waiter_of(link), wakes);
+}
+
+/*
+ * [has the lists, somebody waits, or has waited under this hold of them] The lock is held by @holder, maybe nobody, from
+ * now on, after a writer or not: give it, or wake who could have it, and give back the lists.
+ */
+static void settle(struct rwlock *lock, uintptr_t holder, bool was_written)
+{
+	struct list won = LIST_INIT(won);
+	struct wakes wakes = {0};
+	uintptr_t bits = 0;
+	bool turns;
+
+	lock->home = barge_both(lock->home, barge_place());
+	turns = takes_turns(lock);
+	if (turns) {
+		holder = next_turn(lock, holder, was_written, &won);
+		turns = takes_turns(lock); /* those that are left; but not if it was not before, I2 */
+	}
+	if (turns) {
+		bits = RW_WAITERS | RW_TURNS;
+	} else if (somebody_waits(lock)) {
+		wake_some(lock, holder, was_written, &wakes);
+		bits = RW_WAITERS | (lock->woken ? RW_WOKEN : 0);
+	} else if (holder && lock->home == BARGE_ANYWHERE) {
+		bits = RW_APART;
+	}
+	MUTANT(325, (void)0, won_tell(&won)); /* P2 */
+	lists_give_back(lock, holder | bits);
+	won_tell(&won);
+	for (unsigned i = 0; i < wakes.count; i++)
+		hilo__task_wake(wakes.one[i].task, wakes.one[i].episode);
 }
 
 /* ---- locking ---- */
@@ -179,11 +287,13 @@ static uintptr_t next_turn(struct rwlock *lock, bool was_written, struct list *w
 /* [any] Whether one who comes now can have it, and what the word is then. */
 static inline bool can_have(uintptr_t word, const struct hilo_task *writer, uintptr_t *ret)
 {
-	*ret = writer ? (uintptr_t)writer : (word + RW_ONE) | RW_READ;
-	return writer ? word == 0 : !(word & (RW_WAITERS | RW_LIST)) && !is_written(word);
+	*ret = writer ? word | (uintptr_t)writer : (word + RW_ONE) | RW_READ;
+	if (word & (RW_LIST | MUTANT(198, RW_TURNS, (uintptr_t)0)))
+		return false;
+	return writer ? !(word & RW_HOLDER) : !is_written(word);
 }
 
-/* [any] Have it without waiting: as @writer, or as a reader (NULL). */
+/* [any] Have it without waiting: as @writer, or as a reader (NULL). False also if somebody has the lists. */
 static inline bool take(struct rwlock *lock, const struct hilo_task *writer)
 {
 	uintptr_t word = load_relaxed(&lock->word), next; /* relaxed: the CAS acquires */
@@ -195,17 +305,30 @@ static inline bool take(struct rwlock *lock, const struct hilo_task *writer)
 	return false;
 }
 
+/* [any] The same, but lists that somebody has are waited for. False: somebody has the lock, or is to have it first. */
+static bool try(struct rwlock *lock, const struct hilo_task *writer)
+{
+	uintptr_t word = load_relaxed(&lock->word), next; /* relaxed: the CAS acquires */
+
+	for (unsigned round = 0;;) {
+		if (MUTANT(326, word & RW_LIST, false)) {
+			spin_pause(round++);
+			word = load_relaxed(&lock->word); /* relaxed: as above */
+		} else if (!can_have(word, writer, &next)) {
+			return false;
+		} else if (cas_acquire(&lock->word, &word, next)) { /* P1 */
+			return true;
+		}
+	}
+}
+
 static bool spin(struct rwlock *lock, const struct hilo_task *writer)
 {
-	const struct thread *self = thread_self();
-
-	if (self->loop && (!self->loop->runtime->spin || self->loop->runtime->workers == 1))
-		return false;
-	for (int look = 0; look < SPIN_LOOKS; look++) {
+	for (int look = 0; look < SPIN_LOOKS && barge_may_spin(); look++) {
 		uintptr_t word = load_relaxed(&lock->word); /* relaxed: a hint */
 
-		/* Those that wait come first; and who is parked does not let it go soon. relaxed: hints */
-		if (word & RW_WAITERS ||
+		/* It is given in turns; and who is parked does not let it go soon. relaxed: hints */
+		if (word & RW_TURNS ||
 		    (is_written(word) &&
 		     load_relaxed(&((struct hilo_task *)(word & RW_WHO))->state) & TASK_PARKED))
 			return false;
@@ -217,48 +340,70 @@ static bool spin(struct rwlock *lock, const struct hilo_task *writer)
 	return false;
 }
 
-/* [has the lists] As can_have, for who has them. */
-static bool may_enter(const struct rwlock *lock, uintptr_t word, const struct hilo_task *writer)
+/* [waiter] relaxed: it is won under LIST, and asked again there */
+static inline bool is_open(struct rw_waiter *waiter)
 {
-	if (writer)
-		return !(word & RW_WHO);
-	return !is_written(word) && (MUTANT(198, list_empty(&lock->writers), true));
+	return load_relaxed(&waiter->contender.outcome) == CONTEND_OPEN; /* relaxed: see above */
 }
 
-/* A waiter has left: who waited behind it may come in, if it was the last writer. */
-static void leave(struct rwlock *lock, struct contend_node *node)
+/* Woken, or to leave (*@rc is why). True: the wait is over, with *@rc. P3 */
+static bool waiter_look(struct rwlock *lock, struct rw_waiter *waiter, const struct hilo_task *writer,
+			int *rc)
 {
-	struct list won = LIST_INIT(won);
-	uintptr_t word = lists_take(lock);
+	uintptr_t word, next;
+	bool in;
 
-	(void)contend_remove(node);
-	if (word & RW_READ && MUTANT(199, list_empty(&lock->writers), false))
-		word += readers_win(lock, &won) * RW_ONE;
-	lists_give_back(lock, word);
-	tell(&won);
+	if (is_open(waiter)) {
+		word = lists_take(lock);
+		if (is_open(waiter)) {
+			in = can_have(word, writer, &next);
+			MUTANT(324, waiter_has_looked(lock, waiter), (void)0);
+			if (in || *rc < 0)
+				(void)contend_remove(&waiter->node);
+			MUTANT(199, settle(lock, (in ? next : word) & RW_HOLDER, false),
+			       lists_give_back(lock, in ? next : word));
+			if (in)
+				*rc = 0;
+			return in || *rc < 0;
+		}
+		lists_give_back(lock, word);
+	}
+	*rc = hilo__contend_wait(&waiter->contender); /* until told */
+	return true;
+}
+
+/* [has the lists] Be the last of those that wait, and give them back. */
+static void waiter_add(struct rwlock *lock, struct rw_waiter *waiter, const struct hilo_task *writer,
+		       uintptr_t word)
+{
+	const void *home = word & RW_APART ? BARGE_ANYWHERE : barge_home();
+
+	waiter->woken = false;
+	waiter->since = cycles_now();
+	lock->home = somebody_waits(lock) ? barge_both(lock->home, home) : home;
+	contend_add(writer ? &lock->writers : &lock->readers, &waiter->node, &waiter->contender, 0);
+	settle(lock, word & RW_HOLDER, false);
 }
 
 static int rwlock_wait(struct rwlock *lock, const struct hilo_task *writer, hilo_time deadline)
 {
-	struct contender contender;
-	struct contend_node node;
-	int rc = hilo__contend_begin(&contender, writer ? WAIT_RWLOCK_WRITE : WAIT_RWLOCK_READ, lock,
+	struct rw_waiter waiter;
+	int rc = hilo__contend_begin(&waiter.contender, writer ? WAIT_RWLOCK_WRITE : WAIT_RWLOCK_READ, lock,
 				     deadline);
-	uintptr_t word;
+	uintptr_t word, next;
 
 	if (rc < 0)
 		return rc;
 	word = lists_take(lock);
-	if (may_enter(lock, word, writer)) {
-		lists_give_back(lock, writer ? (uintptr_t)writer : (word + RW_ONE) | RW_READ);
+	if (can_have(word, writer, &next)) {
+		lists_give_back(lock, next);
 	} else {
-		contend_add(writer ? &lock->writers : &lock->readers, &node, &contender, 0);
-		lists_give_back(lock, word);
-		rc = hilo__contend_wait(&contender);
-		if (rc < 0)
-			leave(lock, &node);
+		waiter_add(lock, &waiter, writer, word);
+		do
+			rc = hilo__wait_park(&waiter.contender.wait);
+		while (!waiter_look(lock, &waiter, writer, &rc));
 	}
-	hilo__contend_end(&contender);
+	hilo__contend_end(&waiter.contender);
 	return rc;
 }
 
@@ -282,7 +427,11 @@ static int rwlock_lock_as(struct rwlock *lock, const struct hilo_task *writer, h
 {
 	int rc;
 
-	if (take(lock, writer) || (deadline > 0 && spin(lock, writer)))
+	if (try(lock, writer))
+		return 0;
+	if (barge_is_over(deadline))
+		return hilo__error_own(-ETIMEDOUT);
+	if (spin(lock, writer))
 		return 0;
 	rc = rwlock_wait(lock, writer, deadline);
 	return rc < 0 ? hilo__error_own(rc) : 0;
@@ -360,7 +509,7 @@ static int rwlock_try(struct rwlock *lock, bool writes, const char *call, const 
 
 	if (rc < 0)
 		return rc;
-	if (!take(lock, writes ? me : NULL))
+	if (!try(lock, writes ? me : NULL))
 		return -EAGAIN;
 	if (order_is_on(thread_self()))
 		hilo__order_has(me, lock, &lock->order, site);
@@ -387,46 +536,72 @@ static HILO__COLD int refuse(const struct rwlock *lock, const char *call, uintpt
 					    : "not locked");
 }
 
-/* [writer, last reader] With others waiting. */
-static void pass_on(struct rwlock *lock, uintptr_t word)
+/* [who has it] It goes, and leaves a lock that is free or not: it has to see about those that wait. */
+static bool has_to_settle(struct rwlock *lock, uintptr_t word, bool leaves_it_free)
 {
-	struct list won = LIST_INIT(won);
+	uint32_t passes;
 
-	lists_give_back(lock, next_turn(lock, is_written(word), &won));
-	tell(&won);
+	if (!(word & RW_WAITERS))
+		return false;
+	if (word & RW_TURNS || (leaves_it_free && !(word & MUTANT(320, RW_WOKEN, RW_WAITERS))))
+		return leaves_it_free;
+	/* Whether they have waited for long. relaxed: about so often */
+	passes = load_relaxed(&lock->passes) + 1;
+	store_relaxed(&lock->passes, passes); /* relaxed: as above */
+	return passes % PASSES_PER_LOOK == 0;
+}
+
+/* [any] While somebody has the lists: wait. False: nobody has. */
+static inline bool lists_are_taken(struct rwlock *lock, uintptr_t *word, unsigned *round)
+{
+	if (HILO__LIKELY(!(*word & RW_LIST)))
+		return false;
+	spin_pause((*round)++);
+	*word = load_relaxed(&lock->word); /* relaxed: what follows has its order */
+	return true;
 }
 
 /* If too many unlock at the same time, those who come too late find that nobody reads any more. */
 static int unlock_read(struct rwlock *lock, uintptr_t word)
 {
+	unsigned round = 0;
+
 	while (word & RW_READ) {
 		bool last = (word & RW_WHO) == RW_ONE;
+		uintptr_t next = last ? word & (RW_WAITERS | RW_WOKEN) : word - RW_ONE;
 
-		if (word & RW_LIST || (last && word & RW_WAITERS)) {
-			word = lists_take(lock);
-			if (!(word & RW_READ)) {
-				lists_give_back(lock, word);
-				break;
-			}
-			if ((word & RW_WHO) == RW_ONE)
-				pass_on(lock, word);
-			else
-				lists_give_back(lock, word - RW_ONE);
+		if (lists_are_taken(lock, &word, &round))
+			continue;
+		if (!has_to_settle(lock, word, last)) {
+			if (MUTANT(321, cas_release(&lock->word, &word, next),
+				   cas_relaxed(&lock->word, &word, next))) /* P1 */
+				return 0;
+		} else if (cas_acquire(&lock->word, &word, word | RW_LIST)) { /* P1 */
+			settle(lock, last ? 0 : (word - RW_ONE) & RW_HOLDER, false);
 			return 0;
 		}
-		if (cas_release(&lock->word, &word, last ? 0 : word - RW_ONE)) /* P1 */
-			return 0;
 	}
 	return refuse(lock, "hilo_rwlock_unlock", word);
 }
 
-static int unlock_write(struct rwlock *lock, uintptr_t me)
+static int unlock_write(struct rwlock *lock, uintptr_t word)
 {
-	uintptr_t word = me;
+	unsigned round = 0;
 
-	if (!cas_release(&lock->word, &word, 0)) /* P1 */
-		pass_on(lock, lists_take(lock));
-	return 0;
+	for (;;) {
+		uintptr_t next = word & (RW_WAITERS | RW_WOKEN);
+
+		if (lists_are_taken(lock, &word, &round))
+			continue;
+		if (!has_to_settle(lock, word, true)) {
+			if (MUTANT(322, cas_release(&lock->word, &word, next),
+				   cas_relaxed(&lock->word, &word, next))) /* P1 */
+				return 0;
+		} else if (cas_acquire(&lock->word, &word, word | RW_LIST)) { /* P1 */
+			settle(lock, 0, true);
+			return 0;
+		}
+	}
 }
 
 int hilo_rwlock_unlock(hilo_rwlock *public)
@@ -443,20 +618,21 @@ int hilo_rwlock_unlock(hilo_rwlock *public)
 		hilo__order_lets_go(self->task, lock);
 	if (word & RW_READ)
 		return unlock_read(lock, word);
-	return unlock_write(lock, word & RW_WHO);
+	return unlock_write(lock, word);
 }
 
 int hilo_rwlock_downgrade(hilo_rwlock *public)
 {
 	struct rwlock *lock = rwlock_of(public);
 	uintptr_t word = load_relaxed(&lock->word); /* relaxed: as in hilo_rwlock_unlock */
-	struct list won = LIST_INIT(won);
 
 	if (!is_mine(word, thread_self()->task))
 		return refuse(lock, "hilo_rwlock_downgrade", word);
+	word &= ~(RW_WAITERS | RW_LIST | RW_WOKEN | RW_TURNS);
+	if (cas_release(&lock->word, &word, (word & RW_APART) | RW_ONE | RW_READ)) /* P1 */
+		return 0;
 	(void)lists_take(lock);
-	lists_give_back(lock, (readers_win(lock, &won) + 1) * RW_ONE | RW_READ);
-	tell(&won);
+	settle(lock, RW_ONE | RW_READ, true);
 	return 0;
 }
 

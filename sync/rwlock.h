@@ -17,9 +17,13 @@ HILO_BEGIN_DECLS
  *	HILO_WITH_WRITE(&lock, &rc)
  *		add(&table, key, value);
  *
- * Readers and writers take turns where both want it: a reader that comes while a writer waits lets it go first;
- * when a writer has done, all readers that wait by then come before the next writer. So neither waits for more
- * than one turn of the others. Of several writers the one that has waited longest is next.
+ * Order      One that was let go is free until somebody takes it, be it one that has not waited, and a reader may
+ *            come in past a writer that waits for the readers. So those that run get on. When the one that waits
+ *            longest has done so for a millisecond, it is noticed by one of the next eight that unlock, and from
+ *            then on readers and writers take turns: a reader that comes lets the writer go first; when a writer has
+ *            done, all readers that wait by then come before the next writer. So neither waits for more than one
+ *            turn of the others. Of several writers the one that has waited longest is next. Where all who
+ *            use it are tasks of one runtime with one worker they always take turns.
  *
  * Whoever has it may suspend. It does not nest: a reader that locks it once more may wait for a writer that
  * waits for it, which is told in debug mode (-EDEADLK). A reader does not become a writer, but a writer may
@@ -52,7 +56,7 @@ HILO_API int hilo_rwlock_destroy(hilo_rwlock *lock);
 HILO_API HILO_MUST_CHECK int hilo_rwlock_read(hilo_rwlock *lock, hilo_time deadline);
 HILO_API HILO_MUST_CHECK int hilo_rwlock_write(hilo_rwlock *lock, hilo_time deadline);
 
-/* [task, plain thread] The same without waiting: -EAGAIN if it would have to. */
+/* [task, plain thread] The same without waiting: -EAGAIN if it would have to, never while it is free. */
 HILO_API HILO_MUST_CHECK int hilo_rwlock_try_read(hilo_rwlock *lock);
 HILO_API HILO_MUST_CHECK int hilo_rwlock_try_write(hilo_rwlock *lock);
 

@@ -17,7 +17,7 @@
 #include "scheduler/wait.h"
 #include "tests/explore/explore.h"
 
-static struct hilo_task records[EXPLORE_THREADS];
+static _Alignas(128) struct hilo_task records[EXPLORE_THREADS]; /* as a pool has them */
 static struct fiber fibers[EXPLORE_THREADS];
 static struct thread threads[EXPLORE_THREADS];
 static struct hilo_loop loops[EXPLORE_THREADS];

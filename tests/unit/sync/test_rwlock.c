@@ -146,7 +146,17 @@ TASK_TEST(test_readers_and_writers_take_turns)
 	return 0;
 }
 
-TASK_TEST(test_a_reader_does_not_pass_a_writer_that_waits)
+/* Readers that come and go while a writer waits: for a while they may pass it, then it is their turn to wait. */
+static void until_turns_are_taken(void)
+{
+	int rc;
+
+	while ((rc = hilo_rwlock_try_read(&rwlock)) == 0)
+		unlock();
+	TASK_CHECK(rc, ==, -EAGAIN);
+}
+
+TASK_TEST(test_a_reader_does_not_pass_a_writer_that_has_waited_long)
 {
 	struct one writer = make(true), reader = make(false);
 	hilo_task *writing, *reading;
@@ -154,13 +164,91 @@ TASK_TEST(test_a_reader_does_not_pass_a_writer_that_waits)
 	fresh();
 	TASK_CHECK(hilo_rwlock_read(&rwlock, HILO_FOREVER), ==, 0);
 	writing = start(&writer);
-	TASK_CHECK(hilo_rwlock_try_read(&rwlock), ==, -EAGAIN);
+	until_turns_are_taken();
 	reading = start(&reader);
 	unlock();
 	end(writing, &writer, 0);
 	end(reading, &reader, 0);
 	TASK_CHECK(writer.when, ==, 0);
 	return 0;
+}
+
+static int reader_does_not_pass(void *arg)
+{
+	struct one writer = make(true), reader = make(false);
+	hilo_task *writing, *reading;
+
+	(void)arg;
+	fresh();
+	TASK_CHECK(hilo_rwlock_read(&rwlock, HILO_FOREVER), ==, 0);
+	writing = start(&writer);
+	TASK_CHECK(hilo_rwlock_try_read(&rwlock), ==, -EAGAIN);
+	reading = start(&reader);
+	unlock();
+	/* It is the writer's: who comes now queues up. */
+	TASK_CHECK(hilo_rwlock_try_read(&rwlock), ==, -EAGAIN);
+	end(writing, &writer, 0);
+	end(reading, &reader, 0);
+	TASK_CHECK(writer.when, ==, 0);
+	return 0;
+}
+
+static void test_one_worker_takes_turns(void **state)
+{
+	(void)state;
+	hilo__nobody_stands_in = true;
+	assert_int_equal(test_run(1, reader_does_not_pass, NULL), 0);
+	hilo__nobody_stands_in = false;
+}
+
+/* Two runtimes of one worker each have no order to keep: who runs gets on. */
+static atomic(bool) passed;
+
+static int writes_all_the_time(void *arg)
+{
+	while (!load_acquire(&passed)) {
+		TASK_CHECK(hilo_rwlock_write(&rwlock, HILO_FOREVER), ==, 0);
+		unlock();
+	}
+	return *(int *)arg;
+}
+
+static void *writes_in_a_runtime(void *arg)
+{
+	TASK_CHECK(test_run(1, writes_all_the_time, arg), ==, 0);
+	return NULL;
+}
+
+static int passes_a_waiter(void *arg)
+{
+	(void)arg;
+	while (!load_acquire(&passed)) {
+		TASK_CHECK(hilo_rwlock_write(&rwlock, HILO_FOREVER), ==, 0);
+		for (int i = 0; i < 10000 && !(load_relaxed((atomic(uintptr_t) *)(void *)&rwlock) & 1); i++)
+			cpu_relax();
+		if (load_relaxed((atomic(uintptr_t) *)(void *)&rwlock) & 1) { /* somebody waits */
+			unlock();
+			if (hilo_rwlock_try_write(&rwlock) < 0)
+				continue;
+			store_release(&passed, true);
+		}
+		unlock();
+	}
+	return 0;
+}
+
+static void test_one_of_another_runtime_may_be_passed(void **state)
+{
+	pthread_t thread;
+	int result = 0;
+
+	(void)state;
+	fresh();
+	store_release(&passed, false);
+	assert_int_equal(pthread_create(&thread, NULL, writes_in_a_runtime, &result), 0);
+	assert_int_equal(test_run(1, passes_a_waiter, NULL), 0);
+	test_join_thread(thread);
+	assert_int_equal(hilo_rwlock_destroy(&rwlock), 0);
 }
 
 TASK_TEST(test_readers_come_in_when_the_writer_leaves)
@@ -171,6 +259,7 @@ TASK_TEST(test_readers_come_in_when_the_writer_leaves)
 	fresh();
 	TASK_CHECK(hilo_rwlock_read(&rwlock, HILO_FOREVER), ==, 0);
 	writing = start(&writer);
+	until_turns_are_taken();
 	reading = start(&reader);
 	TASK_CHECK(hilo_task_cancel(writing), ==, 0);
 	end(writing, &writer, -ECANCELED);
@@ -414,7 +503,9 @@ int main(void)
 		cmocka_unit_test(test_a_free_lock_is_taken_at_once),
 		cmocka_unit_test(test_readers_are_in_together),
 		cmocka_unit_test(test_readers_and_writers_take_turns),
-		cmocka_unit_test(test_a_reader_does_not_pass_a_writer_that_waits),
+		cmocka_unit_test(test_a_reader_does_not_pass_a_writer_that_has_waited_long),
+		cmocka_unit_test(test_one_worker_takes_turns),
+		cmocka_unit_test(test_one_of_another_runtime_may_be_passed),
 		cmocka_unit_test(test_readers_come_in_when_the_writer_leaves),
 		cmocka_unit_test(test_a_wait_ends_at_its_deadline),
 		cmocka_unit_test(test_a_cancel_that_is_set_comes_first),
