@@ -105,6 +105,37 @@ func selects(n int) int64 {
 	return sum
 }
 
+// rwlocks has 8 goroutines read a table 19 times of 20, and write it else.
+func rwlocks(n int) int64 {
+	var lock sync.RWMutex
+	var value int64
+	var all sync.WaitGroup
+	n -= n % 160
+	all.Add(8)
+	for t := 0; t < 8; t++ {
+		go func() {
+			var seen int64
+			for i := 0; i < n/8; i++ {
+				if i%20 == 19 {
+					lock.Lock()
+					value++
+					lock.Unlock()
+					continue
+				}
+				lock.RLock()
+				if value < seen {
+					panic("went back")
+				}
+				seen = value
+				lock.RUnlock()
+			}
+			all.Done()
+		}()
+	}
+	all.Wait()
+	return value * 20
+}
+
 func power10(e int) int64 {
 	if e <= 0 {
 		return 1
@@ -273,6 +304,7 @@ func times(k int64) func(int) int64 { return func(n int) int64 { return k * int6
 var workloads = map[string]workload{
 	"spawn_join": {spawnJoin, 1000, tenth, times(1000)},
 	"select":     {selects, 1000000, tenth, times(1)},
+	"rwlock":     {rwlocks, 2000000, tenth, func(n int) int64 { return int64(n - n%160) }},
 	"yield":      {yield, 1000, tenth, times(1000)},
 	"skynet": {skynet, 6, func(n int) int { return n - 1 },
 		func(n int) int64 { return (power10(n+1) - 1) / 9 }},

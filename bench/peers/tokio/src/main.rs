@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{broadcast, mpsc as queue, oneshot, Semaphore};
+use tokio::sync::{broadcast, mpsc as queue, oneshot, RwLock, Semaphore};
 
 fn status(key: &str) -> f64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -331,6 +331,57 @@ async fn selects(n: u64) -> u64 {
     sum
 }
 
+/// A table that 8 tasks read 19 times of 20, and write else.
+async fn rwlocks(n: u64) -> u64 {
+    let table = Arc::new(RwLock::new(0u64));
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let table = table.clone();
+            tokio::spawn(async move {
+                let mut seen = 0;
+                for i in 0..n / 8 {
+                    if i % 20 == 19 {
+                        *table.write().await += 1;
+                    } else {
+                        let value = *table.read().await;
+                        assert!(value >= seen);
+                        seen = value;
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let writes = *table.read().await;
+    writes * 20
+}
+
+/// 64 tasks on 8 permits, each of which keeps its permit while it gives way.
+async fn semaphores(n: u64) -> u64 {
+    let semaphore = Arc::new(Semaphore::new(8));
+    let (inside, entered) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let tasks: Vec<_> = (0..64)
+        .map(|_| {
+            let (semaphore, inside, entered) = (semaphore.clone(), inside.clone(), entered.clone());
+            tokio::spawn(async move {
+                for _ in 0..n {
+                    let _permit = semaphore.acquire().await.unwrap();
+                    assert!(inside.fetch_add(1, Relaxed) < 8);
+                    entered.fetch_add(1, Relaxed);
+                    tokio::task::yield_now().await;
+                    inside.fetch_sub(1, Relaxed);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    entered.load(Relaxed)
+}
+
 struct Line {
     workload: String,
     workers: usize,
@@ -415,6 +466,8 @@ fn main() {
             "offload" => 200_000,
             "mixed_latency" => 2000,
             "select" => 1_000_000,
+            "rwlock" => 2_000_000,
+            "semaphore" => 20_000,
             _ => 1000,
         };
     }
@@ -437,6 +490,8 @@ fn main() {
         "offload" => line.measure(n - n % 64, n / 10, |n| on(&rt, offload(n))),
         "broadcast" => line.measure(n * 1000, n / 10, |n| on(&rt, broadcasts(n))),
         "select" => line.measure(n, n / 10, |n| on(&rt, selects(n))),
+        "rwlock" => line.measure(n - n % 160, n / 10, |n| on(&rt, rwlocks(n - n % 160))),
+        "semaphore" => line.measure(n * 64, n / 10, |n| on(&rt, semaphores(n))),
         "timers" => line.measure_late(|n| on(&rt, timers(n))),
         "mixed_latency" => line.measure_late(|n| on(&rt, mixed_latency(workers, n))),
         "idle_memory" => {
