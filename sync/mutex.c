@@ -45,6 +45,7 @@
 #include "runtime/runtime_impl.h"
 #include "runtime/site_impl.h"
 #include "scheduler/base/clock.h"
+#include "sync/barge_impl.h"
 #include "sync/mutex_impl.h"
 #include "sync/order_impl.h"
 
@@ -53,24 +54,12 @@
 #define MUTEX_WOKEN ((uintptr_t)4)
 #define MUTEX_OWNER (~(uintptr_t)7)
 
-/* Who has waited so long is given the mutex at the next look: less than what most programs notice. */
-#define STARVED_US 1000
-/* While the first is on its way, whether it has waited so long is looked at so often: a look is 10 ns and the list. */
-#define PASSES_PER_LOOK 8
-
-/*
- * How often to look at a mutex whose owner runs, and pauses in between: the pauses double. Each look takes the
- * line away from who works with it.
- */
-#define SPIN_LOOKS 5
-#define SPIN_PAUSES 4
-
 struct mutex {
 	atomic(uintptr_t) word;
 	struct list waiters; /* I1; zero is an empty one */
 	unsigned flags;	     /* HILO_MUTEX_*, fixed */
 	unsigned passes;     /* unlockings that have woken nobody; the owner's, as the next one */
-	bool parallel;	     /* somebody in the list has not come from a single thread's tasks; under LIST */
+	const void *home;    /* LIST; while somebody waits: sync/barge_impl.h */
 	struct order_mark order;
 	uint64_t since; /* while WOKEN is set: since when the first waits, in cycles */
 };
@@ -180,10 +169,9 @@ static bool mutex_take(struct mutex *mutex, struct hilo_task *me, uintptr_t *wor
 /* Its owner runs, maybe, on another CPU, and may let it go at any moment: to wait for that is cheaper than to park. */
 static bool spin_pays(uintptr_t word)
 {
-	const struct thread *self = thread_self();
 	struct hilo_task *owner = owner_of(word);
 
-	if (self->loop && (!self->loop->runtime->spin || self->loop->runtime->workers == 1))
+	if (!barge_may_spin())
 		return false;
 	/* relaxed: a hint, of a record, whose memory stays one */
 	return !(load_relaxed(&owner->state) & TASK_PARKED);
@@ -193,7 +181,7 @@ static bool mutex_spin(struct mutex *mutex, struct hilo_task *me, uintptr_t *wor
 {
 	if (mutex->flags & HILO_MUTEX_FAIR)
 		return false;
-	for (unsigned look = 0; look < SPIN_LOOKS && spin_pays(*word); look++) {
+	for (int look = 0; look < SPIN_LOOKS && spin_pays(*word); look++) {
 		for (unsigned i = 0; i < (unsigned)SPIN_PAUSES << look; i++)
 			cpu_relax();
 		*word = load_relaxed(&mutex->word); /* relaxed: the CAS acquires */
@@ -203,26 +191,11 @@ static bool mutex_spin(struct mutex *mutex, struct hilo_task *me, uintptr_t *wor
 	return false;
 }
 
-/* The caller is not a task of a runtime whose tasks are run by one thread: there is no order to keep. */
-static bool others_run(void)
-{
-	const struct hilo_loop *loop = thread_self()->loop;
-	const struct hilo_runtime *runtime;
-
-	if (!loop || loop->runtime->workers > 1)
-		return true;
-	/* A task that has its thread for long is left to itself, and another thread comes to run the others. */
-	runtime = loop->runtime;
-	for (unsigned i = 0; i < runtime_loops(runtime); i++)
-		/* relaxed: a hint; what was meant to be in order has nobody else who runs meanwhile */
-		if (runtime->loops[i] != loop && load_relaxed(&runtime->loops[i]->current))
-			return true;
-	return false;
-}
-
 /* Be the last in the list. False: it was free, and is ours. */
 static bool waiter_add(struct mutex *mutex, struct mutex_waiter *waiter, uintptr_t *word)
 {
+	const void *home = barge_home();
+
 	do {
 		if (MUTANT(180, mutex_take(mutex, waiter->wait.task, word), false))
 			return false;
@@ -231,7 +204,7 @@ static bool waiter_add(struct mutex *mutex, struct mutex_waiter *waiter, uintptr
 		 !cas_acquire(&mutex->word, word, *word | MUTEX_LIST)); /* P1, I2 */
 	if (!mutex->waiters.next)
 		list_init(&mutex->waiters);
-	mutex->parallel = (mutex->parallel && !list_empty(&mutex->waiters)) || others_run();
+	mutex->home = list_empty(&mutex->waiters) ? home : barge_both(mutex->home, home);
 	list_init(&waiter->link);
 	list_add_tail(&mutex->waiters, &waiter->link);
 	list_give_back(mutex, *word | MUTEX_WAITERS);
@@ -342,7 +315,9 @@ static int mutex_lock_as(struct mutex *mutex, struct hilo_task *me, hilo_time de
 		return 0;
 	if (owner_of(word) == me)
 		return refuse_again("hilo_mutex_lock", mutex, me, site);
-	if (deadline > 0 && mutex_spin(mutex, me, &word))
+	if (MUTANT(327, barge_is_over(deadline), false))
+		return hilo__error_own(-ETIMEDOUT);
+	if (mutex_spin(mutex, me, &word))
 		return 0;
 	rc = mutex_wait(mutex, &word, deadline);
 	return rc < 0 ? hilo__error_own(rc) : 0;
@@ -411,15 +386,10 @@ static HILO__COLD int refuse_unlock(const struct mutex *mutex, uintptr_t word)
 	return hilo_fail(-EPERM, "hilo_mutex_unlock: the mutex %p is another's", (const void *)mutex);
 }
 
-static bool is_long_ago(uint64_t since)
-{
-	return cycles_now() - since >= STARVED_US * hilo__cycles_per_us();
-}
-
 /* [has the list, owner] Whether to give it to @first: nobody is to get past it, or somebody has for long enough. */
 static bool first_is_given(const struct mutex *mutex, const struct mutex_waiter *first)
 {
-	return mutex->flags & HILO_MUTEX_FAIR || !mutex->parallel || is_long_ago(first->since);
+	return mutex->flags & HILO_MUTEX_FAIR || mutex->home != BARGE_ANYWHERE || barge_is_late(first->since);
 }
 
 /* [has the list, owner] Let it go and wake the first, or give it away. Whom to wake is copied: P2. */
@@ -429,6 +399,7 @@ static void mutex_pass_on(struct mutex *mutex, bool woken)
 	struct hilo_task *task = first->wait.task;
 	uint32_t episode = first->wait.episode;
 
+	mutex->home = barge_both(mutex->home, barge_place());
 	if (first_is_given(mutex, first)) {
 		list_del(&first->link);
 		list_give_back(mutex, (uintptr_t)task | list_bits(mutex));
@@ -445,7 +416,7 @@ static void mutex_pass_on(struct mutex *mutex, bool woken)
 /* [owner] The first is on its way already, and has time. */
 static inline bool may_pass(struct mutex *mutex, uintptr_t word)
 {
-	return word & MUTEX_WOKEN && (++mutex->passes % PASSES_PER_LOOK != 0 || !is_long_ago(mutex->since));
+	return word & MUTEX_WOKEN && (++mutex->passes % PASSES_PER_LOOK != 0 || !barge_is_late(mutex->since));
 }
 
 /* Others wait, or it is not the caller's. */
@@ -463,7 +434,8 @@ static HILO__NOINLINE int mutex_unlock_slow(struct mutex *mutex)
 		if (word & MUTEX_LIST) {
 			word = word_unlisted(mutex, word);
 		} else if (!(word & MUTEX_WAITERS) || may_pass(mutex, word)) {
-			if (cas_release(&mutex->word, &word, word & ~MUTEX_OWNER)) /* P1 */
+			if (MUTANT(328, cas_release(&mutex->word, &word, word & ~MUTEX_OWNER),
+				   cas_relaxed(&mutex->word, &word, word & ~MUTEX_OWNER))) /* P1 */
 				return 0;
 		} else if (cas_acquire(&mutex->word, &word, word | MUTEX_LIST)) { /* P1 */
 			mutex_pass_on(mutex, word & MUTEX_WOKEN);

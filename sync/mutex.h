@@ -20,11 +20,11 @@ HILO_BEGIN_DECLS
  * a thread. A mutex that is free is taken at once: locking it never suspends, unlocking never does.
  *
  * Order      Who waits is served first come, first served. By default a mutex that was unlocked is free until
- *            somebody takes it, be it one that has not waited; one that waits was passed over so for a
- *            millisecond at most, then it is given the mutex by whoever unlocks it next. In a runtime with one
- *            worker, and with HILO_MUTEX_FAIR, it is always given to the one that has waited longest, who has
- *            it from then on: nobody passes anybody, as with asyncio.Lock. That one runs later, not before
- *            the next statement of the one that unlocks.
+ *            somebody takes it, be it one that has not waited. One that has waited for a millisecond is given the
+ *            mutex by one of the next eight that unlock it; so long may others pass it. Where all who use it are
+ *            tasks of one runtime with one worker, and with HILO_MUTEX_FAIR, it is always given to the one that has
+ *            waited longest, who has it from then on: nobody passes anybody, as with asyncio.Lock. That one runs
+ *            later, not before the next statement of the one that unlocks.
  * Nesting    A mutex is not recursive. Its owner, if it locks it again, is told so (-EDEADLK).
  * Memory     It lies where you put it: all zero is a free mutex. It may be freed, without a call, by one who
  *            has locked and unlocked it and knows that nobody else will use it any more.

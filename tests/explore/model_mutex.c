@@ -11,14 +11,16 @@
 #include <errno.h>
 
 #include "runtime/runtime_impl.h"
+#include "scheduler/base/lock.h"
 #include "tests/explore/orders.h"
 #include "tests/explore/waiting.h"
 
 #define DEADLINE ((hilo_time)1000)
 
-static hilo_mutex mutex;
+static hilo_mutex mutex, other;
 static struct hilo_runtime runtime;
-static int count; /* under the mutex */
+static int count;	/* under the mutex */
+static int other_count; /* under the other one */
 static atomic(uint32_t) counted;
 static enum {
 	NEVER,
@@ -28,8 +30,14 @@ static enum {
 
 void hilo__task_wake(struct hilo_task *task, uint32_t episode)
 {
-	if (task_state_wake(&task->state, episode))
+	if (!task_state_wake(&task->state, episode))
+		return;
+	if (!(task->flags & TASK_THREAD)) {
 		waiting_ready(task);
+		return;
+	}
+	(void)add_release(&task->futex, 1); /* as task.c */
+	(void)hilo__futex_wake(&task->futex, 1);
 }
 
 int hilo__error_own(int code)
@@ -64,10 +72,11 @@ uint64_t hilo__cycles_per_us(void)
 	return starves != ALWAYS;
 }
 
-static void setup_as(unsigned flags, int when)
+static void setup_of(unsigned plain, unsigned flags, int when)
 {
-	waiting_reset(4, 0);
+	waiting_reset(4, plain);
 	memset(&mutex, 0, sizeof(mutex));
+	memset(&other, 0, sizeof(other));
 	EXPLORE_CHECK(hilo_mutex_init(&mutex, flags) == 0);
 	runtime.workers = 2;
 	runtime.spin = false;
@@ -77,8 +86,28 @@ static void setup_as(unsigned flags, int when)
 		hilo__timers_init(&loops[i].timers, 0);
 	}
 	count = 0;
+	other_count = 0;
 	counted = 0;
 	starves = when;
+}
+
+static void setup_as(unsigned flags, int when)
+{
+	setup_of(0, flags, when);
+}
+
+/* Plain threads, whose records are there. */
+static void setup_plain(void)
+{
+	setup_of(3, 0, NEVER);
+	for (int i = 0; i < 2; i++)
+		threads[i].task = &records[i];
+}
+
+static void setup_plain_fair(void)
+{
+	setup_plain();
+	EXPLORE_CHECK(hilo_mutex_init(&mutex, HILO_MUTEX_FAIR) == 0);
 }
 
 static void setup(void)
@@ -203,6 +232,50 @@ static void timer_of_T1(void)
 	(void)hilo__timers_expire(&loops[1].timers, DEADLINE, 8);
 }
 
+/* Nobody has been in the list. */
+static void leave_to_nobody(void)
+{
+	EXPLORE_CHECK(!(load_relaxed((atomic(uintptr_t) *)(void *)&mutex) & 7)); /* relaxed: at some moment */
+	leave();
+}
+
+static void once_without_waiting(void)
+{
+	int rc = hilo_mutex_lock(&mutex, HILO_NO_WAIT);
+
+	EXPLORE_CHECK(rc == 0 || rc == -ETIMEDOUT);
+	if (rc == 0)
+		leave();
+}
+
+/* Two mutexes, one guess: what the other one was is mostly wrong. */
+static void other_once(void)
+{
+	EXPLORE_CHECK(hilo_mutex_lock(&other, HILO_FOREVER) == 0);
+	plain_store(&other_count, plain_load(&other_count) + 1);
+	EXPLORE_CHECK(hilo_mutex_unlock(&other) == 0);
+}
+
+static void once_and_other(void)
+{
+	once();
+	other_once();
+}
+
+static void other_inside(void)
+{
+	EXPLORE_CHECK(hilo_mutex_lock(&mutex, HILO_FOREVER) == 0);
+	other_once();
+	leave();
+}
+
+static void finish_both(void)
+{
+	finish();
+	EXPLORE_CHECK(hilo_mutex_destroy(&other) == 0);
+	EXPLORE_CHECK(other_count == 2);
+}
+
 static const struct explore_model models[] = {
 	EXPLORE_MODEL("mutex_two", "T0, T1: 2 x (lock, unlock)", setup, finish, twice, twice),
 	EXPLORE_MODEL("mutex_two_fair", "the same, fair", setup_fair, finish, twice, twice),
@@ -214,6 +287,14 @@ static const struct explore_model models[] = {
 			    once, once),
 	EXPLORE_MODEL_BOUND(2, "mutex_try", "T0: 2 x (lock, unlock); T1: lock, unlock; T2: try_lock, unlock",
 			    setup, finish, twice, once, tries),
+	EXPLORE_MODEL("mutex_no_wait", "T0 has it: unlock; T1: lock without waiting, unlock", setup_held,
+		      finish, leave_to_nobody, once_without_waiting),
+	EXPLORE_MODEL_BOUND(2, "mutex_plain", "T0, T1, plain threads: 2 x (lock, unlock)", setup_plain,
+			    finish, twice, twice),
+	EXPLORE_MODEL_BOUND(2, "mutex_plain_fair", "the same, fair", setup_plain_fair, finish, twice, twice),
+	EXPLORE_MODEL_BOUND(2, "mutex_both",
+			    "T0: lock, unlock one, then another; T1: the other within the one", setup,
+			    finish_both, once_and_other, other_inside),
 	EXPLORE_MODEL_BOUND(2, "mutex_free", "T0 has it: unlock; T1: lock, unlock, free", setup_held,
 			    finish_gone, leave, once_and_free),
 	EXPLORE_MODEL_BOUND(2, "mutex_free_fair", "the same, fair", setup_held_fair, finish_gone, leave,

@@ -424,6 +424,62 @@ TASK_TEST(test_the_last_owner_may_free_it)
 	return 0;
 }
 
+/* Two runtimes of one worker each have no order to keep: who runs gets on. */
+static atomic(bool) passed;
+
+/* [any] */
+static bool somebody_waits(void)
+{
+	return load_relaxed((atomic(uintptr_t) *)(void *)&mutex) & 1; /* relaxed: at some moment */
+}
+
+static int locks_all_the_time(void *arg)
+{
+	(void)arg;
+	while (!load_acquire(&passed)) {
+		TASK_CHECK(hilo_mutex_lock(&mutex, HILO_FOREVER), ==, 0);
+		TASK_CHECK(hilo_mutex_unlock(&mutex), ==, 0);
+	}
+	return 0;
+}
+
+static void *locks_in_a_runtime(void *arg)
+{
+	TASK_CHECK(test_run(1, locks_all_the_time, arg), ==, 0);
+	return NULL;
+}
+
+static int passes_a_waiter(void *arg)
+{
+	(void)arg;
+	while (!load_acquire(&passed)) {
+		TASK_CHECK(hilo_mutex_lock(&mutex, HILO_FOREVER), ==, 0);
+		for (int i = 0; i < 10000 && !somebody_waits(); i++)
+			cpu_relax();
+		if (somebody_waits()) {
+			TASK_CHECK(hilo_mutex_unlock(&mutex), ==, 0);
+			if (hilo_mutex_try_lock(&mutex) < 0)
+				continue;
+			store_release(&passed, true);
+		}
+		TASK_CHECK(hilo_mutex_unlock(&mutex), ==, 0);
+	}
+	return 0;
+}
+
+static void test_one_of_another_runtime_may_be_passed(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	fresh(0);
+	store_release(&passed, false);
+	assert_int_equal(pthread_create(&thread, NULL, locks_in_a_runtime, NULL), 0);
+	assert_int_equal(test_run(1, passes_a_waiter, NULL), 0);
+	test_join_thread(thread);
+	assert_int_equal(hilo_mutex_destroy(&mutex), 0);
+}
+
 /* ---- blocks ---- */
 
 static int leaves_by(int how)
@@ -519,6 +575,7 @@ int main(void)
 		cmocka_unit_test(test_who_was_passed_over_is_given_it),
 		cmocka_unit_test(test_a_plain_thread_waits_for_a_task),
 		cmocka_unit_test(test_the_last_owner_may_free_it),
+		cmocka_unit_test(test_one_of_another_runtime_may_be_passed),
 		cmocka_unit_test(test_a_block_unlocks_however_it_is_left),
 		cmocka_unit_test(test_a_block_unlocks_when_it_is_cancelled),
 		cmocka_unit_test(test_a_block_that_unlocks_itself_has_failed),
