@@ -92,10 +92,10 @@ static int waiter_add(struct condition *condition, hilo_mutex *mutex, struct con
 }
 
 /* Whatever it takes. */
-static void mutex_again(hilo_mutex *mutex)
+static void mutex_again(hilo_mutex *mutex, const void *site)
 {
 	int shielded = hilo_shield_enter();
-	int rc = hilo_mutex_lock(mutex, HILO_FOREVER);
+	int rc = hilo__mutex_lock_at(mutex, site);
 
 	HILO__ASSERT(rc == 0);
 	if (shielded == 0)
@@ -115,7 +115,8 @@ static int wait_without(struct condition *condition, struct contend_node *node, 
 	return rc;
 }
 
-static int condition_wait(struct condition *condition, hilo_mutex *mutex, hilo_time deadline)
+static int condition_wait(struct condition *condition, hilo_mutex *mutex, hilo_time deadline,
+			  const void *site)
 {
 	struct contender contender;
 	struct contend_node node;
@@ -134,7 +135,7 @@ static int condition_wait(struct condition *condition, hilo_mutex *mutex, hilo_t
 	}
 	rc = wait_without(condition, &node, &contender);
 	hilo__contend_end(&contender);
-	mutex_again(mutex);
+	mutex_again(mutex, site);
 	return rc < 0 ? hilo__error_own(rc) : 0;
 }
 
@@ -142,12 +143,13 @@ int hilo_condition_wait(hilo_condition *condition, hilo_mutex *mutex, hilo_time 
 {
 	if (!hilo__mutex_is_mine(mutex))
 		return refuse("hilo_condition_wait");
-	return condition_wait(condition_of(condition), mutex, deadline);
+	return condition_wait(condition_of(condition), mutex, deadline, __builtin_return_address(0));
 }
 
 int hilo_condition_wait_for(hilo_condition *condition, hilo_mutex *mutex, int (*predicate)(void *arg),
 			    void *arg, hilo_time deadline)
 {
+	const void *site = __builtin_return_address(0);
 	int ended = 0, rc;
 
 	if (!hilo__mutex_is_mine(mutex))
@@ -160,7 +162,7 @@ int hilo_condition_wait_for(hilo_condition *condition, hilo_mutex *mutex, int (*
 			return rc < 0 ? rc : 0;
 		if (ended < 0)
 			return ended;
-		ended = hilo_condition_wait(condition, mutex, deadline);
+		ended = condition_wait(condition_of(condition), mutex, deadline, site);
 	}
 }
 

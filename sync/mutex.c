@@ -334,7 +334,8 @@ static HILO__NOINLINE int mutex_lock_slow(struct mutex *mutex, hilo_time deadlin
 		return hilo__error_own(-ECANCELED);
 	if (HILO__LIKELY(!order_is_on(thread_self())))
 		return mutex_lock_as(mutex, me, deadline, site);
-	hilo__order_wants(me, mutex, &mutex->order, site);
+	if (!barge_is_over(deadline))
+		hilo__order_wants(me, mutex, &mutex->order, site);
 	rc = mutex_lock_as(mutex, me, deadline, site);
 	if (rc == 0)
 		hilo__order_has(me, mutex, &mutex->order, site);
@@ -345,7 +346,7 @@ static HILO__NOINLINE int mutex_lock_slow(struct mutex *mutex, hilo_time deadlin
  * The word is not looked at before: the CAS would have to wait for that, after the CAS before it, and cost 2 ns more
  * where nobody else is. Where somebody is the guess is right, mostly, and saves one that fails: 8 ns.
  */
-int hilo_mutex_lock(hilo_mutex *mutex, hilo_time deadline)
+static inline int mutex_lock_at(hilo_mutex *mutex, hilo_time deadline, const void *site)
 {
 	const struct thread *self = thread_self();
 	struct hilo_task *me = self->task;
@@ -355,7 +356,17 @@ int hilo_mutex_lock(hilo_mutex *mutex, hilo_time deadline)
 	    HILO__LIKELY(MUTANT(187, cas_acquire(&mutex_of(mutex)->word, &word, word | (uintptr_t)me),
 				cas_relaxed(&mutex_of(mutex)->word, &word, word | (uintptr_t)me)))) /* P1 */
 		return 0;
-	return mutex_lock_slow(mutex_of(mutex), deadline, __builtin_return_address(0));
+	return mutex_lock_slow(mutex_of(mutex), deadline, site);
+}
+
+int hilo_mutex_lock(hilo_mutex *mutex, hilo_time deadline)
+{
+	return mutex_lock_at(mutex, deadline, __builtin_return_address(0));
+}
+
+int hilo__mutex_lock_at(hilo_mutex *mutex, const void *site)
+{
+	return mutex_lock_at(mutex, HILO_FOREVER, site);
 }
 
 int hilo_mutex_try_lock(hilo_mutex *public)
@@ -458,7 +469,7 @@ int hilo_mutex_unlock(hilo_mutex *mutex)
 
 static int mutex_enter(void *mutex)
 {
-	return hilo_mutex_lock(mutex, HILO_FOREVER);
+	return mutex_lock_at(mutex, HILO_FOREVER, __builtin_return_address(0));
 }
 
 static int mutex_exit(void *mutex, int code)

@@ -10,6 +10,9 @@
 /* [any] The caller has @mutex. */
 bool hilo__mutex_is_mine(const hilo_mutex *mutex);
 
+/* [task, plain thread; suspends] hilo_mutex_lock, without limit; @site is where that is called, for debug mode. */
+int hilo__mutex_lock_at(hilo_mutex *mutex, const void *site);
+
 /* [any] Who locks, unlocks and waits: the running task, a plain thread's record. 0; -EDEADLK: a callback; -ENOMEM. */
 struct hilo_task;
 int hilo__locker(struct hilo_task **ret);

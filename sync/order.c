@@ -6,8 +6,12 @@
  * one while that waits for it: so that is told when the second pair is made, before it waits, and once for each pair of
  * places in the program. Only locks that are waited for make pairs, trying does not.
  *
- * The tables have fixed sizes: of the pairs the oldest ones are forgotten; a lock that finds no room among those that
- * are held is not looked at. All is under one spinlock, in debug mode only.
+ * What is held is found by who has it, the last one first; pairs are found by both their locks. So each call looks at
+ * what its caller has, and at one bucket for each of these, however many locks there are.
+ *
+ * The tables have fixed sizes: of the pairs that share a bucket the oldest one is forgotten, and of what is held the
+ * oldest of all; that is mostly what tasks had when they ended. Such an entry is nobody's: a record that is used again
+ * has another number. All is under one spinlock, in debug mode only.
  */
 #include "sync/order_impl.h"
 
@@ -19,20 +23,31 @@
 #include "runtime/site_impl.h"
 #include "scheduler/base/lock.h"
 
-#define HELD_MAX 512
-#define PAIRS_MAX 1024
+#define HELD_MAX 16384
+#define HOLDERS 4096 /* lists of what is held */
+#define PAIR_SETS 4096
+#define PAIR_WAYS 8
 #define TOLD_MAX 256
 
+/* What a task has; number 0 of these is nobody's, and ends a list. */
 struct held {
 	const struct hilo_task *who; /* NULL: free */
+	uint64_t who_id;
 	const void *lock, *site;
 	uint64_t number;
+	unsigned next; /* of its list, or of the free ones */
 };
 
 /* @second was locked, at its site, by one who had @first, locked at its site. */
 struct pair {
-	uint64_t first, second;
+	uint64_t first, second; /* 0: none */
 	const void *first_site, *second_site;
+};
+
+/* Those whose locks have the same hash. */
+struct pair_set {
+	struct pair pair[PAIR_WAYS];
+	unsigned next; /* which is the oldest */
 };
 
 /* Where the later locks of two pairs were locked, one against the other, that were told. */
@@ -43,11 +58,18 @@ struct told {
 static struct {
 	struct spinlock lock;
 	struct held held[HELD_MAX];
-	struct pair pair[PAIRS_MAX];
+	unsigned holder[HOLDERS]; /* the first of each list */
+	unsigned held_free, held_used, held_oldest;
+	struct pair_set set[PAIR_SETS];
 	struct told told[TOLD_MAX];
-	unsigned held_end, pairs, pair_next, told_count;
+	unsigned told_count;
 	uint64_t last;
 } table;
+
+static uint64_t hash(uint64_t value)
+{
+	return (value * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
+}
 
 void hilo__order_begin(struct thread *self)
 {
@@ -63,23 +85,81 @@ static void mark_set(struct order_mark *mark)
 }
 
 /* [lock] */
+static struct pair_set *pair_set(uint64_t first, uint64_t second)
+{
+	return &table.set[hash(first + hash(second)) % PAIR_SETS];
+}
+
+/* [lock] */
 static const struct pair *pair_find(uint64_t first, uint64_t second)
 {
-	for (unsigned i = 0; i < table.pairs; i++)
-		if (table.pair[i].first == first && table.pair[i].second == second)
-			return &table.pair[i];
+	const struct pair_set *set = pair_set(first, second);
+
+	for (unsigned i = 0; i < PAIR_WAYS; i++)
+		if (set->pair[i].first == first && set->pair[i].second == second)
+			return &set->pair[i];
 	return NULL;
 }
 
 /* [lock] */
 static void pair_add(const struct pair *pair)
 {
+	struct pair_set *set = pair_set(pair->first, pair->second);
+
 	if (pair_find(pair->first, pair->second))
 		return;
-	table.pair[table.pair_next] = *pair;
-	table.pair_next = (table.pair_next + 1) % PAIRS_MAX;
-	if (table.pairs < PAIRS_MAX)
-		table.pairs++;
+	set->pair[set->next] = *pair;
+	set->next = (set->next + 1) % PAIR_WAYS;
+}
+
+/* [lock] The list of what @me has; others may be in it. */
+static unsigned *held_list(const struct hilo_task *me)
+{
+	return &table.holder[hash((uintptr_t)me) % HOLDERS];
+}
+
+/* [lock] */
+static bool is_held_by(const struct held *held, const struct hilo_task *me)
+{
+	return held->who == me && held->who_id == me->id;
+}
+
+/* [lock] Free the one that *@link leads to. */
+static void held_drop(unsigned *link)
+{
+	unsigned i = *link;
+
+	*link = table.held[i].next;
+	table.held[i].who = NULL;
+	table.held[i].next = table.held_free;
+	table.held_free = i;
+}
+
+/* [lock] Forget the oldest one that is there. */
+static void held_forget(void)
+{
+	unsigned *link;
+
+	do
+		table.held_oldest = table.held_oldest % (HELD_MAX - 1) + 1;
+	while (!table.held[table.held_oldest].who);
+	for (link = held_list(table.held[table.held_oldest].who); *link != table.held_oldest;)
+		link = &table.held[*link].next;
+	held_drop(link);
+}
+
+/* [lock] A free one. */
+static unsigned held_new(void)
+{
+	unsigned i;
+
+	if (!table.held_free && table.held_used < HELD_MAX - 1)
+		return ++table.held_used;
+	if (!table.held_free)
+		held_forget();
+	i = table.held_free;
+	table.held_free = table.held[i].next;
+	return i;
 }
 
 /* [lock] Nothing was said of these two places yet, and there is room to remember that it is now. */
@@ -114,11 +194,12 @@ static void tell(const struct hilo_task *me, const void *lock, const struct held
 		  held->lock, site[1], held->lock, site[2], lock, site[3]);
 }
 
-/* [lock] The pair of what is held at @i and the lock that is wanted. True: *@other is the one against it, and new. */
-static bool pair_is_inverse(unsigned i, uint64_t number, const void *site, struct pair *mine,
+/*
+ * [lock] The pair of what is held and the lock that is wanted. True: *@other is the one against it, and new.
+ */
+static bool pair_is_inverse(const struct held *held, uint64_t number, const void *site, struct pair *mine,
 			    struct pair *other)
 {
-	const struct held *held = &table.held[i];
 	const struct pair *found;
 
 	*mine = (struct pair){held->number, number, held->site, site};
@@ -129,71 +210,72 @@ static bool pair_is_inverse(unsigned i, uint64_t number, const void *site, struc
 	return found && is_news(mine->second_site, other->second_site);
 }
 
+/* What is held by the caller does not change meanwhile, only what others have: so the list is looked at again. */
 void hilo__order_wants(const struct hilo_task *me, const void *lock, struct order_mark *mark,
 		       const void *site)
 {
 	struct pair mine, other;
 	struct held held;
+	unsigned i;
 
 	spin_lock(&table.lock);
 	mark_set(mark);
-	for (unsigned i = 0; i < table.held_end; i++) {
-		if (table.held[i].who != me || table.held[i].lock == lock ||
-		    !pair_is_inverse(i, mark->number, site, &mine, &other))
-			continue;
+again:
+	for (i = *held_list(me); i; i = table.held[i].next) {
 		held = table.held[i];
+		if (!is_held_by(&held, me) || held.lock == lock ||
+		    !pair_is_inverse(&held, mark->number, site, &mine, &other))
+			continue;
 		spin_unlock(&table.lock);
 		tell(me, lock, &held, &mine, &other); /* calls the user's log */
 		spin_lock(&table.lock);
+		goto again; /* of those before, none is news any more */
 	}
 	spin_unlock(&table.lock);
 }
 
 void hilo__order_has(const struct hilo_task *me, const void *lock, struct order_mark *mark, const void *site)
 {
+	unsigned *list, i;
+
 	spin_lock(&table.lock);
 	mark_set(mark);
-	for (unsigned i = 0; i < HELD_MAX; i++) {
-		if (table.held[i].who)
-			continue;
-		table.held[i] = (struct held){me, lock, site, mark->number};
-		if (i >= table.held_end)
-			table.held_end = i + 1;
-		break;
-	}
+	i = held_new();
+	list = held_list(me);
+	table.held[i] = (struct held){me, me->id, lock, site, mark->number, *list};
+	*list = i;
 	spin_unlock(&table.lock);
 }
 
-/* [lock] The entry, or NULL. */
-static struct held *held_find(const struct hilo_task *me, const void *lock)
+/* [lock] What leads to the entry, or to 0. */
+static unsigned *held_find(const struct hilo_task *me, const void *lock)
 {
-	for (unsigned i = 0; i < table.held_end; i++)
-		if (table.held[i].who == me && table.held[i].lock == lock)
-			return &table.held[i];
-	return NULL;
+	unsigned *link = held_list(me);
+
+	while (*link && !(is_held_by(&table.held[*link], me) && table.held[*link].lock == lock))
+		link = &table.held[*link].next;
+	return link;
 }
 
 void hilo__order_lets_go(const struct hilo_task *me, const void *lock)
 {
-	struct held *held;
+	unsigned *link;
 
 	spin_lock(&table.lock);
-	held = held_find(me, lock);
-	if (held)
-		held->who = NULL;
-	while (table.held_end > 0 && !table.held[table.held_end - 1].who)
-		table.held_end--;
+	link = held_find(me, lock);
+	if (*link)
+		held_drop(link);
 	spin_unlock(&table.lock);
 }
 
 const void *hilo__order_where(const struct hilo_task *me, const void *lock)
 {
-	const struct held *held;
 	const void *site;
+	unsigned i;
 
 	spin_lock(&table.lock);
-	held = held_find(me, lock);
-	site = held ? held->site : NULL;
+	i = *held_find(me, lock);
+	site = i ? table.held[i].site : NULL;
 	spin_unlock(&table.lock);
 	return site;
 }

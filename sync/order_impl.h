@@ -7,7 +7,8 @@
  *
  * A worker of a runtime in debug mode has MUTEX_GUESS_NEVER as its guess (scheduler/thread.h), which no mutex has: so
  * each call takes the slow path there, and elsewhere the fast path knows nothing of all this. A plain thread is
- * told at its first call.
+ * told at its first call, or later at one that has to wait, if a runtime is or was in debug mode by then: what it locks
+ * before is not known.
  */
 #include <stdbool.h>
 #include <stdint.h>

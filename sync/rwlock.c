@@ -467,7 +467,8 @@ static HILO__NOINLINE int rwlock_lock_slow(struct rwlock *lock, bool writes, con
 	rc = refuse_nested(lock, call, me, site);
 	if (rc < 0)
 		return rc;
-	hilo__order_wants(me, lock, &lock->order, site);
+	if (!barge_is_over(deadline))
+		hilo__order_wants(me, lock, &lock->order, site);
 	rc = rwlock_lock_as(lock, writes ? me : NULL, deadline);
 	if (rc == 0)
 		hilo__order_has(me, lock, &lock->order, site);
@@ -484,22 +485,30 @@ static inline struct hilo_task *ready(void)
 		       : NULL;
 }
 
-int hilo_rwlock_read(hilo_rwlock *lock, hilo_time deadline)
+static inline int read_at(hilo_rwlock *lock, hilo_time deadline, const void *site)
 {
 	if (HILO__LIKELY(ready() && take(rwlock_of(lock), NULL)))
 		return 0;
-	return rwlock_lock_slow(rwlock_of(lock), false, "hilo_rwlock_read", deadline,
-				__builtin_return_address(0));
+	return rwlock_lock_slow(rwlock_of(lock), false, "hilo_rwlock_read", deadline, site);
 }
 
-int hilo_rwlock_write(hilo_rwlock *lock, hilo_time deadline)
+int hilo_rwlock_read(hilo_rwlock *lock, hilo_time deadline)
+{
+	return read_at(lock, deadline, __builtin_return_address(0));
+}
+
+static inline int write_at(hilo_rwlock *lock, hilo_time deadline, const void *site)
 {
 	const struct hilo_task *me = ready();
 
 	if (HILO__LIKELY(me && take(rwlock_of(lock), me)))
 		return 0;
-	return rwlock_lock_slow(rwlock_of(lock), true, "hilo_rwlock_write", deadline,
-				__builtin_return_address(0));
+	return rwlock_lock_slow(rwlock_of(lock), true, "hilo_rwlock_write", deadline, site);
+}
+
+int hilo_rwlock_write(hilo_rwlock *lock, hilo_time deadline)
+{
+	return write_at(lock, deadline, __builtin_return_address(0));
 }
 
 static int rwlock_try(struct rwlock *lock, bool writes, const char *call, const void *site)
@@ -638,12 +647,12 @@ int hilo_rwlock_downgrade(hilo_rwlock *public)
 
 static int read_enter(void *lock)
 {
-	return hilo_rwlock_read(lock, HILO_FOREVER);
+	return read_at(lock, HILO_FOREVER, __builtin_return_address(0));
 }
 
 static int write_enter(void *lock)
 {
-	return hilo_rwlock_write(lock, HILO_FOREVER);
+	return write_at(lock, HILO_FOREVER, __builtin_return_address(0));
 }
 
 static int lock_exit(void *lock, int code)
