@@ -21,7 +21,7 @@
 
 #include "runtime/contend_impl.h"
 #include "runtime/runtime_impl.h"
-#include "scheduler/base/clock.h"
+#include "sync/barge_impl.h"
 #include "sync/mutex_impl.h"
 
 struct condition {
@@ -124,8 +124,10 @@ static int condition_wait(struct condition *condition, hilo_mutex *mutex, hilo_t
 
 	if (rc < 0)
 		return hilo__error_own(rc);
-	if (deadline != HILO_FOREVER && (deadline <= 0 || hilo__clock_now() >= deadline)) {
+	if (barge_is_over(deadline)) {
 		hilo__contend_end(&contender);
+		(void)hilo_mutex_unlock(mutex);
+		mutex_again(mutex, site);
 		return hilo__error_own(-ETIMEDOUT);
 	}
 	rc = waiter_add(condition, mutex, &node, &contender);

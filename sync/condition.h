@@ -45,7 +45,8 @@ HILO_API int hilo_condition_destroy(hilo_condition *condition);
 /*
  * [owner of @mutex; suspends] Give @mutex up, wait until notified, have @mutex again. 0; -ETIMEDOUT, -ECANCELED
  * when the wait ended early; -EPERM if the caller does not have @mutex, -EDEADLK in a callback. A cancel that is
- * set before, and a deadline that has passed, end it at once, without giving the mutex up. All that wait for a
+ * set before ends it at once, without giving the mutex up. A deadline that has passed ends it without waiting; the
+ * mutex is given up and taken again, so that others have had it who wait for it. All that wait for a
  * condition at the same time do so with the same mutex, else -EINVAL.
  */
 HILO_API HILO_MUST_CHECK int hilo_condition_wait(hilo_condition *condition, hilo_mutex *mutex,

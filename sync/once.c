@@ -24,6 +24,7 @@
 
 #include "runtime/contend_impl.h"
 #include "runtime/runtime_impl.h"
+#include "sync/barge_impl.h"
 #include "sync/mutex_impl.h"
 
 #define ONCE_NEW 0u
@@ -192,9 +193,20 @@ static int once_try(struct once *once, struct hilo_task *me)
 		once_unlock(once, ONCE_RUNNING);
 		return 1;
 	}
-	again = once->runner == me;
+	again = me && once->runner == me; /* of a callback nobody knows which one it is */
 	once_unlock(once, ONCE_RUNNING);
 	return again ? hilo_fail(-EDEADLK, "hilo_once_run: called from the function that it runs") : -EAGAIN;
+}
+
+/* Somebody runs it. As once_wait. */
+static int once_wait_as(struct once *once, const struct hilo_task *me, hilo_time deadline)
+{
+	if (barge_is_over(deadline))
+		return hilo__error_own(-ETIMEDOUT);
+	if (!me)
+		return hilo_fail(-EDEADLK,
+				 "hilo_once_run: the function is being run, and a callback cannot wait");
+	return once_wait(once, deadline);
 }
 
 static HILO__NOINLINE int once_run_slow(struct once *once, int (*fn)(void *arg), void *arg,
@@ -211,7 +223,7 @@ static HILO__NOINLINE int once_run_slow(struct once *once, int (*fn)(void *arg),
 		return hilo__error_own(-ECANCELED);
 	rc = once_try(once, me);
 	if (rc == -EAGAIN)
-		rc = once_wait(once, deadline);
+		rc = once_wait_as(once, me, deadline);
 	return rc == 1 ? once_execute(once, fn, arg) : rc;
 }
 

@@ -151,6 +151,33 @@ TASK_TEST(test_a_wait_ends_early_with_the_mutex)
 	return 0;
 }
 
+static int has_it_meanwhile(void *arg)
+{
+	(void)arg;
+	lock();
+	items++;
+	unlock();
+	return 0;
+}
+
+/* As for Python's threads: there is nothing to wait for, but who waits for the mutex has it. */
+TASK_TEST(test_a_wait_that_is_over_gives_the_mutex_up)
+{
+	hilo_task *task;
+
+	fresh();
+	TASK_CHECK(hilo_mutex_init(&mutex, HILO_MUTEX_FAIR), ==, 0);
+	lock();
+	task = hilo_spawn(has_it_meanwhile, NULL);
+	TEST_UNTIL(waits_for(task, &mutex));
+	TASK_CHECK(hilo_condition_wait(&condition, &mutex, HILO_NO_WAIT), ==, -ETIMEDOUT);
+	check_mine();
+	TASK_CHECK(items, ==, 1);
+	unlock();
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0);
+	return 0;
+}
+
 static int cancelled_before(void *arg)
 {
 	(void)arg;
@@ -428,6 +455,7 @@ int main(void)
 		cmocka_unit_test(test_notify_wakes_in_order_and_counts),
 		cmocka_unit_test(test_notify_all_wakes_those_that_wait),
 		cmocka_unit_test(test_a_wait_ends_early_with_the_mutex),
+		cmocka_unit_test(test_a_wait_that_is_over_gives_the_mutex_up),
 		cmocka_unit_test(test_a_cancel_that_is_set_comes_first),
 		cmocka_unit_test(test_callbacks_notify_and_do_not_wait),
 		cmocka_unit_test(test_misuse_is_answered),

@@ -211,6 +211,8 @@ static void callback_runs(void *arg)
 static void callback_would_wait(void *arg)
 {
 	TASK_CHECK(hilo_once_run(&once, does, NULL, HILO_FOREVER), ==, -EDEADLK);
+	TASK_CHECK_CONTAINS(hilo_error_message(), "a callback cannot wait");
+	TASK_CHECK(hilo_once_run(&once, does, NULL, HILO_NO_WAIT), ==, -ETIMEDOUT);
 	TASK_CHECK(hilo_future_set(arg, NULL, NULL), ==, 0);
 }
 
