@@ -58,6 +58,7 @@
  * has to pass the wake-up on, and whoever forgets that in one of its paths has lost it. And telling under
  * the lock: one store less, but who has been told and frees the object frees a lock that is held.
  */
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -113,6 +114,12 @@ static inline int contend_try_on(const struct thread *self, hilo_time deadline)
 	if (HILO__LIKELY(deadline == HILO_FOREVER || (deadline > 0 && hilo__clock_now() < deadline)))
 		return 0;
 	return contend_is_interrupted(self) ? -ECANCELED : -ETIMEDOUT;
+}
+
+/* [any] hilo__contend_begin has returned @rc, below 0, and what was asked for is not there: what the call ends with. */
+static inline int contend_cannot_wait(int rc, hilo_time deadline)
+{
+	return deadline > 0 ? rc : -ETIMEDOUT;
 }
 
 /* [any] Before the first node. 0; -ECANCELED: a cancel is set; -EDEADLK: a callback; -ENOMEM. */

@@ -10,7 +10,9 @@
  *     later ones; an item that nobody has still to see is at the front, and leaves the ring at once. An item
  *     is held by the ring, and by each receiver that has it as its last.
  * I2  There is a share for each place in the ring and for each receiver, which holds one at most: so one is spare
- *     whenever the ring has a free place.
+ *     whenever the ring has a free place. It may be a doomed one: who leaves passes all that it has not seen in one
+ *     hold of the lock, and drops what nobody else has to see afterwards, some between two holds. Whoever finds
+ *     no other spare one meanwhile drops its item in his place.
  * I3  Who waits has seen everything: `next` is `end`. A send takes all who wait out of the list, in one step, and
  *     gives to each what is next for it, which is the item just sent, or, if that was overwritten before its
  *     turn, the news that it was.
@@ -23,6 +25,9 @@
  * 1000 receivers that wait are woken by one send, as they must, but none of them goes for the lock to get its
  * item, and the sender holds it for 16 of them at a time.
  *
+ * Rejected: to pass some, drop them, pass more. Who leaves has to count as a receiver until it has passed all,
+ * because of I1, so that what is sent meanwhile is for it, too. Where senders are as fast as `drop` is, it never
+ * gets away.
  * Rejected: copies of a fixed size in the ring. A receiver that is behind would have to copy under the lock, and what
  * is in a copy can be given up by nobody. Rejected: counts of holders that are atomic, without the lock. A
  * receiver comes for the lock anyway, to wait; to let its last item go in the same hold is cheaper.
@@ -41,7 +46,11 @@
 
 #define CAPACITY_MAX ((size_t)1 << 30)
 /* So many items are dropped between two holds of the lock. */
+#ifdef HILO_EXPLORE
+#define DROP_BATCH 1
+#else
 #define DROP_BATCH 16
+#endif
 
 struct hilo_broadcast {
 	struct spinlock lock;
@@ -129,9 +138,10 @@ static void ring_push(hilo_broadcast *b, void *item, struct dropped *ret)
 {
 	struct share *share;
 
+	/* One is dropped at most: what nobody holds becomes spare, and is taken. */
 	if (broadcast_count(b) == b->capacity)
 		ring_pop(b, ret);
-	share = share_take(&b->shares, item);
+	share = share_take(&b->shares, item, ret); /* I2 */
 	share->left = b->receivers;
 	b->ring[b->end++ & b->mask] = share;
 }
@@ -368,7 +378,8 @@ static int send_wait(hilo_broadcast *b, void *item, hilo_time deadline, struct d
 	int rc = hilo__contend_begin(&contender, WAIT_BROADCAST, b, deadline);
 	bool may_wait = rc == 0;
 
-	if (rc < 0 && rc != -EDEADLK)
+	/* Where nobody may wait, or cannot, it is tried all the same. */
+	if (rc == -ECANCELED)
 		return rc;
 	spin_lock(&b->lock); /* P1 */
 	if (!b->shut && !broadcast_has_room(b) && may_wait && deadline > 0)
@@ -376,7 +387,7 @@ static int send_wait(hilo_broadcast *b, void *item, hilo_time deadline, struct d
 	if (!b->shut && broadcast_has_room(b)) {
 		rc = broadcast_send(b, item, ret);
 	} else {
-		rc = b->shut ? -EPIPE : may_wait ? -ETIMEDOUT : rc;
+		rc = b->shut ? -EPIPE : contend_cannot_wait(rc, deadline);
 		spin_unlock(&b->lock); /* P1 */
 	}
 	if (may_wait)
@@ -417,30 +428,48 @@ hilo_receiver *hilo_broadcast_subscribe(hilo_broadcast *b)
 	return receiver;
 }
 
-/* What is left to do after a hold of the lock by one who leaves. */
+/* What one who leaves has to do. */
 struct leaving {
+	size_t to_drop, to_grant; /* at most: so many have left the ring */
 	unsigned dropped_n, won_n;
-	struct dropped dropped[DROP_BATCH];
+	struct dropped dropped[DROP_BATCH]; /* after this hold of the lock */
 	struct contend_won won[DROP_BATCH];
 };
 
-/* [lock] Pass some of what is left, and promise the places. */
-static void receiver_pass_some(hilo_receiver *receiver, struct leaving *leaving)
+/* [lock] Pass all that it has not seen. What nobody has to see any more leaves the ring. */
+static void receiver_pass_all(hilo_receiver *receiver, struct leaving *leaving)
 {
 	hilo_broadcast *b = receiver->broadcast;
+	uint64_t next = receiver->next > b->first ? receiver->next : b->first;
 
-	leaving->dropped_n = leaving->won_n = 0;
-	if (receiver->next < b->first)
-		receiver->next = b->first;
-	for (unsigned i = 0; receiver->next < b->end && i < DROP_BATCH; i++) {
-		struct dropped *dropped = &leaving->dropped[leaving->dropped_n];
+	b->receivers--; /* I1: what is sent after this hold of the lock is not for it */
+	MUTANT(256, (void)0, (spin_unlock(&b->lock), spin_lock(&b->lock)));
+	for (; next < b->end; next++) {
+		struct share *share = b->ring[next & b->mask];
 
-		dropped->there = false;
-		(void)receiver_pass(receiver, dropped);
-		leaving->dropped_n += dropped->there;
+		if (MUTANT(340, --share->left, share->left))
+			continue;
+		b->first = next + 1; /* those before are gone already */
+		leaving->to_grant++;
+		leaving->to_drop += share_doom(&b->shares, share);
 	}
-	while (leaving->won_n < DROP_BATCH && broadcast_grant(b, &leaving->won[leaving->won_n]))
+}
+
+/* [lock] Take some of what it has to do. False: nothing is left. */
+static bool leaving_take(hilo_broadcast *b, struct leaving *leaving)
+{
+	leaving->dropped_n = leaving->won_n = 0;
+	while (leaving->to_grant && leaving->won_n < DROP_BATCH &&
+	       broadcast_grant(b, &leaving->won[leaving->won_n])) {
 		leaving->won_n++;
+		leaving->to_grant--;
+	}
+	while (leaving->to_drop && leaving->dropped_n < DROP_BATCH &&
+	       share_undoom(&b->shares, &leaving->dropped[leaving->dropped_n])) {
+		leaving->dropped_n++;
+		leaving->to_drop--;
+	}
+	return leaving->won_n == DROP_BATCH || leaving->dropped_n == DROP_BATCH;
 }
 
 /* [no lock] */
@@ -452,13 +481,13 @@ static void leaving_finish(const struct leaving *leaving, void (*drop)(void *ite
 		dropped_drop(&leaving->dropped[i], drop);
 }
 
-/* Until it has passed all, the receiver counts as one, as I1 has it, also for what is sent meanwhile. */
+/* The first and the last hold of the lock may be one. */
 int hilo_broadcast_unsubscribe(hilo_receiver *receiver)
 {
 	hilo_broadcast *b = receiver ? receiver->broadcast : NULL;
 	void (*drop)(void *item) = b ? b->drop : NULL;
-	struct leaving leaving;
-	struct dropped last = {0};
+	struct leaving leaving = {0};
+	struct dropped last = {0}, doomed = {0};
 	struct share *share;
 
 	if (!b)
@@ -470,20 +499,17 @@ int hilo_broadcast_unsubscribe(hilo_receiver *receiver)
 				 (void *)receiver);
 	}
 	receiver_let_go(receiver, &last);
-	MUTANT(256, (void)0, (b->receivers--, spin_unlock(&b->lock), spin_lock(&b->lock))); /* P1 */
-	for (;;) {
-		receiver_pass_some(receiver, &leaving);
-		if (receiver->next == b->end)
-			break;
+	receiver_pass_all(receiver, &leaving);
+	while (leaving_take(b, &leaving)) {
 		spin_unlock(&b->lock); /* P1 */
 		leaving_finish(&leaving, drop);
 		spin_lock(&b->lock); /* P1 */
 	}
-	b->receivers -= MUTANT(256, 1, 0);
-	share = share_pop(&b->shares); /* I2 */
+	share = share_pop(&b->shares, &doomed); /* I2 */
 	broadcast_unlock_put(b);
 	leaving_finish(&leaving, drop);
 	dropped_drop(&last, drop);
+	dropped_drop(&doomed, drop);
 	hilo__free(share);
 	hilo__free(receiver);
 	return 0;
@@ -566,7 +592,8 @@ static void receive_once(struct receive *r, hilo_time deadline)
 	struct contender contender;
 	int rc = hilo__contend_begin(&contender, WAIT_BROADCAST, r->receiver->broadcast, deadline);
 
-	if (rc < 0 && rc != -EDEADLK) {
+	/* Where nobody may wait, or cannot, what is there is received all the same. */
+	if (rc == -ECANCELED) {
 		r->code = rc;
 		return;
 	}
@@ -574,7 +601,7 @@ static void receive_once(struct receive *r, hilo_time deadline)
 	if (receive_look_first(r)) {
 		spin_unlock(lock); /* P1 */
 	} else {
-		receive_nothing(r, rc == 0 ? -ETIMEDOUT : rc);
+		receive_nothing(r, contend_cannot_wait(rc, deadline));
 		if (rc == 0 && deadline > 0 && !r->dropped.there) {
 			receive_wait(r, &contender);
 		} else {

@@ -128,6 +128,7 @@ hilo_watch *hilo_watch_new(void *value, void (*drop)(void *value))
 {
 	hilo_watch *watch = hilo__calloc(1, sizeof(*watch));
 	struct share *share = watch ? share_new() : NULL;
+	struct dropped none; /* no share is doomed here */
 
 	if (!share) {
 		hilo__free(watch);
@@ -139,7 +140,7 @@ hilo_watch *hilo_watch_new(void *value, void (*drop)(void *value))
 	watch->version = 1;
 	watch->drop = drop;
 	share_spare(&watch->shares, share);
-	watch->latest = share_take(&watch->shares, value);
+	watch->latest = share_take(&watch->shares, value, &none);
 	return watch;
 }
 
@@ -176,7 +177,7 @@ int hilo_watch_set(hilo_watch *watch, void *value)
 		return hilo__error_own(-EPIPE);
 	}
 	share_put(&watch->shares, watch->latest, &dropped);
-	watch->latest = share_take(&watch->shares, value);
+	watch->latest = share_take(&watch->shares, value, &dropped);
 	watch->version++;
 	watch_give(watch);
 	dropped_drop(&dropped, drop);
@@ -229,7 +230,7 @@ int hilo_watch_unsubscribe(hilo_watcher *watcher)
 				 (void *)watcher);
 	}
 	watcher_let_go(watcher, &dropped);
-	share = share_pop(&watch->shares); /* I1 */
+	share = share_pop(&watch->shares, &dropped); /* I1: a spare one, none is doomed here */
 	watch_unlock_put(watch);
 	dropped_drop(&dropped, drop);
 	hilo__free(share);
@@ -302,7 +303,8 @@ static void look_once(struct look *look, hilo_time deadline)
 	struct contender contender;
 	int rc = hilo__contend_begin(&contender, WAIT_WATCH, look->watcher->watch, deadline);
 
-	if (rc < 0 && rc != -EDEADLK) {
+	/* Where nobody may wait, or cannot, what is there is seen all the same. */
+	if (rc == -ECANCELED) {
 		look->code = rc;
 		return;
 	}
@@ -313,7 +315,7 @@ static void look_once(struct look *look, hilo_time deadline)
 		look_wait(look, &contender);
 	} else {
 		spin_unlock(lock); /* P1 */
-		look->code = rc == 0 ? -ETIMEDOUT : rc;
+		look->code = contend_cannot_wait(rc, deadline);
 	}
 	if (rc == 0)
 		hilo__contend_end(&contender);

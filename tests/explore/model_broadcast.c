@@ -17,7 +17,7 @@
 #include "tests/explore/waking.h"
 
 /* Items are the addresses of these. */
-#define ITEMS 4
+#define ITEMS 7
 
 static int item[ITEMS];
 static atomic(uint32_t) dropped[ITEMS]; /* counted */
@@ -194,6 +194,33 @@ static void receives_one_leaves(void)
 static void leaves(void)
 {
 	EXPLORE_CHECK(hilo_broadcast_unsubscribe(receivers[explore_self()]) == 0);
+}
+
+/* T1 has three to see, T2 none. One of the shares of those is needed before T1 has dropped them. */
+static void setup_behind(void)
+{
+	setup_with(3, 1 << 1);
+	for (int i = 0; i < 3; i++)
+		EXPLORE_CHECK(hilo_broadcast_send(b, &item[i]) == 1);
+	receivers[2] = hilo_broadcast_subscribe(b);
+}
+
+static void sends_four_looks_at_one(void)
+{
+	void *value;
+
+	EXPLORE_CHECK(hilo_broadcast_send(b, &item[3]) >= 1);
+	EXPLORE_CHECK(hilo_broadcast_try_receive(receivers[2], &value) == 0 && value == &item[3]);
+	for (int i = 4; i < ITEMS; i++)
+		EXPLORE_CHECK(hilo_broadcast_send(b, &item[i]) >= 1);
+	EXPLORE_CHECK(plain_load(&item[3]) == 7);
+	EXPLORE_CHECK(hilo_broadcast_unsubscribe(receivers[2]) == 0);
+	hilo_broadcast_free(b);
+}
+
+static void finish_behind(void)
+{
+	finish_dropped(ITEMS);
 }
 
 /* Cancelled or not: it has missed nothing. */
@@ -374,6 +401,8 @@ static const struct explore_model models[] = {
 			    finish_all_both, sends_two_frees, receives_all, receives_all),
 	EXPLORE_MODEL_BOUND(2, "broadcast_leave", "T0 sends two, frees; T1 receives all; T2 leaves",
 			    setup_both, finish_all, sends_two_frees, receives_all, leaves),
+	EXPLORE_MODEL("broadcast_leave_busy", "T0 sends four, frees; T1, which is behind by three, leaves",
+		      setup_behind, finish_behind, sends_four_looks_at_one, leaves),
 	EXPLORE_MODEL("broadcast_cancel", "T0 sends one, frees; T1 receives it; T2 cancels T1", setup_T1,
 		      finish_one, sends_one_frees, receives_or_is_cancelled, canceller_of_T1),
 	EXPLORE_MODEL_BOUND(2, "broadcast_room",

@@ -340,6 +340,99 @@ TASK_TEST(test_senders_that_wait_are_told_of_a_shutdown)
 	return 0;
 }
 
+/* Sends one more for each that is dropped, to those that are subscribed then. */
+static struct {
+	hilo_broadcast *b;
+	unsigned drops, sends, seen;
+	bool inside;
+} busy;
+
+static void sends_when_dropping(void *item)
+{
+	(void)item;
+	busy.drops++;
+	if (busy.inside || busy.drops > 1000)
+		return;
+	busy.inside = true;
+	TASK_CHECK(hilo_broadcast_send(busy.b, item), ==, busy.seen);
+	busy.sends++;
+	busy.inside = false;
+}
+
+TASK_TEST(test_what_is_sent_while_a_receiver_leaves_is_not_for_it)
+{
+	hilo_receiver *receiver;
+
+	memset(&busy, 0, sizeof(busy));
+	busy.b = hilo_broadcast_new(ITEMS, sends_when_dropping);
+	receiver = hilo_broadcast_subscribe(busy.b);
+	for (unsigned i = 0; i < ITEMS; i++)
+		TASK_CHECK(hilo_broadcast_send(busy.b, item(i)), ==, 1);
+	TASK_CHECK(hilo_broadcast_unsubscribe(receiver), ==, 0);
+	TASK_CHECK(busy.sends, ==, ITEMS);
+	TASK_CHECK(busy.drops, ==, 2 * ITEMS);
+	hilo_broadcast_free(busy.b);
+	return 0;
+}
+
+/* The same beside one that receives: it sees all, and the one that leaves drops only what was there. */
+TASK_TEST(test_a_receiver_leaves_beside_others_that_are_busy)
+{
+	hilo_receiver *leaves, *stays;
+	unsigned got = 0;
+	void *item_got;
+
+	memset(&busy, 0, sizeof(busy));
+	busy.seen = 1;
+	busy.b = hilo_broadcast_new(ITEMS, sends_when_dropping);
+	leaves = hilo_broadcast_subscribe(busy.b);
+	for (unsigned i = 0; i < ITEMS; i++)
+		TASK_CHECK(hilo_broadcast_send(busy.b, item(i)), ==, 1);
+	stays = hilo_broadcast_subscribe(busy.b);
+	TASK_CHECK(hilo_broadcast_unsubscribe(leaves), ==, 0);
+	TASK_CHECK(busy.sends, ==, ITEMS);
+	busy.drops = 1001; /* no more */
+	while (hilo_broadcast_try_receive(stays, &item_got) == 0)
+		got++;
+	TASK_CHECK(got, ==, ITEMS);
+	TASK_CHECK(hilo_broadcast_unsubscribe(stays), ==, 0);
+	TASK_CHECK(busy.drops, ==, 1001 + ITEMS);
+	hilo_broadcast_free(busy.b);
+	return 0;
+}
+
+/* The first wait of a thread needs memory; what need not be waited for is done all the same. */
+static void *uses_without_memory(void *arg)
+{
+	hilo_receiver *receiver = arg;
+	void *got;
+	int rc;
+
+	hilo__mem_fail_at(1, true);
+	TASK_CHECK(hilo_broadcast_receive(receiver, &got, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_broadcast_send_wait(busy.b, item(1), HILO_FOREVER), ==, 1);
+	rc = hilo_broadcast_send_wait(busy.b, item(2),
+				      hilo_after(HILO_MILLISECOND)); /* a record may lie ready */
+	hilo__mem_fail_at(0, false);
+	TASK_CHECK(rc == -ENOMEM || rc == -ETIMEDOUT, ==, true);
+	return NULL;
+}
+
+TASK_TEST(test_a_thread_without_memory_does_what_can_be_done)
+{
+	hilo_receiver *receiver;
+	pthread_t thread;
+
+	busy.b = channel(1);
+	receiver = hilo_broadcast_subscribe(busy.b);
+	TASK_CHECK(hilo_broadcast_send(busy.b, item(0)), ==, 1);
+	TASK_CHECK(pthread_create(&thread, NULL, uses_without_memory, receiver), ==, 0);
+	test_join_thread(thread);
+	TASK_CHECK(hilo_broadcast_unsubscribe(receiver), ==, 0);
+	hilo_broadcast_free(busy.b);
+	return 0;
+}
+
 TASK_TEST(test_what_broadcast_refuses)
 {
 	hilo_broadcast *b;
@@ -488,6 +581,9 @@ int main(void)
 		cmocka_unit_test(test_a_sender_may_wait_for_the_slowest_receiver),
 		cmocka_unit_test(test_senders_do_not_wait_for_a_receiver_that_has_left),
 		cmocka_unit_test(test_senders_that_wait_are_told_of_a_shutdown),
+		cmocka_unit_test(test_what_is_sent_while_a_receiver_leaves_is_not_for_it),
+		cmocka_unit_test(test_a_receiver_leaves_beside_others_that_are_busy),
+		cmocka_unit_test(test_a_thread_without_memory_does_what_can_be_done),
 		cmocka_unit_test(test_what_broadcast_refuses),
 		cmocka_unit_test(test_callbacks_send_and_receive_as_long_as_they_need_not_wait),
 		cmocka_unit_test(test_each_receiver_sees_the_items_of_each_sender_in_order),

@@ -246,6 +246,31 @@ TASK_TEST(test_what_watch_refuses)
 	return 0;
 }
 
+/* The first wait of a thread needs memory; what is there need not be waited for. */
+static void *sees_without_memory(void *watcher)
+{
+	void *got;
+
+	hilo__mem_fail_at(1, true);
+	expect(watcher, 0);
+	TASK_CHECK(hilo_watch_wait(watcher, &got, hilo_after(HILO_MILLISECOND)), <, 0);
+	hilo__mem_fail_at(0, false);
+	return NULL;
+}
+
+TASK_TEST(test_a_thread_without_memory_sees_what_is_there)
+{
+	hilo_watch *watch = watch_of_0();
+	hilo_watcher *watcher = hilo_watch_subscribe(watch);
+	pthread_t thread;
+
+	TASK_CHECK(pthread_create(&thread, NULL, sees_without_memory, watcher), ==, 0);
+	test_join_thread(thread);
+	TASK_CHECK(hilo_watch_unsubscribe(watcher), ==, 0);
+	hilo_watch_free(watch);
+	return 0;
+}
+
 struct in_callback {
 	hilo_watch *watch;
 	hilo_watcher *watcher;
@@ -284,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_all_who_wait_see_the_last_value_then_the_shutdown),
 		cmocka_unit_test(test_after_a_shutdown_the_latest_is_seen_and_nothing_is_set),
 		cmocka_unit_test(test_who_waits_is_cancelled_and_has_missed_nothing),
+		cmocka_unit_test(test_a_thread_without_memory_sees_what_is_there),
 		cmocka_unit_test(test_what_watch_refuses),
 		cmocka_unit_test(test_callbacks_watch_as_long_as_they_need_not_wait),
 	};
