@@ -239,7 +239,7 @@ static HILO__NOINLINE int get_slowly(hilo_queue *queue, void **ret, hilo_time de
 			contend_was_free(thread_self());
 	} else if (rc != -ECANCELED) {
 		once = get_once(queue, ret);
-		rc = once == -EAGAIN ? rc : once;
+		rc = once == -EAGAIN ? contend_cannot_wait(rc, deadline) : once;
 	}
 	return rc < 0 ? hilo__error_own(rc) : 0;
 }
@@ -256,7 +256,7 @@ static HILO__NOINLINE int put_slowly(hilo_queue *queue, void *item, hilo_time de
 			contend_was_free(thread_self());
 	} else if (rc != -ECANCELED) {
 		once = put_once(queue, item);
-		rc = once == -EAGAIN ? rc : once;
+		rc = once == -EAGAIN ? contend_cannot_wait(rc, deadline) : once;
 	}
 	return rc < 0 ? hilo__error_own(rc) : 0;
 }

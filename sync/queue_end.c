@@ -7,6 +7,10 @@
  * The first of them may free the queue while the last still waits for its lock. For the same reason all that is
  * dropped is taken out under that hold, with its memory, and looked at afterwards. Refused: some items at a time. Who
  * is told between two of them that there are no more finds a queue that he cannot free.
+ *
+ * Who joins is told when what was taken out has been dropped, under a second hold. Those who wait for items hear of the
+ * shutdown at once, and may free the queue meanwhile: then the memory stays until that hold (I5). Refused: to have
+ * them wait for the drops as well. Who comes later, and is told that there are no more, could free it all the same.
  */
 #include <hilo/runtime/error.h>
 
@@ -200,8 +204,8 @@ int hilo_queue_join(hilo_queue *queue, hilo_time deadline)
 	if (rc == 0) {
 		rc = join_waiting(queue, &contender);
 		hilo__contend_end(&contender);
-	} else if (rc != -ECANCELED && queue_is_done(queue)) {
-		rc = 0;
+	} else if (rc != -ECANCELED) {
+		rc = queue_is_done(queue) ? 0 : contend_cannot_wait(rc, deadline);
 	}
 	if (rc < 0)
 		return hilo__error_own(rc);
@@ -209,11 +213,29 @@ int hilo_queue_join(hilo_queue *queue, hilo_time deadline)
 	return 0;
 }
 
+/* [no lock] The items of @rest are dropped: they count as done. The last access to the queue, or its end. */
+static void queue_drop(hilo_queue *queue, struct queue_rest *rest)
+{
+	struct list won = LIST_INIT(won);
+	size_t n = rest->count;
+	bool freed;
+
+	hilo__queue_rest_drop(rest);
+	hilo__queue_lock(queue);
+	queue->dropping--;
+	queue_finish(queue, n, &won);
+	freed = queue->freed && !queue->dropping;
+	hilo__queue_unlock(queue);
+	tell_all(&won);
+	MUTANT(206, (void)0, (void)load_relaxed(&queue->count)); /* P1 */
+	if (MUTANT(342, freed, false))
+		hilo__free(queue);
+}
+
 int hilo_queue_shutdown(hilo_queue *queue, int immediate)
 {
 	struct list won = LIST_INIT(won);
 	struct queue_rest rest;
-	size_t dropped = 0;
 
 	if (!queue)
 		return -ENOMEM;
@@ -223,16 +245,14 @@ int hilo_queue_shutdown(hilo_queue *queue, int immediate)
 	store_relaxed(&queue->down, true); /* relaxed: a hint */
 	if (immediate) {
 		hilo__queue_store_detach(queue, &rest);
-		dropped = rest.count;
+		MUTANT(343, queue->dropping++, queue->dropping); /* I5 */
 	}
 	queue_win_all(queue, &queue->putters, -EPIPE, &won);
 	queue_win_all(queue, &queue->getters, -EPIPE, &won);
-	queue_finish(queue, dropped, &won);
 	hilo__queue_unlock(queue);
 	tell_all(&won);
-	MUTANT(206, (void)0, (void)load_relaxed(&queue->count)); /* P1 */
 	if (immediate)
-		hilo__queue_rest_drop(&rest);
+		queue_drop(queue, &rest);
 	return 0;
 }
 
@@ -240,16 +260,22 @@ int hilo_queue_free(hilo_queue *queue)
 {
 	struct queue_rest rest;
 	size_t waiting;
+	bool dropping;
 
 	if (!queue)
 		return 0;
 	hilo__queue_lock(queue);
 	waiting = queue->waiting;
-	if (!waiting)
+	dropping = queue->dropping;
+	if (!waiting && dropping)
+		queue->freed = true; /* I5: there are no items, and there will be none */
+	else if (!waiting)
 		hilo__queue_store_detach(queue, &rest);
 	hilo__queue_unlock(queue);
 	if (waiting)
 		return hilo_fail(-EBUSY, "hilo_queue_free: %zu wait in queue %p", waiting, (void *)queue);
+	if (dropping)
+		return 0;
 	hilo__free(queue);
 	hilo__queue_rest_drop(&rest);
 	return 0;

@@ -14,6 +14,8 @@
  *     was taken out has made room for it, so that this never needs memory.
  * I4  `waiting` counts those that wait or are about to leave: the giver counts down whom it has won, who leaves
  *     counts down himself. While it is not 0 the queue is not freed.
+ * I5  `dropping` counts the shutdowns that have taken items out and come back when these were dropped. Until then to
+ *     free the queue is to say so, `freed`; the last of them does it.
  * P1  The lock orders all that is under it (P1 of lock.h). To let it go is the last access of a call to the queue,
  *     save for who waits: who learns that he has an item may free it (P3 of contend_impl.h).
  *
@@ -80,6 +82,8 @@ struct hilo_queue {
 	uint8_t order;		 /* enum hilo_queue_order */
 	uint8_t shut;		 /* enum queue_shut */
 	atomic(bool) down;	 /* it was shut down: for those who do not hold the lock */
+	uint16_t dropping;	 /* I5 */
+	bool freed;		 /* I5 */
 	atomic(size_t) count;	 /* under the lock; read by all */
 	size_t capacity;	 /* 0: a rendezvous */
 	size_t unfinished;	 /* put, and not said to be done */

@@ -26,6 +26,7 @@ static atomic(uint32_t) got[ITEMS + 1]; /* counted, for the end */
 static atomic(uint32_t) dropped;	/* these as well */
 static atomic(uint32_t) kept;		/* by who was cancelled */
 static atomic(uint32_t) given, freed, told;
+static atomic(uint32_t) gone; /* the first queue */
 static hilo_queue *queue[2];
 
 /* Memory: of each thread, and of the setup. */
@@ -54,6 +55,8 @@ void *hilo__aligned_alloc(size_t alignment, size_t size)
 
 void hilo__free(void *p)
 {
+	if (p == queue[0])
+		(void)add_relaxed(&gone, 1); /* relaxed: for the count at the end */
 	if (p)
 		explore_retire(p, container_of(p, __typeof__(block[0][0]), bytes)->size);
 }
@@ -78,7 +81,7 @@ int hilo__sized_in(void *to, size_t known, size_t least, const void *from, const
 
 static void drop(void *of)
 {
-	(void)of;
+	plain_store((unsigned *)of, 0); /* whoever is told that it was dropped knows */
 	(void)add_relaxed(&dropped, 1); /* relaxed: for the count at the end */
 }
 
@@ -90,7 +93,7 @@ static void setup_with(size_t capacity, unsigned filled)
 	memset(item, 0, sizeof(item));
 	for (unsigned i = 0; i <= ITEMS; i++)
 		got[i] = 0;
-	dropped = kept = given = freed = told = 0;
+	dropped = kept = given = freed = told = gone = 0;
 	memset(block, 0, sizeof(block));
 	memset(blocks, 0, sizeof(blocks));
 	setting_up = true;
@@ -207,12 +210,14 @@ static void finish_freed(void)
 {
 	waiting_check(4);
 	EXPLORE_CHECK(got[0] + got[1] + dropped == 1);
+	EXPLORE_CHECK(gone == 1);
 }
 
 static void finish_freed_empty(void)
 {
 	waiting_check(4);
 	EXPLORE_CHECK(got[0] + dropped == 0);
+	EXPLORE_CHECK(gone == 1);
 }
 
 static void gets(void)
@@ -339,6 +344,22 @@ static void gets_and_is_done(void)
 static void drops_all(void)
 {
 	EXPLORE_CHECK(hilo_queue_shutdown(queue[0], 1) == 0);
+}
+
+/* What was there was dropped by the time that all is done. */
+static void joins_sees_the_drop(void)
+{
+	EXPLORE_CHECK(hilo_queue_join(queue[0], HILO_FOREVER) == 0);
+	EXPLORE_CHECK(plain_load(&item[0]) == 0);
+	EXPLORE_CHECK(hilo_queue_free(queue[0]) == 0);
+}
+
+/* Frees once it was told that there is nothing any more, perhaps while the item is being dropped. */
+static void gets_all_and_frees(void)
+{
+	while (get_from(queue[0]) == 0)
+		;
+	EXPLORE_CHECK(hilo_queue_free(queue[0]) == 0);
 }
 
 static void gets_in_vain(void)
@@ -469,7 +490,9 @@ static const struct explore_model models[] = {
 	EXPLORE_MODEL("queue_join", "T0 joins, frees; T1 gets, is done", setup_full, finish_freed,
 		      joins_and_frees, gets_and_is_done),
 	EXPLORE_MODEL("queue_join_drop", "T0 joins, frees; T1 drops what is there", setup_full, finish_freed,
-		      joins_and_frees, drops_all),
+		      joins_sees_the_drop, drops_all),
+	EXPLORE_MODEL("queue_shutdown_items", "T0 gets all, frees; T1 drops what is there", setup_full,
+		      finish_freed, gets_all_and_frees, drops_all),
 	EXPLORE_MODEL_BOUND(2, "queue_select",
 			    "T0 gets from either of two queues; T1 and T2 put into one each", setup,
 			    finish_two, selects, puts_first, puts_to_second_queue),

@@ -436,11 +436,14 @@ static void use_in_callback(void *arg)
 
 	TASK_CHECK(hilo_queue_put(callback->queue, callback, HILO_FOREVER), ==, 0);
 	TASK_CHECK(hilo_queue_put(callback->queue, callback, HILO_FOREVER), ==, -EDEADLK);
+	TASK_CHECK(hilo_queue_put(callback->queue, callback, HILO_NO_WAIT), ==, -ETIMEDOUT);
 	TASK_CHECK(hilo_queue_get(callback->queue, &item, HILO_FOREVER), ==, 0);
 	TASK_CHECK(item, ==, callback);
 	TASK_CHECK(hilo_queue_get(callback->queue, &item, HILO_FOREVER), ==, -EDEADLK);
+	TASK_CHECK(hilo_queue_get(callback->queue, &item, HILO_NO_WAIT), ==, -ETIMEDOUT);
 	TASK_CHECK(hilo_queue_try_get(callback->queue, &item), ==, -EAGAIN);
 	TASK_CHECK(hilo_queue_join(callback->queue, HILO_FOREVER), ==, -EDEADLK);
+	TASK_CHECK(hilo_queue_join(callback->queue, HILO_NO_WAIT), ==, -ETIMEDOUT);
 	TASK_CHECK(hilo_queue_task_done(callback->queue), ==, 0);
 	TASK_CHECK(hilo_queue_join(callback->queue, HILO_FOREVER), ==, 0);
 	TASK_CHECK(hilo_queue_put(callback->rendezvous, callback, HILO_FOREVER), ==, 0); /* somebody waits */
@@ -626,6 +629,74 @@ static int done_all(void *arg)
 	return hilo_queue_task_done(arg);
 }
 
+/* Drops slowly, and looks at who waits meanwhile. */
+static struct {
+	struct attempt join, get;
+	unsigned dropped;
+} slow;
+
+static void drops_slowly(void *item)
+{
+	(void)item;
+	for (int i = 0; i < 10; i++)
+		hilo_yield();
+	slow.dropped++;
+	TASK_CHECK(hilo_task_is_done(slow.join.task), ==, 0);
+}
+
+static int joins_and_counts(void *arg)
+{
+	TASK_CHECK(hilo_queue_join(arg, HILO_FOREVER), ==, 0);
+	TASK_CHECK(slow.dropped, ==, 2);
+	return 0;
+}
+
+TASK_TEST(test_who_joins_is_told_when_the_rest_has_been_dropped)
+{
+	hilo_queue_opts opts = {.size = sizeof(opts), .capacity = 2, .drop = drops_slowly};
+	hilo_queue *queue;
+
+	slow.dropped = 0;
+	TASK_CHECK(hilo_queue_new_with(&opts, &queue), ==, 0);
+	put_now(queue, 1);
+	put_now(queue, 2);
+	slow.join.task = hilo_spawn(joins_and_counts, queue);
+	TEST_UNTIL(waiting(queue) == 1);
+	TASK_CHECK(hilo_queue_shutdown(queue, 1), ==, 0);
+	TASK_CHECK(hilo_join(slow.join.task, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_queue_free(queue), ==, 0);
+	return 0;
+}
+
+/* Who is told meanwhile that there is nothing any more frees the queue. */
+static int gets_nothing_and_frees(void *queue)
+{
+	void *item;
+
+	TASK_CHECK(hilo_queue_get(queue, &item, HILO_FOREVER), ==, -EPIPE);
+	return hilo_queue_free(queue);
+}
+
+static void drops_while_freed(void *item)
+{
+	(void)item;
+	slow.dropped++;
+	slow.get.task = hilo_spawn(gets_nothing_and_frees, slow.get.queue);
+	TASK_CHECK(hilo_join(slow.get.task, HILO_FOREVER), ==, 0);
+}
+
+TASK_TEST(test_a_queue_may_be_freed_while_its_rest_is_dropped)
+{
+	hilo_queue_opts opts = {.size = sizeof(opts), .capacity = 2, .drop = drops_while_freed};
+
+	slow.dropped = 0;
+	TASK_CHECK(hilo_queue_new_with(&opts, &slow.get.queue), ==, 0);
+	put_now(slow.get.queue, 1);
+	TASK_CHECK(hilo_queue_shutdown(slow.get.queue, 1), ==, 0);
+	TASK_CHECK(slow.dropped, ==, 1);
+	return 0;
+}
+
 TASK_TEST(test_who_has_joined_may_free_the_queue)
 {
 	for (unsigned i = 0; i < test_rounds(500); i++) {
@@ -689,6 +760,8 @@ int main(void)
 		cmocka_unit_test(test_a_thread_without_memory_gets_what_is_there),
 		cmocka_unit_test(test_tasks_of_two_runtimes_meet_in_a_queue),
 		cmocka_unit_test(test_who_was_told_last_may_free_the_queue),
+		cmocka_unit_test(test_who_joins_is_told_when_the_rest_has_been_dropped),
+		cmocka_unit_test(test_a_queue_may_be_freed_while_its_rest_is_dropped),
 		cmocka_unit_test(test_who_has_joined_may_free_the_queue),
 		cmocka_unit_test(test_a_loop_that_never_waits_lets_others_run),
 	};
