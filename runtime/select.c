@@ -422,23 +422,29 @@ static int select_try_by_lot(struct select *select)
 /* [suspends] As hilo_select, when the first try has found nothing, and without finishing what has won. */
 static int select_slowly(struct select *select, hilo_time deadline)
 {
-	int rc;
+	int begun, rc;
+	bool waits;
 
 	select_prepare(select);
-	rc = hilo__contend_begin(&select->contender, WAIT_SELECT, select->cases, select->until);
-	if (rc < 0)
-		return rc;
+	begun = hilo__contend_begin(&select->contender, WAIT_SELECT, select->cases, select->until);
+	/* Where nobody may wait, or cannot, the cases are looked at all the same. */
+	if (begun == -ECANCELED)
+		return begun;
 	select_begin_look(select);
 	rc = select_look(select);
 	select->at_once = rc >= 0;
-	if (!select->at_once && deadline > 0) {
+	waits = !select->at_once && begun == 0 && deadline > 0;
+	if (waits) {
 		MUTANT(232, (void)0, (select_unlock(select), select_lock(select)));
 		select_enlist(select);
 	}
 	select_unlock(select);
-	if (!select->at_once)
-		rc = deadline > 0 ? select_wait(select) : -ETIMEDOUT;
-	hilo__contend_end(&select->contender);
+	if (waits)
+		rc = select_wait(select);
+	else if (!select->at_once)
+		rc = contend_cannot_wait(begun, deadline);
+	if (begun == 0)
+		hilo__contend_end(&select->contender);
 	return rc;
 }
 
@@ -470,10 +476,8 @@ static int select_finish(hilo_select_case *c, struct select_place *place)
 
 static int select_check(const char *call, const hilo_select_case *cases, size_t n)
 {
-	int rc = hilo__several_check_caller(call);
+	int rc = 0;
 
-	if (rc < 0)
-		return rc;
 	if (!cases || !n || n > INT_MAX)
 		return hilo_fail(-EINVAL, "%s: %zu cases%s", call, n, cases ? "" : ", cases is NULL");
 	for (size_t i = 0; i < n && rc == 0; i++) {

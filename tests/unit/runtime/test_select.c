@@ -227,13 +227,21 @@ TASK_TEST(test_what_select_refuses)
 
 static void in_a_callback(void *arg)
 {
-	hilo_select_case cases[] = {HILO_SELECT_TIMER(0)};
+	hilo_future *future = hilo_future_new();
+	hilo_select_case cases[] = {HILO_SELECT_FUTURE(future), HILO_SELECT_OFF, HILO_SELECT_TIMER(0)};
 
-	TASK_CHECK(hilo_select(cases, 1, HILO_FOREVER), ==, -EDEADLK);
+	TASK_CHECK(hilo_select(cases, 3, HILO_FOREVER), ==, 2);
+	TASK_CHECK(hilo_select_fair(cases, 3, HILO_FOREVER), ==, 2);
+	TASK_CHECK(hilo_select(cases, 2, HILO_FOREVER), ==, -EDEADLK);
+	TASK_CHECK(hilo_select(cases, 2, hilo_after(HILO_SECOND)), ==, -EDEADLK);
+	TASK_CHECK(hilo_select(cases, 2, HILO_NO_WAIT), ==, -ETIMEDOUT);
+	TASK_CHECK(hilo_future_set(future, NULL, NULL), ==, 0);
+	TASK_CHECK(hilo_select(cases, 3, HILO_FOREVER), ==, 0);
+	hilo_future_unref(future);
 	store_release((test_flag *)arg, 1);
 }
 
-TASK_TEST(test_callbacks_do_not_select)
+TASK_TEST(test_callbacks_select_what_need_not_be_waited_for)
 {
 	test_flag called;
 
@@ -347,7 +355,7 @@ int main(void)
 		cmocka_unit_test(test_a_case_that_is_off_never_wins),
 		cmocka_unit_test(test_a_fair_select_lets_each_win),
 		cmocka_unit_test(test_what_select_refuses),
-		cmocka_unit_test(test_callbacks_do_not_select),
+		cmocka_unit_test(test_callbacks_select_what_need_not_be_waited_for),
 		cmocka_unit_test(test_a_cancel_at_entry_wins),
 		cmocka_unit_test(test_a_select_that_is_over_at_once_lets_others_run),
 		cmocka_unit_test(test_a_crowd_selects),
