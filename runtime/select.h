@@ -36,11 +36,23 @@ enum hilo_select_kind {
 /* What a kind of object can do in a select. Made by the library. */
 typedef struct hilo_select_ops hilo_select_ops;
 
-/* An object of that kind, and what the operation takes, or where it puts what it gets. */
+/*
+ * An object of that kind, and what the operation takes, or where it puts what it gets. They have a name for each type,
+ * so that a compiler tells one that is of another.
+ */
 typedef struct hilo_select_object {
 	const hilo_select_ops *ops;
-	void *object;
-	void *item;
+	union {
+		void *object;
+		struct hilo_queue *queue;
+		struct hilo_event *event;
+		struct hilo_receiver *receiver;
+		struct hilo_watcher *watcher;
+	};
+	union {
+		void *item;
+		void **ret;
+	};
 } hilo_select_object;
 
 /*
@@ -73,10 +85,10 @@ typedef struct hilo_select_case {
 	{                                                                                                    \
 		HILO_SELECT_KIND_##KIND, {.member = (value)}, 0, 0                                           \
 	}
-/* For the headers of the objects. */
-#define HILO__SELECT_OBJECT(ops, object, item)                                                               \
+/* For the headers of the objects: @type and @slot are names of hilo_select_object. */
+#define HILO__SELECT_OBJECT(ops, type, object, slot, value)                                                  \
 	{                                                                                                    \
-		HILO_SELECT_KIND_OBJECT, {.of = {ops, object, item}}, 0, 0                                   \
+		HILO_SELECT_KIND_OBJECT, {.of = {ops, {.type = (object)}, {.slot = (value)}}}, 0, 0          \
 	}
 
 /*
@@ -87,9 +99,9 @@ typedef struct hilo_select_case {
  * NULL could not be made: it is ready, with -ENOMEM for its code, which awaiting it says as well.
  *
  * -ETIMEDOUT or -ECANCELED when the wait ended early, and nothing was done; -EINVAL when there is nothing to wait
- * for (@n is 0, @cases is NULL) and for an unknown kind; -EDEADLK from a callback, and when the caller is among
- * them; -ENOMEM before anything has happened (more than 8 cases take memory, and a plain thread's first wait).
- * If all cases are off it waits for the deadline.
+ * for (@n is 0, @cases is NULL) and for an unknown kind; -EDEADLK when it would have to wait, in a callback, and when
+ * the caller is among them; -ENOMEM before anything has happened (more than 8 cases take memory, and a plain
+ * thread's first wait). If all cases are off it waits for the deadline.
  *
  * Each case is tried by itself, in order; then, before it waits, all objects are looked at once more in one step, as if
  * by one lock: two that select the two ends of the same thing (a queue without room of its own) find each other. That

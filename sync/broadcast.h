@@ -98,10 +98,10 @@ HILO_API size_t hilo_broadcast_pending(hilo_receiver *receiver);
 HILO_API size_t hilo_broadcast_receivers(hilo_broadcast *broadcast);
 
 /*
- * A case of hilo_select: to receive into *@ret, a void **. Its code is that of hilo_broadcast_receive; -ENOBUFS
- * and -EPIPE win.
+ * A case of hilo_select: to receive with a hilo_receiver * into a void ** @place. Its code is that of
+ * hilo_broadcast_receive; -ENOBUFS and -EPIPE win.
  */
-#define HILO_SELECT_RECEIVE(receiver, ret) HILO__SELECT_OBJECT(&hilo_select_receive, receiver, ret)
+#define HILO_SELECT_RECEIVE(r, place) HILO__SELECT_OBJECT(&hilo_select_receive, receiver, r, ret, place)
 HILO_API extern const hilo_select_ops hilo_select_receive;
 
 HILO_END_DECLS

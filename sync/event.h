@@ -63,8 +63,8 @@ HILO_API int hilo_event_clear(hilo_event *event);
 /* [any] 1: it is set; 0: it is not, or @event is NULL. */
 HILO_API int hilo_event_is_set(const hilo_event *event);
 
-/* A case of hilo_select: it is set. Its code is 0. */
-#define HILO_SELECT_EVENT(event) HILO__SELECT_OBJECT(&hilo_select_event, event, NULL)
+/* A case of hilo_select: the hilo_event * is set. Its code is 0. */
+#define HILO_SELECT_EVENT(e) HILO__SELECT_OBJECT(&hilo_select_event, event, e, item, NULL)
 HILO_API extern const hilo_select_ops hilo_select_event;
 
 HILO_END_DECLS

@@ -132,8 +132,8 @@ HILO_API int hilo_queue_join(hilo_queue *queue, hilo_time deadline);
 /*
  * [any] No more items: who waits to put, and who puts later, is told -EPIPE; getters get what is there, then -EPIPE.
  * With @immediate other than 0 what is there is dropped before this returns, and counts as done for
- * hilo_queue_join. May be called again, the second time with another @immediate. 0; -ENOMEM for NULL. Never suspends,
- * unless `drop` does.
+ * hilo_queue_join then, not before. May be called again, the second time with another @immediate. 0; -ENOMEM for NULL.
+ * Never suspends, unless `drop` does.
  */
 HILO_API int hilo_queue_shutdown(hilo_queue *queue, int immediate);
 
@@ -153,11 +153,11 @@ HILO_API int hilo_queue_is_full(const hilo_queue *queue);
 HILO_API size_t hilo_queue_trim(hilo_queue *queue);
 
 /*
- * Cases of hilo_select: to get into *@ret, a void **, and to put @item. Their code is that of hilo_queue_get and
- * hilo_queue_put; -EPIPE wins.
+ * Cases of hilo_select: to get from a hilo_queue * into a void ** @place, and to put a void * @what. Their code is
+ * that of hilo_queue_get and hilo_queue_put; -EPIPE wins.
  */
-#define HILO_SELECT_GET(queue, ret) HILO__SELECT_OBJECT(&hilo_select_get, queue, ret)
-#define HILO_SELECT_PUT(queue, item) HILO__SELECT_OBJECT(&hilo_select_put, queue, item)
+#define HILO_SELECT_GET(q, place) HILO__SELECT_OBJECT(&hilo_select_get, queue, q, ret, place)
+#define HILO_SELECT_PUT(q, what) HILO__SELECT_OBJECT(&hilo_select_put, queue, q, item, what)
 HILO_API extern const hilo_select_ops hilo_select_get;
 HILO_API extern const hilo_select_ops hilo_select_put;
 

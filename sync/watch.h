@@ -81,8 +81,11 @@ HILO_API int hilo_watch_get(hilo_watcher *watcher, void **ret);
 /* [who uses @watcher] The version that it has got last; 0: none. */
 HILO_API uint64_t hilo_watch_seen(const hilo_watcher *watcher);
 
-/* A case of hilo_select: hilo_watch_wait into *@ret, a void **. Its code is that of hilo_watch_wait; -EPIPE wins. */
-#define HILO_SELECT_WATCH(watcher, ret) HILO__SELECT_OBJECT(&hilo_select_watch, watcher, ret)
+/*
+ * A case of hilo_select: hilo_watch_wait of a hilo_watcher * into a void ** @place. Its code is that of
+ * hilo_watch_wait; -EPIPE wins.
+ */
+#define HILO_SELECT_WATCH(w, place) HILO__SELECT_OBJECT(&hilo_select_watch, watcher, w, ret, place)
 HILO_API extern const hilo_select_ops hilo_select_watch;
 
 HILO_END_DECLS

@@ -172,6 +172,41 @@ TASK_TEST(test_a_shutdown_ends_the_wait)
 	return 0;
 }
 
+struct in_callback {
+	hilo_queue *full, *empty, *filled;
+	test_flag called;
+};
+
+static void selects_in_a_callback(void *arg)
+{
+	struct in_callback *in = arg;
+	void *item = NULL;
+	hilo_select_case cases[] = {HILO_SELECT_GET(in->empty, &item), HILO_SELECT_PUT(in->full, number(1)),
+				    HILO_SELECT_GET(in->filled, &item)};
+
+	TASK_CHECK(hilo_select(cases, 3, HILO_FOREVER), ==, 2);
+	TASK_CHECK(cases[2].code, ==, 0);
+	TASK_CHECK(item, ==, number(3));
+	TASK_CHECK(hilo_select(cases, 3, HILO_FOREVER), ==, -EDEADLK);
+	TASK_CHECK(hilo_select_fair(cases, 3, HILO_NO_WAIT), ==, -ETIMEDOUT);
+	store_release(&in->called, 1);
+}
+
+TASK_TEST(test_a_callback_does_what_need_not_wait)
+{
+	struct in_callback in = {hilo_queue_new(1), hilo_queue_new(1), hilo_queue_new(1), 0};
+
+	TASK_CHECK(hilo_queue_try_put(in.full, number(2)), ==, 0);
+	TASK_CHECK(hilo_queue_try_put(in.filled, number(3)), ==, 0);
+	TASK_CHECK(hilo_call_soon(selects_in_a_callback, &in, NULL), ==, 0);
+	TEST_UNTIL(load_acquire(&in.called));
+	TASK_CHECK(hilo_queue_size(in.full), ==, 1);
+	TASK_CHECK(hilo_queue_free(in.full), ==, 0);
+	TASK_CHECK(hilo_queue_free(in.empty), ==, 0);
+	TASK_CHECK(hilo_queue_free(in.filled), ==, 0);
+	return 0;
+}
+
 /* Room that has to be asked for, under no lock. */
 TASK_TEST(test_a_put_that_needs_memory)
 {
@@ -571,6 +606,7 @@ int main(void)
 		cmocka_unit_test(test_several_cases_of_one_queue),
 		cmocka_unit_test(test_the_code_of_the_case_tells_how_it_went),
 		cmocka_unit_test(test_a_shutdown_ends_the_wait),
+		cmocka_unit_test(test_a_callback_does_what_need_not_wait),
 		cmocka_unit_test(test_a_put_that_needs_memory),
 		cmocka_unit_test(test_an_event_is_a_case),
 		cmocka_unit_test(test_broadcast_and_watch_are_cases),
