@@ -40,7 +40,6 @@
  *
  *	outcome:  OPEN --win--> WON | number --tell--> number
  *	          OPEN --wait has ended--> LEFT
- *	          WON | number --not given after all--> OPEN
  *
  * P1  Winning, and leaving, is a CAS from OPEN: what is given is either kept by the giver or received by the
  *     contender, whatever comes at the same time. So a result outranks a cancel that comes after it.
@@ -171,17 +170,6 @@ static inline bool contend_win(const struct contend_node *node, struct contend_w
 	/* relaxed: who wins has nothing to see; the contender sees what it gets when it is told, P2 */
 	return MUTANT(170, cas_relaxed(&ret->contender->outcome, &open, CONTEND_WON | ret->number),
 		      (store_relaxed(&ret->contender->outcome, CONTEND_WON | ret->number), true)); /* P1 */
-}
-
-/*
- * [still holds the lock under which it has won @node, which still counts as in its list] Nothing is given after all:
- * the contender waits on, or leaves. Only for one that has no other node: whoever had something for that one
- * meanwhile has passed it over.
- */
-static inline void contend_unwin(const struct contend_node *node)
-{
-	/* relaxed: nothing was given; who leaves now comes for the lock before its node is used again, P4 */
-	store_relaxed(&node->contender->outcome, CONTEND_OPEN);
 }
 
 /*

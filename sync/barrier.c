@@ -7,12 +7,12 @@
  *
  * I1  A round is passed by all that have arrived or by nobody: the last one wins all of them under one hold of the
  *     lock. One whose wait has ended by then cannot be won and has not arrived: it is taken out, those who were won
- *     before are given back, and the one that came last waits as they do.
+ *     before are told to begin again, and the one that came last waits as they do. `again` counts them until they have.
  * I2  So a party that was decided for has its answer in its node, is told, and does not come for the lock again. Who is
  *     not in a list any more and was not won does: `leaving` counts them.
- * I3  Those who have passed may free the barrier, when they are told. With an action parties may leave between the end
- *     of I1's hold and that of the action: they are not won then, so they are still to come for the lock, and nobody is
- *     told before they have done so. They are on their way, so this takes no longer than a lock that is held.
+ * I3  Those who have passed may free the barrier, when they are told. With an action they are won when it has ended,
+ *     and may leave before: who has is still to come for the lock, and nobody is told before he has done so. He is on
+ *     his way, so this takes no longer than a lock that is held.
  *
  * What a round leaves for the next one is an empty list. asyncio's barrier drains: it keeps others out until all
  * have left, since its parties find out by themselves that they are through. Here each is told, so there is nothing
@@ -124,58 +124,60 @@ static void answer_all(struct barrier *barrier, struct list *list, struct list *
 	}
 }
 
-/* [lock, has won them] Those who have arrived before @end are not won after all. */
-static void arrived_unwin(struct barrier *barrier, const struct list *end)
+/* [lock] Those of @won, who were not decided for, are to begin again. */
+static void won_again(struct barrier *barrier, struct list *won)
 {
 	struct list *link;
 
-	for (link = barrier->arrived.next; link != end; link = link->next)
-		contend_unwin(&party_of(link)->node);
+	list_for_each (link, won) {
+		party_of(link)->answer = ANSWER_AGAIN;
+		barrier->again++;
+	}
 }
 
-/* [lock] Win all that have arrived, each with its number, or nobody; then less have arrived than it seemed. I1. */
-static bool arrived_win(struct barrier *barrier)
+/*
+ * [lock] Win all that have arrived, each with its number, or nobody: then less have arrived than it seemed. I1. Who is to
+ * be told is in @won.
+ */
+static bool arrived_win(struct barrier *barrier, struct list *won)
 {
-	struct contend_won won;
-	struct list *link;
+	struct contend_node *node;
 	int number = 0;
 
-	list_for_each (link, &barrier->arrived) {
-		struct party *party = party_of(link);
-
-		if (MUTANT(223, !contend_win(&party->node, &won), (contend_win(&party->node, &won), false))) {
-			MUTANT(300, arrived_unwin(barrier, link), (void)0);
-			list_del(link);
-			barrier->count--;
+	while ((node = contend_pop(&barrier->arrived))) {
+		barrier->count--;
+		if (MUTANT(223, !won_add(won, node), (won_add(won, node), false))) {
 			barrier->leaving++; /* I2 */
+			MUTANT(300, won_again(barrier, won), (void)0);
 			return false;
 		}
-		party->answer = number++;
+		container_of(node, struct party, node)->answer = number++;
 	}
 	return true;
 }
 
-/* [last party; the lock, which is given back; all are won] Pass. Its number. */
+/* [last party; the lock, which is given back] Pass: its number. ANSWER_NONE: it is not the last one after all. */
 static int round_pass(struct barrier *barrier)
 {
 	struct list won = LIST_INIT(won);
 	int last = (int)barrier->parties - 1;
+	bool complete = arrived_win(barrier, &won);
 
-	list_splice(&won, &barrier->arrived);
-	barrier->count = 0;
 	spin_unlock(&barrier->lock);
 	won_tell(&won);
-	return last;
+	return complete ? last : ANSWER_NONE;
 }
 
 /* [lock] The action begins: those who have arrived wait on, and may leave. */
 static void action_begin(struct barrier *barrier)
 {
 	struct list *link;
+	int number = 0;
 
-	arrived_unwin(barrier, &barrier->arrived);
-	list_for_each (link, &barrier->arrived)
+	list_for_each (link, &barrier->arrived) {
 		party_of(link)->counted = false;
+		party_of(link)->answer = number++;
+	}
 	list_splice(&barrier->passing, &barrier->arrived);
 	barrier->count = 0;
 	barrier->acting = true;
@@ -208,7 +210,7 @@ static void action_end(struct barrier *barrier, struct list *won, int rc)
 		barrier->broken = true;
 }
 
-/* [last party; the lock, which is given back; all are won] Run the action, and pass. Its number, or a failure. */
+/* [last party; the lock, which is given back] Run the action, and pass. Its number, or a failure. */
 static int round_act(struct barrier *barrier)
 {
 	struct list won = LIST_INIT(won);
@@ -241,7 +243,7 @@ static int barrier_try(struct barrier *barrier, bool again)
 	barrier->again -= again;
 	if (barrier->broken)
 		rc = -EPIPE;
-	else if (!barrier_waits(barrier) && arrived_win(barrier))
+	else if (!barrier_waits(barrier))
 		return barrier->action ? round_act(barrier) : round_pass(barrier);
 	spin_unlock(&barrier->lock);
 	return rc;
