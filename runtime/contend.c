@@ -14,13 +14,19 @@
 /* Whoever has won it tells soon: it has only to give its lock back. */
 static uint32_t contend_outcome(struct contender *contender)
 {
+	const struct wait *wait = &contender->wait;
 	uint32_t outcome;
 
 	for (unsigned round = 0;; round++) {
 		outcome = MUTANT(172, load_acquire(&contender->outcome),
 				 load_relaxed(&contender->outcome)); /* P2 */
-		if (MUTANT(173, outcome >= CONTEND_LEFT || !(outcome & CONTEND_WON), true))
-			return outcome >= CONTEND_LEFT ? outcome : outcome & ~CONTEND_WON;
+		if (outcome != CONTEND_OPEN)
+			return outcome;
+		/* relaxed: who ends the wait later notifies us, or finds us parked */
+		if (task_state_episode(load_relaxed(&wait->task->state)) == wait->episode)
+			return CONTEND_OPEN;
+		if (MUTANT(173, false, true))
+			return 0;
 		spin_pause(round);
 	}
 }
@@ -32,8 +38,8 @@ int hilo__contend_wait(struct contender *contender)
 
 	while ((outcome = contend_outcome(contender)) == CONTEND_OPEN) {
 		if (rc < 0) {
-			/* relaxed: nothing was given; what is seen if it was comes with the next look */
-			if (cas_relaxed(&contender->outcome, &outcome, CONTEND_LEFT)) /* P1 */
+			if (task_state_end_wait(&contender->wait.task->state,
+						contender->wait.episode)) /* P1 */
 				return rc;
 		} else {
 			rc = hilo__wait_park(&contender->wait);

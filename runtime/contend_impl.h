@@ -38,21 +38,23 @@
  *
  * A contender may have nodes in the lists of several objects: the first who wins it decides for which.
  *
- *	outcome:  OPEN --win--> WON | number --tell--> number
- *	          OPEN --wait has ended--> LEFT
+ *	the number of the wait:  N --win, or leave--> N + 1       the task's state has it
+ *	outcome:                 OPEN --tell--> the number of the node
  *
- * P1  Winning, and leaving, is a CAS from OPEN: what is given is either kept by the giver or received by the
- *     contender, whatever comes at the same time. So a result outranks a cancel that comes after it.
+ * P1  Winning, and leaving, ends the wait in the task's state, which only one can: what is given is either kept by the
+ *     giver or received by the contender, whatever comes at the same time. So a result outranks a cancel that comes
+ *     after it. If it is parked it is the winner's from that step on, and does not run before it is told.
  * P2  To tell is a release store, which the contender reads with acquire: it sees what was put into its node.
  * P3  The contender returns only once it was told, and it is told after the object's lock was given back. So it
  *     may free the object: the giver does not touch it any more. It may not touch the contender or the node
  *     after telling, either: it wakes by a handle that was copied before.
- *     Between winning and telling the contender spins, if its wait ends meanwhile: so nothing suspends there, calls
+ *     Between winning and telling the contender spins, if it was not parked: so nothing suspends there, calls
  *     the user or asks for memory, and it is not left to another task to tell. Nor may anything suspend between
  *     hilo__contend_begin and _end but hilo__contend_wait: a wake-up may end the wait in the task's state.
  * P4  A node leaves its list under the object's lock only. If it is not the one that was won for, its contender
  *     takes that lock before the node's place is used again.
  *
+ * Rejected: to win by a CAS of `outcome`, and to wake by another one, of the task's state: 8 ns more for each.
  * Rejected: a wake-up after which everybody looks again, as futexes have it. Who was woken and is cancelled then
  * has to pass the wake-up on, and whoever forgets that in one of its paths has lost it. And telling under
  * the lock: one store less, but who has been told and frees the object frees a lock that is held.
@@ -67,22 +69,22 @@
 #include "scheduler/scheduler.h"
 #include "scheduler/wait.h"
 
-/* Outcomes; else the number of the node that was won for. */
+/* An outcome; else the number of the node that was won for. */
 #define CONTEND_OPEN UINT32_MAX
-#define CONTEND_LEFT (UINT32_MAX - 1)
-#define CONTEND_WON ((uint32_t)1 << 31) /* and its number: not told yet */
 
 /* One that waits: a task or a plain thread. On its stack. */
 struct contender {
+	/* What a winner needs is in one line, mostly: these, and the head of the wait. */
+	atomic(uint32_t) outcome; /* P2 */
+	bool parked;		  /* the winner's: it was when it was won */
 	struct wait wait;
-	atomic(uint32_t) outcome; /* P1, P2 */
 };
 
 /* Its place in one list. */
 struct contend_node {
 	struct list link; /* under the object's lock */
 	struct contender *contender;
-	uint32_t number; /* of the contender's nodes; below CONTEND_WON */
+	uint32_t number; /* of the contender's nodes */
 };
 
 /* A contender that was won and is to be told. */
@@ -163,13 +165,12 @@ static inline struct contend_node *contend_pop(struct list *list)
  */
 static inline bool contend_win(const struct contend_node *node, struct contend_won *ret)
 {
-	uint32_t open = CONTEND_OPEN;
+	struct contender *contender = node->contender;
+	const struct wait *wait = &contender->wait;
 
-	ret->contender = node->contender;
+	ret->contender = contender;
 	ret->number = node->number;
-	/* relaxed: who wins has nothing to see; the contender sees what it gets when it is told, P2 */
-	return MUTANT(170, cas_relaxed(&ret->contender->outcome, &open, CONTEND_WON | ret->number),
-		      (store_relaxed(&ret->contender->outcome, CONTEND_WON | ret->number), true)); /* P1 */
+	return task_state_win(&wait->task->state, wait->episode, &contender->parked); /* P1 */
 }
 
 /*
@@ -179,11 +180,12 @@ static inline bool contend_win(const struct contend_node *node, struct contend_w
 static inline void contend_tell(const struct contend_won *won)
 {
 	struct hilo_task *task = won->contender->wait.task;
-	uint32_t episode = won->contender->wait.episode;
+	bool parked = won->contender->parked;
 
 	MUTANT(171, store_release(&won->contender->outcome, won->number),
 	       store_relaxed(&won->contender->outcome, won->number)); /* P2 */
-	hilo__task_wake_last(task, episode);
+	if (HILO__LIKELY(parked))
+		hilo__task_woken(task);
 }
 
 /*
@@ -191,6 +193,17 @@ static inline void contend_tell(const struct contend_won *won)
  * left, and nobody wins it any more. Nodes that were not won for have to be removed, P4.
  */
 int hilo__contend_wait(struct contender *contender);
+
+/* [contender, suspends] The same, with the common case inline: it has to wait, and is won then. */
+static inline int contend_wait(struct contender *contender)
+{
+	uint32_t outcome;
+
+	/* If it was won already it was notified, and does not park. An early end is told again: the wait goes on. */
+	(void)hilo__wait_park(&contender->wait);
+	outcome = load_acquire(&contender->outcome); /* P2 */
+	return HILO__LIKELY(outcome != CONTEND_OPEN) ? (int)outcome : hilo__contend_wait(contender);
+}
 
 /* [contender] After hilo__contend_begin that has returned 0, in any case. */
 static inline void hilo__contend_end(struct contender *contender)

@@ -18,6 +18,8 @@
 
 /* How often in a row the slot may jump the queue: two tasks that wake each other must not starve others. */
 #define SLOT_RUNS 3
+/* Below its fiber, the frames of a task that waits: in cache lines, as a sleep needs them. */
+#define WAIT_LINES 6
 /* A spawning task looks this often whether another worker should be woken. */
 #define SPAWNS_PER_LOOK 32
 
@@ -173,11 +175,8 @@ void hilo__task_inject(struct hilo_runtime *runtime, struct hilo_task *task);
 /* [any] Queue a task that has become ready: its P bit was cleared by the caller. */
 void hilo__task_ready(struct hilo_task *task);
 
-/*
- * [any] As hilo__task_wake, by the only one who ends the wait @episode with what it is for, once the task can see that:
- * task_state_wake_last.
- */
-void hilo__task_wake_last(struct hilo_task *task, uint32_t episode);
+/* [who has ended its wait while it was parked] Queue it, once it can see what for: task_state_win. */
+void hilo__task_woken(struct hilo_task *task);
 
 /* [any, async-signal-safe] See hilo_task_cancel_with; the reason by its number. */
 int hilo__task_cancel(struct hilo_task *task, uint8_t reason);

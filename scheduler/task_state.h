@@ -124,11 +124,11 @@ static inline bool task_state_wake(task_state *word, uint32_t episode)
 }
 
 /*
- * [any] As task_state_wake, by who is the only one to end the wait @episode with what it is for, and has let the task
- * know that before: if it is parked its wait is over with this, and the task need not end it in another
- * read-modify-write. If it is not, it is about to look, or will not park.
+ * [any] End the wait @episode, as one of several who would, the task itself among them: the one for whom this is true
+ * has, and has still to let the task know. If *@ret_parked, nobody runs it before he has queued it, which he does,
+ * alone. If not, it goes on, and finds in the number of its wait that it has to wait until it was told.
  */
-static inline bool task_state_wake_last(task_state *word, uint32_t episode)
+static inline bool task_state_win(task_state *word, uint32_t episode, bool *ret_parked)
 {
 	uint64_t state = load_relaxed(word); /* relaxed: only an expected value */
 	uint64_t next;
@@ -136,12 +136,11 @@ static inline bool task_state_wake_last(task_state *word, uint32_t episode)
 	do {
 		if (task_state_episode(state) != episode)
 			return false;
-		if (MUTANT(211, state & TASK_PARKED, true))
-			next = ((state & ~TASK_PARKED) + TASK_EPISODE_ONE) | TASK_WOKEN;
-		else
-			next = state | TASK_NOTIFIED;
+		next = (state & ~TASK_PARKED) + TASK_EPISODE_ONE;
+		next |= MUTANT(211, state & TASK_PARKED, true) ? TASK_WOKEN : TASK_NOTIFIED;
 	} while (!MUTANT(212, cas_acq_rel(word, &state, next), cas_relaxed(word, &state, next))); /* P1, P2 */
-	return state & TASK_PARKED;
+	*ret_parked = (state & TASK_PARKED) != 0;
+	return true;
 }
 
 /*
@@ -205,18 +204,19 @@ static inline bool task_state_consume(task_state *word)
 }
 
 /*
- * [task] The wait @episode is over: from here on its wake-ups are stale. Who has woken it may have ended it:
- * task_state_wake_last.
+ * [task] The wait @episode is over: from here on its wake-ups are stale. False: somebody else has ended it
+ * (task_state_win).
  */
-static inline void task_state_end_wait(task_state *word, uint32_t episode)
+static inline bool task_state_end_wait(task_state *word, uint32_t episode)
 {
-	uint64_t state = load_relaxed(
-		word); /* relaxed: an expected value; that it was ended is seen through the queue */
+	/* relaxed: an expected value; that it was ended is seen through the queue, or where that is told */
+	uint64_t state = load_relaxed(word);
 
-	if (task_state_episode(state) != episode)
-		return;
-	while (!cas_acq_rel(word, &state, (state + TASK_EPISODE_ONE) & ~TASK_NOTIFIED)) /* P1 */
-		;
+	do {
+		if (MUTANT(170, task_state_episode(state) != episode, 0))
+			return false;
+	} while (!cas_acq_rel(word, &state, (state + TASK_EPISODE_ONE) & ~TASK_NOTIFIED)); /* P1 */
+	return true;
 }
 
 #endif /* HILO_SCHEDULER_TASK_STATE_H */

@@ -38,9 +38,6 @@
 
 void (*hilo__on_suspend)(struct hilo_task *task);
 
-/* Below its fiber, the frames of a task that waits: in cache lines, as a sleep needs them. */
-#define WAIT_LINES 6
-
 bool hilo__worker_is_empty(struct hilo_loop *loop)
 {
 	return !load_relaxed(&loop->slot) &&

@@ -125,20 +125,47 @@ static void waker_second_wait(void)
 	}
 }
 
-/* Who wakes ends the wait as well; the task only if it was not parked. */
-static void waker_last(void)
+/* Who wins ends the wait, and tells then. */
+static void winner(void)
 {
+	bool parked;
+
+	if (!task_state_win(&word, 5, &parked))
+		return;
 	plain_store(&payload, 9u);
 	store_release(&first, 1); /* read with acquire by the task */
-	if (task_state_wake_last(&word, 5))
+	if (parked)
 		task_queue();
 }
 
-static void task_waits_for_the_last(void)
+static bool task_was_won(void)
 {
-	while (!load_acquire(&first))
-		task_park();
-	task_state_end_wait(&word, 5);
+	return task_state_episode(load_relaxed(&word)) != 5; /* relaxed: as contend.c */
+}
+
+static void task_waits_to_be_won(void)
+{
+	while (!load_acquire(&first)) {
+		if (task_was_won())
+			cpu_relax();
+		else
+			task_park();
+	}
+	EXPLORE_CHECK(!task_state_end_wait(&word, 5));
+	EXPLORE_CHECK(plain_load(&payload) == 9u);
+}
+
+/* Unless it is cancelled, and leaves first. */
+static void task_is_won_or_leaves(void)
+{
+	while (!load_acquire(&first)) {
+		if (task_was_won())
+			cpu_relax();
+		else if (!(load_relaxed(&word) & TASK_CANCEL_MASK)) /* relaxed: as task_is_cancelled */
+			task_park();
+		else if (task_state_end_wait(&word, 5))
+			return;
+	}
 	EXPLORE_CHECK(plain_load(&payload) == 9u);
 }
 
@@ -151,9 +178,9 @@ static void waker_in_vain(void)
 	}
 }
 
-static void task_waits_for_the_last_twice(void)
+static void task_waits_to_be_won_twice(void)
 {
-	task_waits_for_the_last();
+	task_waits_to_be_won();
 	plain_store(&episode_now, 6u);
 	if (xchg_acq_rel(&second, 6) == 0)
 		while (load_acquire(&second) != 1)
@@ -271,15 +298,15 @@ static const struct explore_model models[] = {
 		      finish, task_waits_twice, waker_first_again, waker_second_wait),
 	EXPLORE_MODEL("state_late_wake", "T0 waits twice; T1, T2 wake the first wait, T3 the second", setup,
 		      finish, task_waits_twice, waker_first_again, waker_first_again, waker_second_wait),
-	EXPLORE_MODEL("state_wake_last", "T0 waits; T1 wakes it and ends its wait; T2 looks at its stack",
-		      setup, finish, task_waits_for_the_last, waker_last, holder),
-	EXPLORE_MODEL("state_wake_last_cancel", "T0 waits; T1 wakes it and ends its wait; T2 cancels", setup,
-		      finish_cancelled, task_waits_for_the_last, waker_last, canceller),
-	EXPLORE_MODEL("state_two_waits_last",
-		      "T0 waits twice; T1 wakes it and ends its first wait, T2 wakes the second, T3 the "
-		      "first in vain",
-		      setup, finish, task_waits_for_the_last_twice, waker_last, waker_second_wait,
-		      waker_in_vain),
+	EXPLORE_MODEL("state_win", "T0 waits; T1 ends its wait; T2 looks at its stack", setup, finish,
+		      task_waits_to_be_won, winner, holder),
+	EXPLORE_MODEL("state_win_two", "T0 waits; T1, T2 end its wait", setup, finish, task_waits_to_be_won,
+		      winner, winner),
+	EXPLORE_MODEL("state_win_cancel", "T0 waits; T1 ends its wait; T2 cancels, so that T0 may do so",
+		      setup, finish_cancelled, task_is_won_or_leaves, winner, canceller),
+	EXPLORE_MODEL("state_win_two_waits",
+		      "T0 waits twice; T1 ends its first wait, T2 wakes the second, T3 the first in vain",
+		      setup, finish, task_waits_to_be_won_twice, winner, waker_second_wait, waker_in_vain),
 	EXPLORE_MODEL("state_cancel", "T0 waits; T1 cancels", setup, finish_cancelled,
 		      task_waits_or_is_cancelled, canceller),
 	EXPLORE_MODEL("state_wake_cancel", "T0 waits; T1 wakes; T2 cancels", setup, finish_cancelled,

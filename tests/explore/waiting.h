@@ -95,10 +95,9 @@ static inline void waiting_ready(struct hilo_task *task)
 	explore_unpark(index);
 }
 
-__attribute__((weak)) void hilo__task_wake_last(struct hilo_task *task, uint32_t episode)
+__attribute__((weak)) void hilo__task_woken(struct hilo_task *task)
 {
-	if (task_state_wake_last(&task->state, episode))
-		waiting_ready(task);
+	waiting_ready(task);
 }
 
 #endif /* HILO_TESTS_EXPLORE_WAITING_H */
