@@ -35,10 +35,13 @@ HILO_BEGIN_DECLS
  */
 typedef struct hilo_queue hilo_queue;
 
-/* As a capacity: no limit. The only way to it, besides hilo_queue_new_unbounded, is this name. */
-#define HILO_QUEUE_UNBOUNDED SIZE_MAX
+/*
+ * As a capacity: no limit. The only way to it, besides hilo_queue_new_unbounded, is this name. Its value is one that
+ * nobody gets by accident, as -1 would be.
+ */
+#define HILO_QUEUE_UNBOUNDED (SIZE_MAX / 3)
 /* As a capacity: none. An item goes from who puts it to who gets it, and both wait for each other. */
-#define HILO_QUEUE_RENDEZVOUS (SIZE_MAX - 1)
+#define HILO_QUEUE_RENDEZVOUS (SIZE_MAX / 3 * 2)
 
 enum hilo_queue_order {
 	HILO_QUEUE_FIFO = 0,	/* the oldest item first */
@@ -52,11 +55,12 @@ typedef int (*hilo_queue_compare_fn)(const void *a, const void *b, void *arg);
 /* Zero means the default in every field but `size` and `capacity`. */
 typedef struct hilo_queue_opts {
 	size_t size;		     /* sizeof(hilo_queue_opts) */
-	size_t capacity;	     /* 1 or more items, or one of the names above; 0 is refused */
+	size_t capacity;	     /* 1 to SIZE_MAX / 16 items, or one of the names above */
 	enum hilo_queue_order order; /* default HILO_QUEUE_FIFO; a rendezvous has no other */
 	/*
 	 * For HILO_QUEUE_PRIORITY, and only for that: called with compare_arg while the queue is locked, a few times
-	 * for each item, so it is to be short, and may not suspend, block or use a queue.
+	 * for each item, so it is to be short, and must neither suspend, nor block, nor call what uses this queue:
+	 * where that is noticed it ends the process, with a message.
 	 */
 	hilo_queue_compare_fn compare;
 	void *compare_arg; /* kept as long as the queue */
@@ -65,9 +69,9 @@ typedef struct hilo_queue_opts {
 } hilo_queue_opts;
 
 /*
- * [any] A queue for @capacity items, 1 or more, in order of arrival. NULL when out of memory, and for 0, with a
- * message: whoever wants no limit says HILO_QUEUE_UNBOUNDED. NULL may be passed on: calls that could fail answer
- * -ENOMEM.
+ * [any] A queue for @capacity items, 1 or more, in order of arrival. NULL when out of memory, and with a message for 0,
+ * and what cannot be meant, as -1: whoever wants no limit says HILO_QUEUE_UNBOUNDED. NULL may be passed on: calls
+ * that could fail answer -ENOMEM.
  */
 HILO_API hilo_queue *hilo_queue_new(size_t capacity);
 
@@ -140,7 +144,7 @@ HILO_API int hilo_queue_shutdown(hilo_queue *queue, int immediate);
 /* [any] Items in it, at some moment of the call. NULL: 0. */
 HILO_API size_t hilo_queue_size(const hilo_queue *queue);
 
-/* [any] How many there may be: SIZE_MAX if unbounded, 0 for a rendezvous and for NULL. */
+/* [any] How many there may be: HILO_QUEUE_UNBOUNDED if there is no limit, 0 for a rendezvous and for NULL. */
 HILO_API size_t hilo_queue_capacity(const hilo_queue *queue);
 
 /* [any] 1 if there is nothing in it, which is always so for a rendezvous; else 0. NULL: 1. */

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "runtime/error_impl.h"
 #include "runtime/sized_impl.h"
@@ -29,6 +30,10 @@ static int opts_check(const hilo_queue_opts *opts)
 	if (!opts->capacity)
 		return hilo_fail(-EINVAL, "hilo_queue_opts.capacity is 0: no limit is HILO_QUEUE_UNBOUNDED, "
 					  "no room HILO_QUEUE_RENDEZVOUS");
+	if (opts->capacity > SIZE_MAX / 16 && opts->capacity != HILO_QUEUE_UNBOUNDED &&
+	    opts->capacity != HILO_QUEUE_RENDEZVOUS)
+		return hilo_fail(-EINVAL, "hilo_queue_opts.capacity is %zd: no limit is HILO_QUEUE_UNBOUNDED",
+				 (ssize_t)opts->capacity);
 	if (opts->capacity == HILO_QUEUE_RENDEZVOUS && opts->order != HILO_QUEUE_FIFO)
 		return hilo_fail(-EINVAL, "hilo_queue_opts.order is %d: a rendezvous has no order",
 				 (int)opts->order);

@@ -105,6 +105,7 @@ struct hilo_queue {
 	};
 	hilo_queue_compare_fn compare;
 	void *compare_arg;
+	atomic(const struct thread *) comparing; /* who calls `compare` */
 	void (*drop)(void *item);
 	struct queue_segment first; /* FIFO: its items follow; else a queue_vector does */
 };
@@ -136,10 +137,14 @@ static inline void queue_after_init(struct queue_after *after)
 	after->need = 0;
 }
 
+/* [any] hilo__queue_lock, where somebody has it. */
+void hilo__queue_lock_slowly(hilo_queue *queue);
+
 /* [any] */
 static inline void hilo__queue_lock(hilo_queue *queue)
 {
-	spin_lock_busy(&queue->lock); /* P1 */
+	if (HILO__UNLIKELY(!spin_lock_once(&queue->lock))) /* P1 */
+		hilo__queue_lock_slowly(queue);
 }
 
 static inline void hilo__queue_unlock(hilo_queue *queue)

@@ -28,6 +28,7 @@
 #include <string.h>
 
 #include "scheduler/base/mem.h"
+#include "scheduler/base/panic.h"
 
 /* ---- segments ---- */
 
@@ -141,6 +142,18 @@ static struct queue_entry *vector_at(struct queue_vector *vector, size_t i)
 	return &vector->chunk[chunk][i - chunk_start(chunk)];
 }
 
+/* Whoever uses the queue in `compare` would wait for himself. */
+static void compare_begin(hilo_queue *queue)
+{
+	/* relaxed: only for who has stored it */
+	store_relaxed(&queue->comparing, (const struct thread *)thread_self());
+}
+
+static void compare_end(hilo_queue *queue)
+{
+	store_relaxed(&queue->comparing, NULL); /* relaxed: as above */
+}
+
 static bool entry_is_before(const hilo_queue *queue, const struct queue_entry *a, const struct queue_entry *b)
 {
 	int order = queue->compare(a->item, b->item, queue->compare_arg);
@@ -203,13 +216,19 @@ static size_t vector_push(hilo_queue *queue, void *item)
 	size_t count = load_relaxed(&queue->count); /* relaxed: under the lock */
 	struct queue_entry entry = {item, vector->number};
 
-	if (count == chunk_start(vector->chunks - 1) + chunk_entries(vector->chunks - 1))
+	if (count == chunk_start(vector->chunks - 1) + chunk_entries(vector->chunks - 1)) {
+		if (vector->chunks == QUEUE_CHUNKS)
+			return SIZE_MAX; /* there is no place for more pieces, and no memory is as large */
 		return chunk_entries(vector->chunks) * sizeof(struct queue_entry);
+	}
 	vector->number++;
-	if (queue->order == HILO_QUEUE_PRIORITY)
+	if (queue->order == HILO_QUEUE_PRIORITY) {
+		compare_begin(queue);
 		heap_rise(queue, count, entry);
-	else
+		compare_end(queue);
+	} else {
 		*vector_at(vector, count) = entry;
+	}
 	return 0;
 }
 
@@ -221,8 +240,10 @@ static void *vector_pop(hilo_queue *queue, size_t count, struct queue_after *aft
 
 	if (queue->order == HILO_QUEUE_PRIORITY) {
 		item = vector_at(vector, 0)->item;
+		compare_begin(queue);
 		if (count > 1)
 			heap_sink(queue, count - 1, last);
+		compare_end(queue);
 	}
 	after->memory = vector_shrink(vector, count - 1);
 	return item;
@@ -323,6 +344,13 @@ void hilo__queue_rest_drop(struct queue_rest *rest)
 }
 
 /* ---- what queues call ---- */
+
+void hilo__queue_lock_slowly(hilo_queue *queue)
+{
+	if (load_relaxed(&queue->comparing) == thread_self()) /* relaxed: ours, or another's */
+		HILO__PANIC("queue %p: its compare function uses it", (void *)queue);
+	spin_lock_busy(&queue->lock); /* P1 */
+}
 
 size_t hilo__queue_bytes(const hilo_queue_opts *opts)
 {

@@ -95,6 +95,15 @@ static inline void spin_lock_busy(struct spinlock *lock)
 		hilo__spin_count(1);
 }
 
+/* [any] Take @lock if it is free, which it mostly is. */
+static inline bool spin_lock_once(struct spinlock *lock)
+{
+	if (HILO__UNLIKELY(xchg_acquire(&lock->held, 1))) /* P1 */
+		return false;
+	hilo__spin_count(1);
+	return true;
+}
+
 /* [any] Take @lock if it is free. */
 static inline bool spin_trylock(struct spinlock *lock)
 {

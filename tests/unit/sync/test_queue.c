@@ -3,7 +3,11 @@
 #include "tests/support/test.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "scheduler/base/mem.h"
 #include "sync/queue_impl.h"
@@ -192,6 +196,49 @@ static void test_sizes_are_told(void **state)
 	assert_int_equal(hilo_queue_free(rendezvous), 0);
 }
 
+/* There is an end to everything. */
+static void test_more_items_than_there_can_be_are_refused(void **state)
+{
+	hilo_queue *stack = hilo_queue_new_lifo(HILO_QUEUE_UNBOUNDED);
+	unsigned chunks = stack->vector->chunks;
+
+	(void)state;
+	stack->vector->chunks = QUEUE_CHUNKS;
+	stack->count = (size_t)QUEUE_CHUNK << (QUEUE_CHUNKS - 1);
+	assert_int_equal(hilo_queue_try_put(stack, number(1)), -ENOMEM);
+	assert_int_equal(hilo_queue_put(stack, number(1), HILO_NO_WAIT), -ENOMEM);
+	stack->vector->chunks = chunks;
+	stack->count = 0;
+	assert_int_equal(hilo_queue_free(stack), 0);
+}
+
+static int compare_with_the_queue(const void *a, const void *b, void *arg)
+{
+	(void)hilo_queue_put(*(hilo_queue **)arg, (void *)a, HILO_NO_WAIT);
+	return a < b;
+}
+
+static void test_a_compare_function_that_uses_its_queue_ends_the_process(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		static hilo_queue *queue;
+
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)close(STDERR_FILENO);
+		queue = hilo_queue_new_priority(3, compare_with_the_queue, &queue);
+		(void)hilo_queue_put(queue, number(1), HILO_NO_WAIT);
+		(void)hilo_queue_put(queue, number(2), HILO_NO_WAIT);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
 static void test_misuse_is_answered(void **state)
 {
 	hilo_queue_opts opts = {.size = sizeof(opts), .capacity = 1, .order = HILO_QUEUE_PRIORITY};
@@ -201,6 +248,11 @@ static void test_misuse_is_answered(void **state)
 	assert_null(hilo_queue_new(0));
 	assert_int_equal(hilo_error_code(), -EINVAL);
 	assert_non_null(strstr(hilo_error_message(), "HILO_QUEUE_UNBOUNDED"));
+	for (int i = 1; i <= 3; i++) { /* what a mistake gives */
+		assert_null(hilo_queue_new((size_t)-i));
+		assert_int_equal(hilo_error_code(), -EINVAL);
+	}
+	assert_non_null(strstr(hilo_error_message(), "capacity is -3: no limit is HILO_QUEUE_UNBOUNDED"));
 	assert_null(hilo_queue_new_priority(1, NULL, NULL));
 	assert_int_equal(hilo_queue_new_with(NULL, &queue), -EINVAL);
 	assert_int_equal(hilo_queue_new_with(&opts, NULL), -EINVAL);
@@ -444,6 +496,8 @@ int main(void)
 		cmocka_unit_test(test_equal_items_of_a_priority_queue_come_in_order_of_arrival),
 		cmocka_unit_test(test_null_is_an_item_like_others),
 		cmocka_unit_test(test_sizes_are_told),
+		cmocka_unit_test(test_more_items_than_there_can_be_are_refused),
+		cmocka_unit_test(test_a_compare_function_that_uses_its_queue_ends_the_process),
 		cmocka_unit_test(test_misuse_is_answered),
 		cmocka_unit_test(test_null_could_not_be_made),
 		cmocka_unit_test(test_done_is_said_once_for_each_item),
