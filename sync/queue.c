@@ -171,18 +171,10 @@ static int get_waiting(hilo_queue *queue, struct contender *contender, void **re
 	if (rc == -EAGAIN)
 		hilo__queue_enlist(queue, &queue->getters, &waiter, contender, 0);
 	hilo__queue_unlock(queue);
-	if (rc == 0)
+	if (rc == -EAGAIN)
+		rc = hilo__queue_wait(queue, &waiter, contender);
+	else if (rc == 0)
 		hilo__queue_after(&after);
-	if (rc == -EAGAIN) {
-		rc = hilo__contend_wait(contender);
-		if (rc < 0) {
-			hilo__queue_lock(queue);
-			hilo__queue_leave(queue, &waiter);
-			hilo__queue_unlock(queue);
-		} else {
-			rc = waiter.code;
-		}
-	}
 	if (rc == 0)
 		*ret = waiter.item;
 	return rc;
@@ -207,16 +199,10 @@ static int put_waiting(hilo_queue *queue, struct contender *contender, void *ite
 		if (rc < 0)
 			return rc;
 	}
+	if (rc == -EAGAIN)
+		return hilo__queue_wait(queue, &waiter, contender);
 	if (rc == 0)
 		hilo__queue_after(&after);
-	if (rc != -EAGAIN)
-		return rc;
-	rc = hilo__contend_wait(contender);
-	if (rc >= 0)
-		return waiter.code;
-	hilo__queue_lock(queue);
-	hilo__queue_leave(queue, &waiter);
-	hilo__queue_unlock(queue);
 	return rc;
 }
 
@@ -226,39 +212,42 @@ static inline bool contend_has_not_waited(struct contender *contender)
 	return load_relaxed(&contender->outcome) == CONTEND_OPEN; /* relaxed: in no list, or was told */
 }
 
-/* A cancel is obeyed; where nobody may wait, or cannot, the operation is tried all the same. */
-static HILO__NOINLINE int get_slowly(hilo_queue *queue, void **ret, hilo_time deadline)
+/*
+ * Put *@item, or get it, where that may have to wait. A cancel is obeyed; where nobody may wait, or cannot, it is tried
+ * all the same.
+ */
+static HILO__ALWAYS_INLINE int do_slowly(hilo_queue *queue, bool put, void **item, hilo_time deadline)
 {
 	struct contender contender;
-	int rc = hilo__contend_begin(&contender, WAIT_QUEUE_GET, queue, deadline), once;
+	int rc = hilo__contend_begin(&contender, put ? WAIT_QUEUE_PUT : WAIT_QUEUE_GET, queue, deadline),
+	    once;
 
 	if (rc == 0) {
-		rc = get_waiting(queue, &contender, ret);
+		rc = put ? put_waiting(queue, &contender, *item) : get_waiting(queue, &contender, item);
 		hilo__contend_end(&contender);
 		if (rc == 0 && contend_has_not_waited(&contender))
 			contend_was_free(thread_self());
 	} else if (rc != -ECANCELED) {
-		once = get_once(queue, ret);
+		once = put ? put_once(queue, *item) : get_once(queue, item);
 		rc = once == -EAGAIN ? contend_cannot_wait(rc, deadline) : once;
 	}
 	return rc < 0 ? hilo__error_own(rc) : 0;
 }
 
+static HILO__NOINLINE int get_slowly(hilo_queue *queue, void **ret, hilo_time deadline)
+{
+	return do_slowly(queue, false, ret, deadline);
+}
+
 static HILO__NOINLINE int put_slowly(hilo_queue *queue, void *item, hilo_time deadline)
 {
-	struct contender contender;
-	int rc = hilo__contend_begin(&contender, WAIT_QUEUE_PUT, queue, deadline), once;
+	return do_slowly(queue, true, &item, deadline);
+}
 
-	if (rc == 0) {
-		rc = put_waiting(queue, &contender, item);
-		hilo__contend_end(&contender);
-		if (rc == 0 && contend_has_not_waited(&contender))
-			contend_was_free(thread_self());
-	} else if (rc != -ECANCELED) {
-		once = put_once(queue, item);
-		rc = once == -EAGAIN ? contend_cannot_wait(rc, deadline) : once;
-	}
-	return rc < 0 ? hilo__error_own(rc) : 0;
+/* [any] Who waits is in the queue's second line: have it come while the lock is taken. */
+static inline void queue_prefetch(const hilo_queue *queue)
+{
+	__builtin_prefetch(&queue->getters);
 }
 
 int hilo_queue_get(hilo_queue *queue, void **ret, hilo_time deadline)
@@ -268,6 +257,7 @@ int hilo_queue_get(hilo_queue *queue, void **ret, hilo_time deadline)
 
 	if (HILO__UNLIKELY(!queue || !ret))
 		return !queue ? -ENOMEM : hilo_fail(-EINVAL, "hilo_queue_get: ret is NULL");
+	queue_prefetch(queue);
 	/* relaxed: a hint, so that who will wait locks it once */
 	if (HILO__UNLIKELY(!load_relaxed(&queue->count) || contend_is_interrupted(self)))
 		return get_slowly(queue, ret, deadline);
@@ -285,6 +275,7 @@ int hilo_queue_put(hilo_queue *queue, void *item, hilo_time deadline)
 
 	if (HILO__UNLIKELY(!queue))
 		return -ENOMEM;
+	queue_prefetch(queue);
 	/* relaxed: a hint, so that who will wait locks it once */
 	if (HILO__UNLIKELY((load_relaxed(&queue->count) >= queue->capacity && queue->capacity) ||
 			   contend_is_interrupted(self)))

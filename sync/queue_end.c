@@ -170,22 +170,13 @@ static int join_waiting(hilo_queue *queue, struct contender *contender)
 {
 	struct queue_waiter waiter;
 	bool done;
-	int rc;
 
 	hilo__queue_lock(queue);
 	done = MUTANT(209, !queue->unfinished, false);
 	if (!done)
 		hilo__queue_enlist(queue, &queue->joiners, &waiter, contender, 0);
 	hilo__queue_unlock(queue);
-	if (done)
-		return 0;
-	rc = hilo__contend_wait(contender);
-	if (rc >= 0)
-		return waiter.code;
-	hilo__queue_lock(queue);
-	hilo__queue_leave(queue, &waiter);
-	hilo__queue_unlock(queue);
-	return rc;
+	return done ? 0 : hilo__queue_wait(queue, &waiter, contender);
 }
 
 static bool queue_is_done(hilo_queue *queue)

@@ -180,6 +180,20 @@ static inline void hilo__queue_leave(hilo_queue *queue, struct queue_waiter *wai
 	queue->waiting--;
 }
 
+/* [contender, enlisted] Wait until won, or out of the list. The waiter's code, else why the wait has ended. */
+static inline int hilo__queue_wait(hilo_queue *queue, struct queue_waiter *waiter,
+				   struct contender *contender)
+{
+	int rc = contend_wait(contender);
+
+	if (rc >= 0)
+		return waiter->code; /* the queue may be gone */
+	hilo__queue_lock(queue);
+	hilo__queue_leave(queue, waiter);
+	hilo__queue_unlock(queue);
+	return rc;
+}
+
 /* [no lock] Do what is left to be done. */
 static inline void hilo__queue_after(const struct queue_after *after)
 {
