@@ -122,6 +122,9 @@ static void table_tell(uint32_t runtime, bool calls)
 		[DEBUG_FUTURE] = "futures that were not released, made",
 		[DEBUG_HANDLE] = "handles of ended tasks, neither joined nor detached, spawned",
 		[DEBUG_WATCH] = "watches that were not ended, asked for",
+		[DEBUG_QUEUE] = "queues that were not freed, made",
+		[DEBUG_BROADCAST] = "broadcast channels that were not freed, made",
+		[DEBUG_VALUE] = "watched values that were not freed, made",
 	};
 	struct row row;
 

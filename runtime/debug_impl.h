@@ -16,6 +16,9 @@ enum debug_kind {
 	DEBUG_FUTURE,
 	DEBUG_HANDLE, /* of a task that has ended */
 	DEBUG_WATCH,
+	DEBUG_QUEUE,
+	DEBUG_BROADCAST,
+	DEBUG_VALUE, /* that is watched */
 	DEBUG_KINDS
 };
 
@@ -46,6 +49,14 @@ static inline void debug_opened(struct debug_mark *mark, const struct hilo_runti
 	mark->place = 0;
 	if (HILO__UNLIKELY(runtime && runtime->debug))
 		hilo__debug_opened(mark, runtime->debug, kind, site);
+}
+
+/* [any] The same for the runtime that the caller runs in, if it does. */
+static inline void debug_opened_here(struct debug_mark *mark, enum debug_kind kind, const void *site)
+{
+	struct hilo_loop *loop = thread_self()->loop;
+
+	debug_opened(mark, loop ? loop->runtime : NULL, kind, site);
 }
 
 /* [owner of the object] It is ended, whether its runtime has ended before or not. */

@@ -86,6 +86,7 @@ hilo_broadcast *hilo_broadcast_new(size_t capacity, void (*drop)(void *item))
 			hilo__free(b);
 			return NULL;
 		}
+	debug_opened_here(&b->channel.open, DEBUG_BROADCAST, __builtin_return_address(0));
 	return b;
 }
 
@@ -114,6 +115,7 @@ void hilo_broadcast_free(hilo_broadcast *b)
 {
 	if (!b)
 		return;
+	debug_ended(&b->channel.open);
 	broadcast_shut(b);
 	spin_lock(&b->channel.lock); /* P1 */
 	broadcast_unlock_put(b);

@@ -34,7 +34,7 @@ HILO_BEGIN_DECLS
  * Receivers  Each is used by one task, callback or thread at a time, whoever that is. To subscribe and to
  *            unsubscribe is possible at any time. A receiver sees what is sent from then on.
  * Shutdown   Afterwards nothing can be sent. Receivers get what is there, then -EPIPE.
- * Memory     88 bytes; for each item that may be kept 24, and 8 more, rounded up to a power of two items; 64 for a
+ * Memory     112 bytes; for each item that may be kept 24, and 8 more, rounded up to a power of two items; 64 for a
  *            receiver. To send takes none.
  */
 typedef struct hilo_broadcast hilo_broadcast;

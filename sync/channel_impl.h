@@ -14,6 +14,7 @@
 #include <errno.h>
 
 #include "runtime/contend_impl.h"
+#include "runtime/debug_impl.h"
 #include "runtime/select_impl.h"
 #include "sync/share_impl.h"
 
@@ -25,6 +26,7 @@ struct channel {
 	struct list waiting;  /* of struct arrival: all that wait for the next value */
 	struct shares shares; /* share_impl.h */
 	void (*drop)(void *value);
+	struct debug_mark open; /* the owner's */
 };
 
 /* The first member of a receiver, or a watcher. */

@@ -28,8 +28,8 @@ HILO_BEGIN_DECLS
  * Freeing    Who has been given an item, has been told that there are no more, or has seen hilo_queue_join return
  *            0 may free the queue, if he knows that nobody will use it any more: who put, shut down or said "done"
  *            does not touch it afterwards.
- * Memory     A queue takes 192 bytes, and for its first items 8 each, up to 15 of them (in the other orders
- *            640 bytes); what else is in it takes 8 bytes an item (16 by priority), in pieces that go back when
+ * Memory     A queue takes 208 bytes, and for its first items 8 each, up to 15 of them (in the other orders
+ *            720 bytes); what else is in it takes 8 bytes an item (16 by priority), in pieces that go back when
  *            they are empty, all but one. A bounded queue for up to 15 items never asks for memory after it was
  *            made.
  */

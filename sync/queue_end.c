@@ -45,7 +45,8 @@ static int opts_check(const hilo_queue_opts *opts)
 	return 0;
 }
 
-int hilo_queue_new_with(const hilo_queue_opts *given, hilo_queue **ret)
+/* As hilo_queue_new_with, called from @site. */
+static int queue_make(const hilo_queue_opts *given, const void *site, hilo_queue **ret)
 {
 	hilo_queue_opts opts;
 	hilo_queue *queue;
@@ -73,42 +74,48 @@ int hilo_queue_new_with(const hilo_queue_opts *given, hilo_queue **ret)
 	queue->compare_arg = opts.compare_arg;
 	queue->drop = opts.drop;
 	hilo__queue_store_init(queue);
+	debug_opened_here(&queue->open, DEBUG_QUEUE, site);
 	*ret = queue;
 	return 0;
 }
 
+int hilo_queue_new_with(const hilo_queue_opts *given, hilo_queue **ret)
+{
+	return queue_make(given, __builtin_return_address(0), ret);
+}
+
 static hilo_queue *queue_new(size_t capacity, enum hilo_queue_order order, hilo_queue_compare_fn compare,
-			     void *arg)
+			     void *arg, const void *site)
 {
 	hilo_queue_opts opts = {sizeof(opts), capacity, order, compare, arg, NULL};
 	hilo_queue *queue;
 
-	return hilo_queue_new_with(&opts, &queue) == 0 ? queue : NULL;
+	return queue_make(&opts, site, &queue) == 0 ? queue : NULL;
 }
 
 hilo_queue *hilo_queue_new(size_t capacity)
 {
-	return queue_new(capacity, HILO_QUEUE_FIFO, NULL, NULL);
+	return queue_new(capacity, HILO_QUEUE_FIFO, NULL, NULL, __builtin_return_address(0));
 }
 
 hilo_queue *hilo_queue_new_unbounded(void)
 {
-	return queue_new(HILO_QUEUE_UNBOUNDED, HILO_QUEUE_FIFO, NULL, NULL);
+	return queue_new(HILO_QUEUE_UNBOUNDED, HILO_QUEUE_FIFO, NULL, NULL, __builtin_return_address(0));
 }
 
 hilo_queue *hilo_queue_new_rendezvous(void)
 {
-	return queue_new(HILO_QUEUE_RENDEZVOUS, HILO_QUEUE_FIFO, NULL, NULL);
+	return queue_new(HILO_QUEUE_RENDEZVOUS, HILO_QUEUE_FIFO, NULL, NULL, __builtin_return_address(0));
 }
 
 hilo_queue *hilo_queue_new_lifo(size_t capacity)
 {
-	return queue_new(capacity, HILO_QUEUE_LIFO, NULL, NULL);
+	return queue_new(capacity, HILO_QUEUE_LIFO, NULL, NULL, __builtin_return_address(0));
 }
 
 hilo_queue *hilo_queue_new_priority(size_t capacity, hilo_queue_compare_fn compare, void *compare_arg)
 {
-	return queue_new(capacity, HILO_QUEUE_PRIORITY, compare, compare_arg);
+	return queue_new(capacity, HILO_QUEUE_PRIORITY, compare, compare_arg, __builtin_return_address(0));
 }
 
 /* [lock] Win all of @list, and have them in @won, in order. They get the code that they have, -EPIPE, or @code. */
@@ -255,6 +262,7 @@ int hilo_queue_shutdown(hilo_queue *queue, int immediate)
 int hilo_queue_free(hilo_queue *queue)
 {
 	struct queue_rest rest;
+	struct debug_mark open;
 	size_t waiting;
 	bool dropping;
 
@@ -263,6 +271,7 @@ int hilo_queue_free(hilo_queue *queue)
 	hilo__queue_lock(queue);
 	waiting = queue->waiting;
 	dropping = queue->dropping;
+	open = queue->open;
 	if (!waiting && dropping)
 		queue->freed = true; /* I5: there are no items, and there will be none */
 	else if (!waiting)
@@ -270,6 +279,7 @@ int hilo_queue_free(hilo_queue *queue)
 	hilo__queue_unlock(queue);
 	if (waiting)
 		return hilo_fail(-EBUSY, "hilo_queue_free: %zu wait in queue %p", waiting, (void *)queue);
+	debug_ended(&open);
 	if (dropping)
 		return 0;
 	hilo__free(queue);

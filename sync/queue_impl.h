@@ -41,6 +41,7 @@
 #include <hilo/sync/queue.h>
 
 #include "runtime/contend_impl.h"
+#include "runtime/debug_impl.h"
 #include "scheduler/base/mem.h"
 
 /* Items that a FIFO has room for from the start. */
@@ -107,6 +108,7 @@ struct hilo_queue {
 	void *compare_arg;
 	atomic(const struct thread *) comparing; /* who calls `compare` */
 	void (*drop)(void *item);
+	struct debug_mark open;
 	struct queue_segment first; /* FIFO: its items follow; else a queue_vector does */
 };
 

@@ -127,6 +127,7 @@ hilo_watch *hilo_watch_new(void *value, void (*drop)(void *value))
 	watch->version = 1;
 	share_spare(&watch->channel.shares, share);
 	watch->latest = share_take(&watch->channel.shares, value, &none);
+	debug_opened_here(&watch->channel.open, DEBUG_VALUE, __builtin_return_address(0));
 	return watch;
 }
 
@@ -144,6 +145,7 @@ void hilo_watch_free(hilo_watch *watch)
 {
 	if (!watch)
 		return;
+	debug_ended(&watch->channel.open);
 	(void)hilo_watch_shutdown(watch);
 	spin_lock(&watch->channel.lock); /* P1 */
 	watch_unlock_put(watch);

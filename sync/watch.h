@@ -29,7 +29,7 @@ HILO_BEGIN_DECLS
  * Watchers   Each is used by one task, callback or thread at a time, whoever that is. To subscribe and to
  *            unsubscribe is possible at any time.
  * Shutdown   Afterwards nothing can be set. Watchers see the latest value if they have not yet, then -EPIPE.
- * Memory     80 bytes, and 56 for a watcher. To set takes none.
+ * Memory     104 bytes, and 56 for a watcher. To set takes none.
  */
 typedef struct hilo_watch hilo_watch;
 typedef struct hilo_watcher hilo_watcher;

@@ -99,18 +99,6 @@ void hilo__exception_future(int code, const char *message, const void *site)
 	(void)add_relaxed(&told, 1); /* relaxed: a count */
 }
 
-/* Nothing is in debug mode. */
-void hilo__debug_opened(struct debug_mark *mark, uint32_t runtime, enum debug_kind kind, const void *site)
-{
-	(void)mark, (void)kind, (void)site;
-	explore_fail("a mark for runtime %u", runtime);
-}
-
-void hilo__debug_ended(struct debug_mark *mark)
-{
-	explore_fail("the mark %u", mark->place);
-}
-
 int hilo_fail(int code, const char *format, ...)
 {
 	explore_fail("hilo_fail(%d, \"%s\")", code, format);

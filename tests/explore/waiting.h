@@ -11,6 +11,7 @@
  */
 #include <string.h>
 
+#include "runtime/debug_impl.h"
 #include "scheduler/base/clock.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/standin.h"
@@ -98,6 +99,19 @@ static inline void waiting_ready(struct hilo_task *task)
 __attribute__((weak)) void hilo__task_woken(struct hilo_task *task)
 {
 	waiting_ready(task);
+}
+
+/* Nothing is in debug mode. */
+__attribute__((weak)) void hilo__debug_opened(struct debug_mark *mark, uint32_t runtime, enum debug_kind kind,
+					      const void *site)
+{
+	(void)mark, (void)kind, (void)site;
+	explore_fail("a mark for runtime %u", runtime);
+}
+
+__attribute__((weak)) void hilo__debug_ended(struct debug_mark *mark)
+{
+	explore_fail("the mark %u", mark->place);
 }
 
 #endif /* HILO_TESTS_EXPLORE_WAITING_H */

@@ -27,11 +27,14 @@ struct opened {
 	hilo_task *task[4];
 	hilo_handle *handle[5];
 	hilo_watch *watch[6];
+	hilo_queue *queue[7];
+	hilo_broadcast *broadcast[8];
 	int fds[2];
 };
 
 /* Of each kind so many; not known to the compiler, which would make several places of one. */
 static volatile size_t executors = 2, futures = 3, tasks = 4, handles = 5, watches = 6;
+static volatile size_t queues = 7, channels = 8;
 
 static void open_all(struct opened *opened)
 {
@@ -50,10 +53,18 @@ static void open_all(struct opened *opened)
 		TASK_CHECK(
 			hilo_fd_watch(opened->fds[0], HILO_READABLE, watch_nothing, NULL, &opened->watch[i]),
 			==, 0);
+	for (size_t i = 0; i < queues; i++)
+		opened->queue[i] = hilo_queue_new(i + 1);
+	for (size_t i = 0; i < channels; i++)
+		opened->broadcast[i] = hilo_broadcast_new(1, NULL);
 }
 
 static void end_all(struct opened *opened)
 {
+	for (size_t i = 0; i < array_size(opened->broadcast); i++)
+		hilo_broadcast_free(opened->broadcast[i]);
+	for (size_t i = 0; i < array_size(opened->queue); i++)
+		TASK_CHECK(hilo_queue_free(opened->queue[i]), ==, 0);
 	for (size_t i = 0; i < array_size(opened->watch); i++)
 		hilo_fd_unwatch(opened->watch[i]);
 	for (size_t i = 0; i < array_size(opened->handle); i++)
@@ -87,7 +98,11 @@ static void check_told(unsigned times)
 			 times);
 	assert_int_equal(test_log_count("debug: still open: 6 watches that were not ended, asked for at "),
 			 times);
-	assert_int_equal(test_log_count("debug: "), 5 * times);
+	assert_int_equal(test_log_count("debug: still open: 7 queues that were not freed, made at "), times);
+	assert_int_equal(
+		test_log_count("debug: still open: 8 broadcast channels that were not freed, made at "),
+		times);
+	assert_int_equal(test_log_count("debug: "), 7 * times);
 }
 
 static void test_what_is_open_is_told_with_its_site(void **state)
@@ -99,7 +114,7 @@ static void test_what_is_open_is_told_with_its_site(void **state)
 		test_log_begin();
 		assert_int_equal(hilo_run(forgetful_main, &opened, &debugging), 0);
 		check_told(1);
-		assert_int_equal(test_log_count("runtime_debug+0x") + test_log_count("open_all+0x"), 5);
+		assert_int_equal(test_log_count("runtime_debug+0x") + test_log_count("open_all+0x"), 7);
 		test_log_end();
 		end_all(&opened);
 	}
