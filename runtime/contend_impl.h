@@ -128,7 +128,7 @@ static inline int hilo__contend_begin(struct contender *contender, enum wait_kin
 				      hilo_time deadline)
 {
 	atomic_setup(&contender->outcome, CONTEND_OPEN);
-	return hilo__wait_begin(&contender->wait, kind, object, deadline);
+	return wait_begin(&contender->wait, kind, object, deadline);
 }
 
 /* [contender, holds the object's lock] Be the last in @list. */
@@ -208,7 +208,7 @@ static inline int contend_wait(struct contender *contender)
 /* [contender] After hilo__contend_begin that has returned 0, in any case. */
 static inline void hilo__contend_end(struct contender *contender)
 {
-	hilo__wait_end(&contender->wait);
+	wait_end(&contender->wait);
 }
 
 /*

@@ -47,22 +47,15 @@ int hilo__wait_begin(struct wait *wait, enum wait_kind kind, const void *object,
 	}
 	if (task_is_interrupted(task))
 		return -ECANCELED;
+	if (HILO__LIKELY(!wait->thread)) {
+		wait_begin_task(wait, self, kind, object, deadline);
+		return 0;
+	}
 	wait->task = task;
 	/* relaxed: whoever bumps it besides us has woken us */
 	wait->episode = task_state_episode(load_relaxed(&task->state));
 	wait->armed = false;
 	wait->deadline = deadline;
-	if (HILO__LIKELY(!wait->thread)) {
-		struct fiber_wait *what = &self->fiber->wait;
-
-		MUTANT(75, store_release(&what->kind, (int)kind),
-		       store_relaxed(&what->kind, (int)kind)); /* P2 */
-		MUTANT(76, store_release(&what->object, object),
-		       store_relaxed(&what->object, object)); /* P2 */
-		/* relaxed: numbers; a report may find those of the wait before or after */
-		store_relaxed(&what->deadline, deadline);
-		store_relaxed(&what->since, self->loop->turn_cycles); /* relaxed: as above */
-	}
 	return 0;
 }
 

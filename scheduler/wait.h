@@ -22,6 +22,7 @@
  */
 #include <hilo/runtime/types.h>
 
+#include "scheduler/scheduler.h"
 #include "scheduler/timer.h"
 
 struct hilo_task;
@@ -88,10 +89,52 @@ int hilo__wait_frames_here(const void *from, void **frames, size_t max);
 /* [any] Begin. 0; -ECANCELED; -EDEADLK in a callback; -ENOMEM (a plain thread's first wait). */
 int hilo__wait_begin(struct wait *wait, enum wait_kind kind, const void *object, hilo_time deadline);
 
+/* [task on @self that no cancel interrupts] What hilo__wait_begin does then. */
+static HILO__ALWAYS_INLINE void wait_begin_task(struct wait *wait, const struct thread *self,
+						enum wait_kind kind, const void *object, hilo_time deadline)
+{
+	struct fiber_wait *what = &self->fiber->wait;
+
+	wait->task = self->task;
+	/* relaxed: whoever bumps it besides us has woken us */
+	wait->episode = task_state_episode(load_relaxed(&self->task->state));
+	wait->thread = false;
+	wait->armed = false;
+	wait->deadline = deadline;
+	MUTANT(75, store_release(&what->kind, (int)kind), store_relaxed(&what->kind, (int)kind)); /* P2 */
+	MUTANT(76, store_release(&what->object, object), store_relaxed(&what->object, object));	  /* P2 */
+	/* relaxed: numbers; a report may find those of the wait before or after */
+	store_relaxed(&what->deadline, deadline);
+	store_relaxed(&what->since, self->loop->turn_cycles); /* relaxed: as above */
+}
+
+/* [any] hilo__wait_begin, inline where a task calls that no cancel is set for. */
+static inline int wait_begin(struct wait *wait, enum wait_kind kind, const void *object, hilo_time deadline)
+{
+	const struct thread *self = thread_self();
+
+	/* relaxed: a cancel that comes later ends the wait */
+	if (HILO__UNLIKELY(!self->loop || !self->task || load_relaxed(&self->task->state) & TASK_CANCEL_MASK))
+		return hilo__wait_begin(wait, kind, object, deadline);
+	wait_begin_task(wait, self, kind, object, deadline);
+	return 0;
+}
+
 /* [any, suspends] Wait for a wake-up. 0: look again; -ECANCELED; -ETIMEDOUT. */
 int hilo__wait_park(struct wait *wait);
 
 /* End; after it no wake-up for this wait has any effect. Never suspends. */
 void hilo__wait_end(struct wait *wait);
+
+/* The same, inline where a task has waited without a timer. */
+static inline void wait_end(struct wait *wait)
+{
+	if (HILO__UNLIKELY(wait->armed || wait->thread)) {
+		hilo__wait_end(wait);
+		return;
+	}
+	(void)task_state_end_wait(&wait->task->state, wait->episode);
+	store_relaxed(&thread_self()->fiber->wait.kind, WAIT_NOTHING); /* relaxed: it says nothing */
+}
 
 #endif /* HILO_SCHEDULER_WAIT_H */
