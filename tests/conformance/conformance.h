@@ -27,9 +27,10 @@ struct scenario {
 	}
 #define TOPIC(topic, ...) const struct scenario topic[] = {__VA_ARGS__, {NULL, NULL, 0}}
 
-extern const struct scenario as_completed[], callbacks[], cancel[], contexts[], done_callbacks[], errors[],
-	executors[], first_ready[], futures[], gather[], groups[], locks[], reasons[], runtimes[], scopes[],
-	shield[], sync_objects[], tasks[], timeouts[], uncancel[], wait_for[], wait_several[];
+extern const struct scenario as_completed[], callbacks[], cancel[], conditions[], contexts[],
+	done_callbacks[], errors[], executors[], first_ready[], futures[], gather[], groups[], locks[],
+	queue_ends[], queue_orders[], queues[], reasons[], runtimes[], scopes[], shield[], sync_objects[],
+	tasks[], timeouts[], uncancel[], wait_for[], wait_several[];
 
 /* Scenarios of cancel.c that shield.c has as well, and the task in them, which awaits the task @arg. */
 void awaiter_cancelled(void);
@@ -53,6 +54,9 @@ void *as_arg(const char *text);
 /* [any] The deadline or the moment @ms milliseconds from now, and a sleep until then. */
 hilo_time after(int ms);
 int sleep_for(int ms);
+
+/* The deadline that @limit stands for: in so many ms; 0: for ever; below 0: no time at all. */
+hilo_time within(int limit);
 
 /* [task, callback] Call @fn(@arg) soon, or in @ms milliseconds. */
 void call_soon(hilo_callback_fn fn, const void *arg);
@@ -82,5 +86,30 @@ struct sleeper {
 int sleeper(void *arg);
 #define AS_SLEEPER(name_, ms_, ...) (&(struct sleeper){.name = (name_), .ms = (ms_), __VA_ARGS__})
 #define SLEEPER(...) hilo_spawn(sleeper, AS_SLEEPER(__VA_ARGS__))
+
+/*
+ * One that comes to a queue after @start ms, puts @value or gets one within @limit, and if it could needs @ms for
+ * itself, unless that is 0. It says how that has ended: what it got, or 0.
+ */
+struct porter {
+	const char *name;
+	int start;
+	int ms;
+	int limit;
+	hilo_queue *queue;
+	int value;
+};
+int puts_one(void *porter);
+int gets_one(void *porter);
+#define PUTTER(...) hilo_spawn(puts_one, &(struct porter){__VA_ARGS__})
+#define GETTER(...) hilo_spawn(gets_one, &(struct porter){__VA_ARGS__, 0})
+
+/* A number as an item; [task] say what a call has come to; [any] say what one that never waits has. */
+void *as_item(int value);
+void say_put(const char *what, hilo_queue *queue, int value, int limit);
+void say_get(const char *what, hilo_queue *queue, int limit);
+void say_try_put(hilo_queue *queue, int value);
+void say_try_get(hilo_queue *queue);
+void say_sizes(hilo_queue *queue);
 
 #endif /* TESTS_CONFORMANCE_CONFORMANCE_H */

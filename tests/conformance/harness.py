@@ -10,24 +10,31 @@ import concurrent.futures
 import errno
 import gc
 import selectors
+import sys
 from asyncio import CancelledError
 
 NATURAL = 1  # of an order that Hilo does not promise; says so to the reader, here
 THREADS = 2  # with threads, on the machine's own time: its lines do not tell when
 OUTSIDE = 4  # a plain function outside of any loop, and otherwise as THREADS
 
-scenarios = {}  # name: (function, flags)
+scenarios = {}  # name: (function, flags, the documented trace or None, whether this Python is too old)
 _trace = []
 _tells_time = True
 _lost = 0
 
 
-def scenario(flags=0):
-    """Decorates a scenario; its name is that of the C function."""
+def scenario(flags=0, since=11, documented=""):
+    """Decorates a scenario; its name is that of the C function.
+
+    One of what a later Python has, 3.SINCE, tells what is documented to come out, for those that are older.
+    """
+    is_missing = sys.version_info < (3, since)
+    promised = [line.strip() for line in documented.strip().splitlines()] if documented else None
 
     def add(function):
         assert function.__name__ not in scenarios, function.__name__
-        scenarios[function.__name__] = (function, flags)
+        assert since == 11 or promised, function.__name__
+        scenarios[function.__name__] = (function, flags, promised, is_missing)
         return function
 
     return add
@@ -69,7 +76,9 @@ def _on_exception(loop, context):
 def run(name):
     """The trace of a scenario, as lines."""
     global _tells_time, _lost
-    function, flags = scenarios[name]
+    function, flags, promised, is_missing = scenarios[name]
+    if is_missing:
+        return promised
     _trace.clear()
     _tells_time = not flags & (THREADS | OUTSIDE)
     _lost = 0
@@ -80,6 +89,8 @@ def run(name):
         _run_in_loop(function)
     if _lost:
         _trace.append(f"lost: {_lost}")
+    if promised and promised != _trace:
+        _trace.append(f"but documented: {promised}")
     return list(_trace)
 
 
@@ -117,6 +128,8 @@ _runtime_errors = {
     "is already entered": "EBUSY",
     "Barrier aborted": "EPIPE",
     "Abort or reset of barrier": "EPIPE",
+    "un-acquired lock": "EPERM",
+    "Lock is not acquired": "EPERM",
 }
 
 
@@ -138,6 +151,12 @@ def _word(outcome):
             return errno.errorcode[outcome.errno]
         case ValueError():
             return "EINVAL"
+        case asyncio.QueueEmpty():
+            return "empty"
+        case asyncio.QueueFull():
+            return "full"
+        case Exception() if type(outcome).__name__ == "QueueShutDown":  # of 3.13
+            return "EPIPE"
         case RuntimeError():
             return _runtime_error(str(outcome))
         case _:
@@ -199,6 +218,12 @@ def after(ms):
     return asyncio.get_running_loop().time() + ms / 1000
 
 
+async def within(limit, awaitable):
+    """In so many ms; 0: for ever; below 0: no time at all."""
+    async with asyncio.timeout(max(limit, 0) / 1000 if limit else None):
+        return await awaitable
+
+
 async def sleep_for(ms):
     await asyncio.sleep(ms / 1000)
 
@@ -250,3 +275,43 @@ async def sleeper(name, ms, code=0, cleanup=0, keeps=False):
         if not keeps:
             raise
     return finish(code)
+
+
+# ---- Queues ----------------------------------------------------------------------------------------
+
+
+async def _porter_ends(name, ms, outcome):
+    if not isinstance(outcome, BaseException) and ms:
+        await sleep_for(ms)
+    say_end(name, outcome)
+    return leave_with(outcome)
+
+
+async def puts(name, start, ms, limit, queue, value):
+    await sleep_for(start)
+    return await _porter_ends(name, ms, await ended(within(limit, queue.put(value))))
+
+
+async def gets(name, start, ms, limit, queue):
+    await sleep_for(start)
+    return await _porter_ends(name, ms, await ended(within(limit, queue.get())))
+
+
+async def say_put(what, queue, value, limit=0):
+    say_end(what, await ended(within(limit, queue.put(value))))
+
+
+async def say_get(what, queue, limit=0):
+    say_end(what, await ended(within(limit, queue.get())))
+
+
+def say_try_put(queue, value):
+    say_end("try to put", tried(queue.put_nowait, value))
+
+
+def say_try_get(queue):
+    say_end("try to get", tried(queue.get_nowait))
+
+
+def say_sizes(queue):
+    say(f"size: {queue.qsize()}, empty: {queue.empty():d}, full: {queue.full():d}")

@@ -14,9 +14,10 @@
 #include "tests/support/simulate.h"
 
 static const struct scenario *const topics[] = {
-	as_completed, callbacks, cancel,   contexts, done_callbacks, errors,	  executors, first_ready,
-	futures,      gather,	 groups,   locks,    reasons,	     runtimes,	  scopes,    shield,
-	sync_objects, tasks,	 timeouts, uncancel, wait_for,	     wait_several};
+	as_completed, callbacks,   cancel,   conditions, contexts,    done_callbacks, errors,
+	executors,    first_ready, futures,  gather,	 groups,      locks,	      queue_ends,
+	queue_orders, queues,	   reasons,  runtimes,	 scopes,      shield,	      sync_objects,
+	tasks,	      timeouts,	   uncancel, wait_for,	 wait_several};
 
 static struct {
 	const struct scenario *scenario;
@@ -90,6 +91,13 @@ hilo_time after(int ms)
 	return hilo_after(ms * HILO_MILLISECOND);
 }
 
+hilo_time within(int limit)
+{
+	if (limit == 0)
+		return HILO_FOREVER;
+	return limit < 0 ? HILO_NO_WAIT : after(limit);
+}
+
 int sleep_for(int ms)
 {
 	return hilo_sleep(ms * HILO_MILLISECOND);
@@ -154,6 +162,87 @@ int sleeper(void *arg)
 	}
 	say_end(self->name, rc);
 	return self->keeps ? self->code : rc;
+}
+
+/* ---- queues ---- */
+
+void *as_item(int value)
+{
+	return (void *)(intptr_t)value;
+}
+
+static int put_within(hilo_queue *queue, int value, int limit)
+{
+	return hilo_queue_put(queue, as_item(value), within(limit));
+}
+
+static int get_within(hilo_queue *queue, int limit)
+{
+	void *item = NULL;
+	int rc = hilo_queue_get(queue, &item, within(limit));
+
+	return rc < 0 ? rc : (int)(intptr_t)item;
+}
+
+static int porter_ends(const struct porter *self, int rc)
+{
+	if (rc >= 0 && self->ms)
+		OK(sleep_for(self->ms));
+	say_end(self->name, rc);
+	return rc < 0 ? rc : 0;
+}
+
+int puts_one(void *arg)
+{
+	const struct porter *self = arg;
+
+	OK(sleep_for(self->start));
+	return porter_ends(self, put_within(self->queue, self->value, self->limit));
+}
+
+int gets_one(void *arg)
+{
+	const struct porter *self = arg;
+
+	OK(sleep_for(self->start));
+	return porter_ends(self, get_within(self->queue, self->limit));
+}
+
+void say_put(const char *what, hilo_queue *queue, int value, int limit)
+{
+	say_end(what, put_within(queue, value, limit));
+}
+
+void say_get(const char *what, hilo_queue *queue, int limit)
+{
+	say_end(what, get_within(queue, limit));
+}
+
+void say_try_put(hilo_queue *queue, int value)
+{
+	int rc = hilo_queue_try_put(queue, as_item(value));
+
+	if (rc == -EAGAIN)
+		say("try to put: full");
+	else
+		say_end("try to put", rc);
+}
+
+void say_try_get(hilo_queue *queue)
+{
+	void *item = NULL;
+	int rc = hilo_queue_try_get(queue, &item);
+
+	if (rc == -EAGAIN)
+		say("try to get: empty");
+	else
+		say_end("try to get", rc < 0 ? rc : (int)(intptr_t)item);
+}
+
+void say_sizes(hilo_queue *queue)
+{
+	say("size: %zu, empty: %d, full: %d", hilo_queue_size(queue), hilo_queue_is_empty(queue),
+	    hilo_queue_is_full(queue));
 }
 
 /* The only thing that scenarios should make Hilo log is a failure that nobody has looked at. */
