@@ -16,12 +16,25 @@
  * but a task's or a thread's, and to be roused in vain harms neither. So it may even run when the run has
  * returned. If another one has begun by then it counts as a signal of that.
  *
+ * One word has the count, and whether a run takes signals at all:
+ *
+ *	 31                        1   0
+ *	| signals                    | O |		O  ON, from the begin of a run to its end
+ *
  * P1  The handler adds to the count, then changes the state word of the waiter (release); the main thread changes
  *     that word in the same way when it consumes a notification, commits a wait, or ends one (acquire), and calls
  *     on_park before the next commit. In the order of that word the handler's change is either before one of
  *     these, and then the count is seen by the on_park that follows, or it comes after the commit, and wakes. So
  *     no count is slept over.
- * P2  The waiter is published with release, before the handler is installed.
+ * P2  The waiter is published with ON (release), which is set before the handler is installed. Who sees ON (acquire)
+ *     sees the waiter.
+ * P3  The end puts the default action back, then takes the word, all at once. A handler that was under way adds to
+ *     it either before, and then it is in the count that the end compares, or after, and then it finds no ON: it
+ *     raises the signal again, which is delivered when it has returned, with the action that there is by then.
+ *     Either way it takes effect once (model interrupt_end).
+ * P4  ON is set before the handler is installed, and taken when it is not any more. So a handler that finds none, and
+ *     itself installed, was put back by the application, and would be called again and again: it gives way to
+ *     the default action.
  *
  * The rules for when are asyncio's: in the main thread only, and only if the application has left SIGINT
  * alone. One that has blocked the signal, to read it from a descriptor, has not. A child that was forked
@@ -44,13 +57,17 @@
 #include "scheduler/base/sys.h"
 #include "scheduler/reason.h"
 
-static struct {
-	atomic(struct hilo_task *) waiter; /* P2; the record of the main thread; NULL: nobody waits */
-	atomic(unsigned) count;		   /* signals since the begin */
+#define INTERRUPT_ON 1u
+#define INTERRUPT_ONE 2u
 
-	/* Main thread only; process is constant while the handler is installed. */
-	pid_t process;
+static struct {
+	atomic(unsigned) word;		   /* P1, P3 */
+	atomic(struct hilo_task *) waiter; /* P2; the record of the main thread */
+	atomic(pid_t) process;		   /* of the last run */
+
+	/* Main thread only. */
 	unsigned seen; /* signals that were dealt with */
+	bool ended;    /* the last run has ended by one */
 	hilo_runtime *runtime;
 	hilo_task *main; /* NULL: it is not there yet, or has ended */
 } interrupt;
@@ -63,20 +80,51 @@ static void sigint_default(void)
 	(void)sigaction(SIGINT, &action, NULL);
 }
 
-static void interrupt_handler(int signo)
-{
-	struct hilo_task *waiter = load_acquire(&interrupt.waiter); /* P2 */
+static void interrupt_handler(int signo);
 
-	if (!waiter)
-		return;
-	if (getpid() != interrupt.process) {
+/* [any, async-signal-safe] */
+static bool sigint_comes_here(void)
+{
+	struct sigaction action;
+
+	return sigaction(SIGINT, NULL, &action) == 0 && !(action.sa_flags & SA_SIGINFO) &&
+	       action.sa_handler == interrupt_handler;
+}
+
+/* [handler] No run takes it: it is delivered once more when we have returned. */
+static void sigint_again(int signo)
+{
+	if (sigint_comes_here() && !(load_acquire(&interrupt.word) & INTERRUPT_ON)) /* P4 */
 		sigint_default();
-		(void)raise(signo); /* is delivered when we have returned */
+	MUTANT(360, (void)raise(signo), (void)signo);
+}
+
+static void interrupt_count(int signo)
+{
+	unsigned word = add_acq_rel(&interrupt.word, INTERRUPT_ONE); /* P1, P2, P3 */
+
+	if (!MUTANT(361, word & INTERRUPT_ON, true)) {
+		sigint_again(signo);
 		return;
 	}
-	if (add_release(&interrupt.count, 1) > 0) /* P1 */
+	if (word >= INTERRUPT_ON + INTERRUPT_ONE && sigint_comes_here())
 		sigint_default();
-	hilo__task_nudge(waiter);
+	/* relaxed: P2; if another run has begun since, it is roused in vain */
+	hilo__task_nudge(load_relaxed(&interrupt.waiter));
+}
+
+static void interrupt_handler(int signo)
+{
+	int saved = errno;
+
+	/* relaxed: each run of a process writes the same */
+	if (getpid() == load_relaxed(&interrupt.process)) {
+		interrupt_count(signo);
+	} else {
+		sigint_default();
+		(void)raise(signo); /* is delivered when we have returned */
+	}
+	errno = saved;
 }
 
 /* [main thread] What the second signal is for. */
@@ -85,15 +133,13 @@ static HILO__NORETURN void interrupt_die(void)
 	hilo__log(HILO_LOG_WARNING,
 		  "interrupted twice: the process ends, and these are the tasks that are left");
 	(void)hilo_runtime_dump(interrupt.runtime, STDERR_FILENO);
-	sigint_default();
-	(void)raise(SIGINT);
-	_exit(128 + SIGINT); /* somebody has blocked it meanwhile */
+	_exit(hilo__interrupt_die()); /* somebody has blocked it meanwhile */
 }
 
 /* [main thread, about to sleep] */
 static void interrupt_look(void)
 {
-	unsigned count = load_acquire(&interrupt.count); /* P1 */
+	unsigned count = load_acquire(&interrupt.word) / INTERRUPT_ONE; /* P1 */
 
 	if (count > 1)
 		interrupt_die();
@@ -120,14 +166,17 @@ void hilo__interrupt_begin(hilo_runtime *runtime)
 	struct sigaction action = {.sa_handler = interrupt_handler, .sa_flags = SA_ONSTACK};
 	struct thread *self = thread_self();
 
-	if (runtime->keep_sigint || getpid() != (pid_t)syscall(SYS_gettid) || !sigint_is_ours())
+	if (getpid() != (pid_t)syscall(SYS_gettid))
 		return;
-	interrupt.process = getpid();
+	interrupt.ended = false;
+	if (runtime->keep_sigint || !sigint_is_ours())
+		return;
 	interrupt.runtime = runtime;
 	interrupt.main = NULL;
 	interrupt.seen = 0;
-	store_relaxed(&interrupt.count, 0);	      /* relaxed: published by the next line */
-	store_release(&interrupt.waiter, self->task); /* P2 */
+	store_relaxed(&interrupt.process, getpid());  /* relaxed: published with the word, as the next one */
+	store_relaxed(&interrupt.waiter, self->task); /* relaxed: P2 */
+	store_release(&interrupt.word, INTERRUPT_ON); /* P2 */
 	self->on_park = interrupt_look;
 	(void)sigaction(SIGINT, &action, NULL);
 }
@@ -151,19 +200,32 @@ int hilo__interrupt_result(int rc)
 	interrupt.main = NULL;
 	if (!interrupt.seen || rc != -ECANCELED)
 		return rc;
+	interrupt.ended = true;
 	return hilo_fail(-EINTR, "interrupted by SIGINT");
 }
 
 void hilo__interrupt_end(void)
 {
-	struct sigaction action;
+	unsigned word;
 
 	if (!interrupt_is_on())
 		return;
 	thread_self()->on_park = NULL;
-	if (sigaction(SIGINT, NULL, &action) == 0 && action.sa_handler == interrupt_handler)
+	if (sigint_comes_here())
 		sigint_default();
-	store_release(&interrupt.waiter, NULL);		      /* P2 */
-	if (load_acquire(&interrupt.count) != interrupt.seen) /* P1 */
+	word = MUTANT(362, xchg_acq_rel(&interrupt.word, 0), load_acquire(&interrupt.word)); /* P3 */
+	if (word / INTERRUPT_ONE != interrupt.seen)
 		(void)raise(SIGINT);
+}
+
+bool hilo__interrupt_has_ended_it(void)
+{
+	return getpid() == (pid_t)syscall(SYS_gettid) && interrupt.ended;
+}
+
+int hilo__interrupt_die(void)
+{
+	sigint_default();
+	(void)raise(SIGINT);
+	return 128 + SIGINT;
 }

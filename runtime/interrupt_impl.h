@@ -5,6 +5,8 @@
 /* interrupt_impl.h - Ctrl-C while the main thread is in a run; the protocol is in interrupt.c. */
 #include <hilo/runtime/types.h>
 
+#include <stdbool.h>
+
 /*
  * [plain thread] From here on SIGINT is for the main task of @runtime: if this is the main thread, the signal has
  * its default disposition and is not blocked, and the runtime's options do not forbid it.
@@ -19,5 +21,11 @@ int hilo__interrupt_result(int rc);
 
 /* [the same thread] As it was before; a SIGINT that came too late for @main is raised again. */
 void hilo__interrupt_end(void);
+
+/* [plain thread] The last run of the main thread, which this one is, has ended with -EINTR by a SIGINT. */
+bool hilo__interrupt_has_ended_it(void);
+
+/* [plain thread] End the process as SIGINT does by default. Returns, with what shells call that, if it is blocked. */
+int hilo__interrupt_die(void);
 
 #endif /* HILO_RUNTIME_INTERRUPT_IMPL_H */

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "runtime/interrupt_impl.h"
+
 int hilo_main_run(hilo_task_fn main, char **argv)
 {
 	int rc = hilo_run(main, argv, NULL);
@@ -14,6 +16,10 @@ int hilo_main_run(hilo_task_fn main, char **argv)
 
 	if (rc >= 0)
 		return EXIT_SUCCESS;
+	if (rc == -EINTR && hilo__interrupt_has_ended_it()) {
+		(void)fflush(NULL); /* what the cleanup has said */
+		return hilo__interrupt_die();
+	}
 	message = hilo_error_code() == rc ? hilo_error_message() : hilo_strerror(rc);
 	(void)fprintf(stderr, "%s: %s\n", program_invocation_short_name, message);
 	return EXIT_FAILURE;

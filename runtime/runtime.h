@@ -91,7 +91,8 @@ typedef struct hilo_opts {
  *          blocked the signal, or set HILO_KEEP_SIGINT: the first SIGINT cancels @main's task, and if that
  *          ends with -ECANCELED the result is -EINTR. The second one, also while the runtime ends, writes all
  *          tasks to standard error, as hilo_runtime_dump, and ends the process by the signal's default
- *          action. One that came when @main had ended takes effect when hilo_run is about to return.
+ *          action. One that came when @main had ended takes effect when hilo_run is about to return, or, if its
+ *          handler was under way then, when that has returned. None is lost.
  */
 HILO_API int hilo_run(hilo_task_fn main, void *arg, const hilo_opts *opts);
 
@@ -99,7 +100,9 @@ HILO_API int hilo_run(hilo_task_fn main, void *arg, const hilo_opts *opts);
  * The main function of a program that is one task: it runs @fn in hilo_run, without options, so that the environment
  * has them. What @fn gets is argv, a char ** that ends with NULL. The program exits with 0 if @fn returns 0 or
  * more, whatever that is; with 1 if it fails, or could not be run, after a line "PROGRAM: message" on standard
- * error. Outside of any function, with a semicolon:
+ * error. A program that Ctrl-C ends, @fn having cleaned up and returned -ECANCELED, dies by SIGINT, as shells and other
+ * parents expect who have to stop then, too: without a message, after stdio was flushed, without atexit's functions.
+ * Outside of any function, with a semicolon:
  *
  *	static int program(void *arg)
  *	{
@@ -117,7 +120,7 @@ HILO_API int hilo_run(hilo_task_fn main, void *arg, const hilo_opts *opts);
 	}                                                                                                    \
 	struct hilo_opts
 
-/* [plain thread] What HILO_MAIN does: the status to exit with. @argv is what @main gets. */
+/* [plain thread] What HILO_MAIN does: the status to exit with, 130 if SIGINT is blocked. @argv is what @main gets. */
 HILO_API int hilo_main_run(hilo_task_fn main, char **argv);
 
 /*

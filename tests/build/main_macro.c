@@ -5,12 +5,16 @@
  *	main_macro say WORD...   says the words
  *	main_macro fail          fails with a message of its own
  *	main_macro fail-mutely   fails without one
+ *	main_macro interrupted   is interrupted, and cleans up
  */
+#define _POSIX_C_SOURCE 200809L /* kill */
 #include <hilo/hilo.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int program(void *arg)
 {
@@ -19,6 +23,12 @@ static int program(void *arg)
 
 	if (rc < 0 || !argv[1] || strcmp(argv[1], "fail-mutely") == 0)
 		return rc < 0 ? rc : -EIO;
+	if (strcmp(argv[1], "interrupted") == 0) {
+		kill(getpid(), SIGINT);
+		rc = hilo_sleep_until(HILO_FOREVER);
+		puts("cleaned up");
+		return rc;
+	}
 	if (strcmp(argv[1], "fail") == 0)
 		return hilo_fail(-EINVAL, "no word is said to %s", argv[1]);
 	for (char **word = argv + 2; *word; word++)

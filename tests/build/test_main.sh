@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # test_main.sh BUILD-DIRECTORY SOURCE - HILO_MAIN makes a program without a warning, in C and, where there is a compiler, in
-# C++; it gets its arguments, and exits with 0 or, after a message, with 1.
+# C++; it gets its arguments, and exits with 0 or, after a message, with 1, or dies by SIGINT.
 set -u -o pipefail
 export LC_ALL=C
 build=$1
@@ -35,6 +35,7 @@ check() {
 	expect 0 '' '' say
 	expect 1 '' 'program: no word is said to fail' fail
 	expect 1 '' "program: $io_error" fail-mutely
+	expect 130 'cleaned up' '' interrupted
 	HILO_WORKERS=none expect 1 '' 'program: HILO_WORKERS=none: a whole number from 1 to 1024 is needed' say
 }
 

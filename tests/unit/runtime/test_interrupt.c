@@ -274,6 +274,157 @@ static void test_the_second_while_the_runtime_ends(void **state)
 	assert_non_null(strstr(child.text, " entry=0x"));
 }
 
+/* ---- a handler that is under way when the run ends ---- */
+
+static void (*handler_of_run)(int signo);
+
+static int tell_handler_main(void *arg)
+{
+	struct sigaction action;
+
+	(void)arg;
+	TASK_CHECK(sigaction(SIGINT, NULL, &action), ==, 0);
+	handler_of_run = action.sa_handler;
+	return 6;
+}
+
+static int late_handler_body(void)
+{
+	TASK_CHECK(hilo_run(tell_handler_main, NULL, &two_workers), ==, 6);
+	TASK_CHECK(sigint_is_default(), ==, true);
+	child_says('l');
+	handler_of_run(SIGINT);
+	return 1;
+}
+
+static void test_one_under_way_at_the_end_is_raised_again(void **state)
+{
+	(void)state;
+	child_start(late_handler_body);
+	expect('l');
+	assert_int_equal(child_end(), -SIGINT);
+	assert_string_equal(child.text, "");
+}
+
+static int handle_main(void *arg)
+{
+	(void)arg;
+	errno = ENOTTY;
+	handler_of_run(SIGINT);
+	TASK_CHECK(errno, ==, ENOTTY);
+	return hilo_sleep_until(HILO_FOREVER);
+}
+
+static int next_run_body(void)
+{
+	TASK_CHECK(hilo_run(tell_handler_main, NULL, &two_workers), ==, 6);
+	return hilo_run(handle_main, NULL, &two_workers) == -EINTR ? 5 : 1;
+}
+
+static void test_one_under_way_counts_in_the_next_run(void **state)
+{
+	(void)state;
+	child_start(next_run_body);
+	assert_int_equal(child_end(), 5);
+}
+
+/* The application has kept what was there during the run, and puts it back afterwards. */
+static int put_back_body(void)
+{
+	struct sigaction action = {.sa_flags = 0};
+
+	TASK_CHECK(hilo_run(tell_handler_main, NULL, &two_workers), ==, 6);
+	action.sa_handler = handler_of_run;
+	TASK_CHECK(sigaction(SIGINT, &action, NULL), ==, 0);
+	child_says('l');
+	(void)raise(SIGINT);
+	return 1;
+}
+
+static void test_a_handler_that_is_put_back_ends_the_process(void **state)
+{
+	(void)state;
+	child_start(put_back_body);
+	expect('l');
+	assert_int_equal(child_end(), -SIGINT);
+}
+
+/* ---- HILO_MAIN ---- */
+
+static int main_that_cleans_up(void *arg)
+{
+	(void)arg;
+	TASK_CHECK(sleep_main(NULL), ==, -ECANCELED);
+	TASK_CHECK(hilo_shield_enter(), ==, 0);
+	TASK_CHECK(hilo_sleep(HILO_MILLISECOND), ==, 0);
+	TASK_CHECK(hilo_shield_leave(), ==, 0);
+	(void)fputs("cleaned up", stderr);
+	return -ECANCELED;
+}
+
+static int main_that_cleans_up_body(void)
+{
+	(void)setvbuf(stderr, NULL, _IOFBF, 1000);
+	return hilo_main_run(main_that_cleans_up, NULL);
+}
+
+static void test_a_program_that_is_interrupted_dies_by_the_signal(void **state)
+{
+	(void)state;
+	child_start(main_that_cleans_up_body);
+	expect('r');
+	interrupt();
+	assert_int_equal(child_end(), -SIGINT);
+	assert_string_equal(child.text, "cleaned up");
+}
+
+static int main_with_another_end(void *arg)
+{
+	(void)arg;
+	TASK_CHECK(sleep_main(NULL), ==, -ECANCELED);
+	return -EIO;
+}
+
+/* Nobody has interrupted it. */
+static int main_that_only_says_so(void *arg)
+{
+	(void)arg;
+	return -EINTR;
+}
+
+static int main_with_another_end_body(void)
+{
+	int status = hilo_main_run(main_with_another_end, NULL);
+
+	return status * 10 + hilo_main_run(main_that_only_says_so, NULL);
+}
+
+static void test_a_program_that_ends_otherwise_exits(void **state)
+{
+	(void)state;
+	child_start(main_with_another_end_body);
+	expect('r');
+	interrupt();
+	assert_int_equal(child_end(), 11);
+	assert_non_null(strstr(child.text, "Input/output error"));
+	assert_non_null(strstr(child.text, "Interrupted system call"));
+}
+
+static int main_interrupted_then_says_so_body(void)
+{
+	TASK_CHECK(hilo_run(sleep_main, NULL, &two_workers), ==, -EINTR);
+	return hilo_main_run(main_that_only_says_so, NULL);
+}
+
+static void test_an_interrupt_before_is_none_of_the_programs(void **state)
+{
+	(void)state;
+	child_start(main_interrupted_then_says_so_body);
+	expect('r');
+	interrupt();
+	assert_int_equal(child_end(), 1);
+}
+
 /* ---- whose SIGINT it is ---- */
 
 static int is_default_main(void *arg)
@@ -550,6 +701,12 @@ int main(void)
 		cmocka_unit_test(test_the_second_dumps_all_and_ends_the_process),
 		cmocka_unit_test(test_one_that_is_late_takes_effect_at_the_end),
 		cmocka_unit_test(test_the_second_while_the_runtime_ends),
+		cmocka_unit_test(test_one_under_way_at_the_end_is_raised_again),
+		cmocka_unit_test(test_one_under_way_counts_in_the_next_run),
+		cmocka_unit_test(test_a_handler_that_is_put_back_ends_the_process),
+		cmocka_unit_test(test_a_program_that_is_interrupted_dies_by_the_signal),
+		cmocka_unit_test(test_a_program_that_ends_otherwise_exits),
+		cmocka_unit_test(test_an_interrupt_before_is_none_of_the_programs),
 		cmocka_unit_test(test_the_first_cancels_main_of_each_run),
 		cmocka_unit_test(test_the_second_of_one_run_ends_the_process),
 		cmocka_unit_test(test_between_two_runs_it_ends_the_process),
