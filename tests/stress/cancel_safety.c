@@ -14,16 +14,22 @@
 #include <string.h>
 #include <time.h>
 
+#include "scheduler/wait.h"
+
 #define TASKS 24
 #define THREADS 3
 #define ACTORS (TASKS + THREADS)
 #define ROUNDS 4 /* for each number of workers, each ends in a quiet point */
-#define SHARE 60 /* operations of each actor in a round, at least */
+#define SHARE 20 /* operations of each actor in a round, at least */
 #define NEAR_NS 40000
 #define FAR_NS (2 * HILO_MILLISECOND)
 #define NAP_NS 50000
-/* How many times the operations that should do. Cells that are not full then will never be. */
+/* How many times the operations that should do, and how many naps. Cells that are not full then will never be. */
 #define ENOUGH 12
+#define ENOUGH_NAPS (15 * (unsigned)(HILO_SECOND / NAP_NS / 2))
+/* For so many naps it is calm at the begin of a round, and then, while cells are not full, seven times in eight. */
+#define CALM 50
+#define REST_NS 500000
 /* After so many naps in which nothing has moved the object is asked to wake somebody. */
 #define STANDSTILL 20
 /* One who has not moved for so many naps, 20 s at least, is lost: he should have got what he waits for. */
@@ -37,8 +43,9 @@ static struct {
 	struct safety_actor actors[ACTORS];
 	unsigned weights; /* of all operations */
 	uint64_t before;  /* operations before this number of workers */
-	uint64_t count[SAFETY_OPS_MAX][SAFETY_FAILURES + 1];
+	uint64_t count[SAFETY_OPS_MAX][SAFETY_FAILURES + 1][SAFETY_MOMENTS];
 	atomic(bool) stop;
+	atomic(bool) calm;     /* actors rest between operations: so these wait for long */
 	atomic(unsigned) left; /* actors that have not left */
 	unsigned round;
 } stage;
@@ -54,6 +61,8 @@ enum limit {
 	LIMIT_SHIELDED, /* and no cancel reaches it */
 	LIMIT_CANCELLED /* it is cancelled before */
 };
+
+static int actor_main(void *arg);
 
 /* The column of @code; ends the program if nobody has declared it. */
 static unsigned outcome_of(const struct safety_op *op, int code)
@@ -97,6 +106,8 @@ static enum limit limit_choose(struct safety_actor *actor)
 
 	if (actor->patient)
 		return LIMIT_NONE;
+	if (load_relaxed(&stage.calm) && safety_choose(actor, 3) > 0)
+		return LIMIT_NEAR; /* for what it is calm */
 	return actor->plain ? of_threads[safety_choose(actor, 8)] : of_tasks[safety_choose(actor, 16)];
 }
 
@@ -123,43 +134,95 @@ static hilo_time deadline_choose(struct safety_actor *actor, enum limit limit)
 	}
 }
 
-static int op_run(const struct safety_op *op, struct safety_actor *actor, enum limit limit)
-{
-	hilo_time deadline = deadline_choose(actor, limit);
-	hilo_timeout timeout;
-	int code;
+/* When a request came, or a deadline was over. Of what is neither only MOMENT_ENTRY is counted. */
+enum moment {
+	MOMENT_ENTRY,	/* before the operation was called */
+	MOMENT_WAITING, /* while it waited */
+	MOMENT_BETWEEN	/* not so that one could tell */
+};
 
-	if (limit == LIMIT_BLOCK)
+/* One operation, as it was seen from outside. */
+struct attempt {
+	const struct safety_op *op;
+	enum limit limit;
+	hilo_time deadline;
+	bool cancelled; /* before it was called a request was set */
+	bool late;	/* the deadline was over */
+	bool waited;	/* it has slept in it */
+	bool requested; /* a request was set when it had ended */
+	int code;
+};
+
+static bool is_requested(const struct safety_actor *actor)
+{
+	return !actor->plain && hilo_task_cancelling(hilo_task_current()) > 0;
+}
+
+static void attempt_call(struct attempt *attempt, struct safety_actor *actor)
+{
+	uint32_t waits = actor->waits;
+
+	attempt->cancelled = is_requested(actor);
+	attempt->late = attempt->deadline != HILO_FOREVER && hilo_now() >= attempt->deadline;
+	attempt->code = attempt->op->run(stage.object, actor, attempt->deadline);
+	attempt->waited = actor->waits != waits;
+	attempt->requested = is_requested(actor);
+}
+
+static void attempt_run(struct attempt *attempt, struct safety_actor *actor)
+{
+	hilo_timeout timeout;
+
+	attempt->deadline = deadline_choose(actor, attempt->limit);
+	if (attempt->limit == LIMIT_BLOCK)
 		TASK_CHECK(hilo_timeout_enter(&timeout, safety_choose(actor, 4) ? deadline_near(actor)
 										: hilo_after(FAR_NS)),
 			   ==, 0);
-	else if (limit == LIMIT_SHIELDED)
+	else if (attempt->limit == LIMIT_SHIELDED)
 		TASK_CHECK(hilo_shield_enter(), ==, 0);
-	code = op->run(stage.object, actor, deadline);
-	if (limit == LIMIT_BLOCK)
+	attempt_call(attempt, actor);
+	if (attempt->limit == LIMIT_BLOCK)
 		(void)hilo_timeout_leave(&timeout, 0);
-	else if (limit == LIMIT_SHIELDED)
+	else if (attempt->limit == LIMIT_SHIELDED)
 		TASK_CHECK(hilo_shield_leave(), ==, 0);
-	return code;
 }
 
 /* What no operation may do, whatever it is. */
-static void code_check(const struct safety_op *op, const struct safety_actor *actor, enum limit limit,
-		       bool cancelled, int code)
+static void attempt_check(const struct attempt *attempt, const struct safety_actor *actor)
 {
+	const struct safety_op *op = attempt->op;
 	const char *wrong = NULL;
 
-	if (code == -ETIMEDOUT && (limit == LIMIT_NONE || limit == LIMIT_BLOCK || limit == LIMIT_CANCELLED))
-		wrong = "has timed out without a deadline";
-	else if (code == -ECANCELED && (actor->plain || limit == LIMIT_SHIELDED))
+	if (attempt->code == -ETIMEDOUT && hilo_now() < attempt->deadline)
+		wrong = "has timed out before its deadline";
+	else if (attempt->code == -ECANCELED && (actor->plain || attempt->limit == LIMIT_SHIELDED))
 		wrong = "was cancelled, which it cannot be";
-	else if (code != -ECANCELED && cancelled && limit != LIMIT_SHIELDED && !op->several &&
-		 can_fail_with(op, -ECANCELED))
+	else if (attempt->code == -ECANCELED && !attempt->requested)
+		wrong = "was cancelled without a request";
+	else if (attempt->code != -ECANCELED && attempt->cancelled && attempt->limit != LIMIT_SHIELDED &&
+		 !op->several && can_fail_with(op, -ECANCELED))
 		wrong = "was tried though a cancel was set";
+	else if (attempt->waited && op->instant)
+		wrong = "has waited";
 	if (!wrong)
 		return;
 	(void)fprintf(stderr, "%s: %s %s\n", stage.of->name, op->name, wrong);
-	test_die(__FILE__, __LINE__, op->name, code, (int)limit);
+	test_die(__FILE__, __LINE__, op->name, attempt->code, (int)attempt->limit);
+}
+
+/* An outcome that has a moment. */
+static bool has_moment(int code)
+{
+	return code == -ECANCELED || code == -ETIMEDOUT;
+}
+
+static enum moment attempt_moment(const struct attempt *attempt)
+{
+	bool before = attempt->code == -ECANCELED ? attempt->cancelled : attempt->late;
+
+	if (!has_moment(attempt->code) || (before && !attempt->waited))
+		return MOMENT_ENTRY;
+	return !before && attempt->waited ? MOMENT_WAITING : MOMENT_BETWEEN;
 }
 
 static void count_one(atomic(uint64_t) * count)
@@ -170,38 +233,82 @@ static void count_one(atomic(uint64_t) * count)
 /* False: it was not possible now. */
 static bool actor_act(struct safety_actor *actor)
 {
-	const struct safety_op *op = op_choose(actor);
-	enum limit limit = limit_choose(actor);
-	unsigned number = (unsigned)(op - stage.of->ops);
-	hilo_task *task = actor->plain ? NULL : hilo_task_current();
-	bool cancelled;
-	int code;
+	struct attempt attempt = {.op = op_choose(actor), .limit = limit_choose(actor)};
+	unsigned number = (unsigned)(attempt.op - stage.of->ops);
 
 	store_relaxed(&actor->op, number);
 	store_relaxed(&actor->steps, load_relaxed(&actor->steps) + 1);
-	if (limit == LIMIT_CANCELLED)
-		TASK_CHECK(hilo_task_cancel(task), ==, 0);
-	cancelled = task && hilo_task_cancelling(task) > 0;
-	code = op_run(op, actor, limit);
+	if (attempt.limit == LIMIT_CANCELLED)
+		TASK_CHECK(hilo_task_cancel(hilo_task_current()), ==, 0);
+	attempt_run(&attempt, actor);
 	store_relaxed(&actor->steps, load_relaxed(&actor->steps) + 1);
-	if (task && hilo_task_cancelling(task) > 0)
+	if (is_requested(actor))
 		while (hilo_task_uncancel() > 0)
 			;
-	if (code == SAFETY_SKIP)
+	if (attempt.code == SAFETY_SKIP)
 		return false;
-	code_check(op, actor, limit, cancelled, code);
-	count_one(&actor->count[number][outcome_of(op, code)]);
+	attempt_check(&attempt, actor);
+	count_one(&actor->count[number][outcome_of(attempt.op, attempt.code)][attempt_moment(&attempt)]);
 	count_one(&actor->operations);
 	return true;
 }
 
-/* Cancel a task that is in an operation, if the lot has met one. */
+/* ---- who sleeps ---- */
+
+static _Thread_local struct safety_actor *thread_actor; /* of a plain thread, which no task ever is */
+
+/* [plain thread, about to sleep] */
+static void thread_sleeps(void)
+{
+	thread_actor->waits++;
+}
+
+/* [task] Its actor, if it is one's and waits; else it yields, or is one that the object has made. */
+static struct safety_actor *actor_that_waits(hilo_task *task)
+{
+	/* relaxed: the task's own */
+	if (task->entry != actor_main || load_relaxed(&thread_self()->fiber->wait.kind) == WAIT_NOTHING)
+		return NULL;
+	return task->arg;
+}
+
+static void task_suspended(hilo_task *task, void *arg)
+{
+	struct safety_actor *actor = actor_that_waits(task);
+
+	(void)arg;
+	if (!actor)
+		return;
+	actor->waits++;
+	store_relaxed(&actor->sleeps, true);
+}
+
+static void task_resumed(hilo_task *task, void *arg)
+{
+	struct safety_actor *actor = task->entry == actor_main ? task->arg : NULL;
+
+	(void)arg;
+	if (actor)
+		store_relaxed(&actor->sleeps, false);
+}
+
+/* ---- actors ---- */
+
+static bool is_in_operation(const struct safety_actor *actor)
+{
+	return load_relaxed(&((struct safety_actor *)actor)->steps) % 2;
+}
+
+/* Cancel a task that is in an operation, if the lot has met one: one that sleeps, if there is any among a few. */
 static void actor_cancel_another(struct safety_actor *actor)
 {
 	struct safety_actor *other = &stage.actors[safety_choose(actor, TASKS)];
-	hilo_task *task = load_acquire(&other->task); /* pairs with the driver's store */
+	hilo_task *task;
 
-	if (other != actor && !other->patient && task && load_relaxed(&other->steps) % 2)
+	for (int i = 0; i < 3 && (other->patient || !load_relaxed(&other->sleeps)); i++)
+		other = &stage.actors[safety_choose(actor, TASKS)];
+	task = load_acquire(&other->task); /* pairs with the driver's store */
+	if (other != actor && !other->patient && task && is_in_operation(other))
 		(void)hilo_task_cancel(task);
 }
 
@@ -215,7 +322,9 @@ static int actor_main(void *arg)
 		if (safety_choose(actor, 8) == 0)
 			actor_cancel_another(actor);
 		acted = actor_act(actor);
-		if (!acted || safety_choose(actor, 2))
+		if (load_relaxed(&stage.calm))
+			(void)hilo_sleep(safety_choose(actor, REST_NS)); /* or less, if somebody cancels it */
+		else if (!acted || safety_choose(actor, 2))
 			(void)hilo_yield();
 	}
 	if (!actor->plain)
@@ -228,7 +337,10 @@ static int actor_main(void *arg)
 
 static void *thread_main(void *arg)
 {
+	thread_actor = arg;
+	thread_self()->on_park = thread_sleeps;
 	(void)actor_main(arg);
+	thread_self()->on_park = NULL;
 	return NULL;
 }
 
@@ -242,13 +354,19 @@ static uint64_t operations(void)
 	return sum;
 }
 
-static uint64_t cell(size_t op, unsigned outcome)
+static uint64_t cell(size_t op, unsigned outcome, unsigned moment)
 {
-	uint64_t sum = stage.count[op][outcome];
+	uint64_t sum = stage.count[op][outcome][moment];
 
 	for (unsigned i = 0; i < ACTORS; i++)
-		sum += load_relaxed(&stage.actors[i].count[op][outcome]);
+		sum += load_relaxed(&stage.actors[i].count[op][outcome][moment]);
 	return sum;
+}
+
+/* How many cells an outcome has that must be full: one for each moment that there can be. */
+static unsigned moments_of(const struct safety_op *op, int code)
+{
+	return has_moment(code) && !op->instant ? MOMENT_WAITING + 1 : MOMENT_ENTRY + 1;
 }
 
 /* So many operations has the laziest actor made in this round. */
@@ -264,21 +382,30 @@ static uint64_t laziest(void)
 	return least;
 }
 
-/* The operation of which one outcome has not come often enough; NULL: there is none. */
-static const struct safety_op *cell_not_full(int *ret_code)
+/* A cell of the table. */
+struct cell {
+	const struct safety_op *op;
+	int code;
+	unsigned moment;
+};
+
+/* One that is not full; without an op: there is none. */
+static struct cell cell_not_full(void)
 {
 	for (size_t i = 0; i < stage.of->ops_count; i++) {
 		const struct safety_op *op = &stage.of->ops[i];
 
 		for (unsigned k = 0; k <= SAFETY_FAILURES; k++) {
-			*ret_code = k ? op->failures[k - 1] : 0;
-			if (k && !*ret_code)
+			int code = k ? op->failures[k - 1] : 0;
+
+			if (k && !code)
 				break;
-			if (cell(i, k) < test_rounds(SAFETY_CELL))
-				return op;
+			for (unsigned moment = 0; moment < moments_of(op, code); moment++)
+				if (cell(i, k, moment) < test_rounds(SAFETY_CELL))
+					return (struct cell){op, code, moment};
 		}
 	}
-	return NULL;
+	return (struct cell){NULL, 0, 0};
 }
 
 static HILO__NORETURN void somebody_is_lost(void)
@@ -287,7 +414,7 @@ static HILO__NORETURN void somebody_is_lost(void)
 	for (unsigned i = 0; i < ACTORS; i++) {
 		const struct safety_actor *actor = &stage.actors[i];
 
-		if (load_relaxed(&actor->steps) % 2)
+		if (is_in_operation(actor))
 			(void)fprintf(stderr, "  %s%s %u is in %s, for %u naps\n",
 				      actor->patient ? "patient " : "", actor->plain ? "thread" : "task", i,
 				      stage.of->ops[load_relaxed(&actor->op)].name, actor->naps);
@@ -307,6 +434,7 @@ static int nap(int still)
 		uint32_t steps = load_relaxed(&actor->steps);
 
 		moved |= steps != actor->seen;
+		/* the same odd number twice: in one operation from the last nap to this one */
 		actor->naps = steps == actor->seen && steps % 2 ? actor->naps + 1 : 0;
 		actor->seen = steps;
 		if (actor->naps > LOST)
@@ -332,14 +460,14 @@ static void cancel_standing(struct random *random, bool all)
 }
 
 /* There were @target operations, everybody has had a share, and the cells are full, if that is asked for. */
-static bool is_enough(uint64_t target, bool full)
+static bool is_enough(uint64_t target, unsigned naps, bool full)
 {
 	uint64_t made = operations();
-	int code;
 
 	if (made < target || laziest() < test_rounds(SHARE))
 		return false;
-	return !full || made >= (uint64_t)test_rounds(SAFETY_OPERATIONS) * ENOUGH || !cell_not_full(&code);
+	return !full || made >= (uint64_t)test_rounds(SAFETY_OPERATIONS) * ENOUGH ||
+	       naps >= test_rounds(ENOUGH_NAPS) || !cell_not_full().op;
 }
 
 /* Let them act, and leave. */
@@ -347,11 +475,14 @@ static void drive(struct random *random, bool full)
 {
 	uint64_t target =
 		operations() + test_rounds(SAFETY_OPERATIONS) / (array_size(workers_of) * ROUNDS) + 1;
+	unsigned naps = 0;
 	int still = 0;
 
-	while (!is_enough(target, full)) {
+	while (!is_enough(target, naps, full)) {
+		store_relaxed(&stage.calm, naps < CALM || (operations() >= target && naps / CALM % 8));
 		still = nap(still);
 		cancel_standing(random, still > 1);
+		naps++;
 	}
 	store_relaxed(&stage.stop, true);
 	still = 0;
@@ -414,7 +545,8 @@ static void actors_down(void)
 	stage.before = operations();
 	for (size_t i = 0; i < stage.of->ops_count; i++)
 		for (unsigned k = 0; k <= SAFETY_FAILURES; k++)
-			stage.count[i][k] = cell(i, k);
+			for (unsigned moment = 0; moment < SAFETY_MOMENTS; moment++)
+				stage.count[i][k][moment] = cell(i, k, moment);
 	for (unsigned i = 0; i < ACTORS; i++) {
 		free(stage.actors[i].own);
 		memset(&stage.actors[i], 0, sizeof(stage.actors[i]));
@@ -423,7 +555,8 @@ static void actors_down(void)
 
 static void workers_run(unsigned index)
 {
-	hilo_opts opts = {.size = sizeof(opts), .workers = workers_of[index]};
+	hilo_task_hooks hooks = {.size = sizeof(hooks), .resumed = task_resumed, .suspended = task_suspended};
+	hilo_opts opts = {.size = sizeof(opts), .workers = workers_of[index], .hooks = &hooks};
 	hilo_runtime *runtime;
 	struct random random;
 
@@ -438,40 +571,58 @@ static void workers_run(unsigned index)
 	actors_down();
 }
 
-/* The columns: every failure that any operation may have, in the order of the table. */
-static unsigned columns_collect(int columns[SAFETY_OPS_MAX * SAFETY_FAILURES])
+/* The columns: every failure that any operation may have, in the order of the table, at every moment. */
+static unsigned columns_collect(struct cell columns[SAFETY_OPS_MAX * SAFETY_FAILURES * 2])
 {
 	unsigned n = 0;
 
 	for (size_t i = 0; i < stage.of->ops_count; i++)
 		for (unsigned k = 0; k < SAFETY_FAILURES && stage.of->ops[i].failures[k]; k++) {
+			int code = stage.of->ops[i].failures[k];
 			unsigned at = 0;
 
-			while (at < n && columns[at] != stage.of->ops[i].failures[k])
+			while (at < n && columns[at].code != code)
 				at++;
-			columns[at] = stage.of->ops[i].failures[k];
-			n += at == n;
+			if (at < n)
+				continue;
+			columns[n++] = (struct cell){NULL, code, MOMENT_ENTRY};
+			if (has_moment(code))
+				columns[n++] = (struct cell){NULL, code, MOMENT_WAITING};
 		}
 	return n;
 }
 
+static const char *column_name(const struct cell *column)
+{
+	static const char *const cancelled[] = {"cancelled before", "while it waited"};
+	static const char *const late[] = {"late before", "while it waited"};
+
+	if (!has_moment(column->code))
+		return hilo_errname(column->code);
+	return (column->code == -ECANCELED ? cancelled : late)[column->moment];
+}
+
 static void table_print(void)
 {
-	int columns[SAFETY_OPS_MAX * SAFETY_FAILURES];
+	struct cell columns[SAFETY_OPS_MAX * SAFETY_FAILURES * 2];
 	unsigned n = columns_collect(columns);
 
 	printf("%s: %" PRIu64 " operations of tasks on 1, 2 and 8 workers and of plain threads, seed %" PRIu64
 	       "\n  %-18s %11s",
 	       stage.of->name, operations(), test_seed(), "", "done");
 	for (unsigned c = 0; c < n; c++)
-		printf(" %15s", hilo_errname(columns[c]));
+		printf(" %16s", column_name(&columns[c]));
 	for (size_t i = 0; i < stage.of->ops_count; i++) {
-		printf("\n  %-18s %11" PRIu64, stage.of->ops[i].name, cell(i, 0));
+		const struct safety_op *op = &stage.of->ops[i];
+
+		printf("\n  %-18s %11" PRIu64, op->name, cell(i, 0, MOMENT_ENTRY));
 		for (unsigned c = 0; c < n; c++)
-			if (can_fail_with(&stage.of->ops[i], columns[c]))
-				printf(" %15" PRIu64, cell(i, outcome_of(&stage.of->ops[i], columns[c])));
+			if (can_fail_with(op, columns[c].code) &&
+			    columns[c].moment < moments_of(op, columns[c].code))
+				printf(" %16" PRIu64,
+				       cell(i, outcome_of(op, columns[c].code), columns[c].moment));
 			else
-				printf(" %15s", "-");
+				printf(" %16s", "-");
 	}
 	printf("\n");
 	(void)fflush(stdout);
@@ -479,8 +630,7 @@ static void table_print(void)
 
 void safety_prove(const struct safety_object *object)
 {
-	const struct safety_op *op;
-	int code;
+	struct cell empty;
 
 	TASK_CHECK(object->ops_count, <=, SAFETY_OPS_MAX);
 	memset(&stage, 0, sizeof(stage));
@@ -490,10 +640,10 @@ void safety_prove(const struct safety_object *object)
 	for (unsigned i = 0; i < array_size(workers_of); i++)
 		workers_run(i);
 	table_print();
-	op = cell_not_full(&code);
-	if (!op)
+	empty = cell_not_full();
+	if (!empty.op)
 		return;
-	(void)fprintf(stderr, "%s: too few of %s: %s\n", object->name, op->name,
-		      code ? hilo_errname(code) : "done");
-	test_die(__FILE__, __LINE__, object->name, code, 0);
+	(void)fprintf(stderr, "%s: too few of %s: %s\n", object->name, empty.op->name,
+		      empty.code ? column_name(&empty) : "done");
+	test_die(__FILE__, __LINE__, object->name, empty.code, (int)empty.moment);
 }

@@ -9,7 +9,8 @@
  * make them at random, until there were enough and each outcome of each operation has come often enough. Tasks are
  * cancelled by each other and by the driver while they are in an operation, and cancel themselves before one. Of
  * the deadlines some have passed, some are near, some far, some are those of a block around the operation; tasks
- * are shielded at times. Nothing depends on the clock: the driver cancels those that stand still.
+ * are shielded at times. Nothing depends on the clock: the driver cancels those that stand still. Part of the time
+ * it is calm: actors rest between operations, so that who waits does so long enough for its deadline.
  *
  * Some actors are patient: no deadline, no cancel. They show what is lost: a wake-up, an item, a permit that did
  * not come ends the program, with a list of who waits. So they must not wait while they hold what others wait for.
@@ -35,9 +36,14 @@
  *		return 0;
  *	}
  *
- * What the driver demands of every operation, beside that its code is one of those declared: without a deadline
- * there is no -ETIMEDOUT, in a plain thread and under a shield no -ECANCELED, and a cancel that is set before
- * an operation that can be cancelled ends it with -ECANCELED.
+ * What the driver demands of every operation, beside that its code is one of those declared: no -ETIMEDOUT before its
+ * deadline; no -ECANCELED without a request, in a plain thread, or under a shield; and a cancel that is set before an
+ * operation that can be cancelled ends it with -ECANCELED.
+ *
+ * Each of these two is counted in two cells, and both must be full: was the request set, the deadline over, when
+ * the operation was called, or did it come while that waited? It did so if the actor has slept in the operation,
+ * which the hooks of its runtime tell, or `on_park` of a plain thread: a yield is not counted. What comes between
+ * the call and the wait is in neither cell.
  */
 #include "tests/support/test.h"
 
@@ -45,6 +51,7 @@
 
 #define SAFETY_OPS_MAX 12
 #define SAFETY_FAILURES 6
+#define SAFETY_MOMENTS 3
 
 /* An operation was not possible now (the actor holds no permit that it could give back); it does not count. */
 #define SAFETY_SKIP INT_MIN
@@ -58,10 +65,12 @@ struct safety_actor {
 	bool patient;	      /* neither cancelled nor limited */
 
 	/* The driver's. */
+	uint32_t waits;		  /* times that it has slept */
+	atomic(bool) sleeps;	  /* it does */
 	atomic(hilo_task *) task; /* while the round lasts */
 	atomic(uint32_t) steps;	  /* odd: in an operation */
 	atomic(unsigned) op;	  /* which */
-	atomic(uint64_t) count[SAFETY_OPS_MAX][SAFETY_FAILURES + 1];
+	atomic(uint64_t) count[SAFETY_OPS_MAX][SAFETY_FAILURES + 1][SAFETY_MOMENTS];
 	atomic(uint64_t) operations;
 	uint64_t made_before; /* this round */
 	uint32_t seen;	      /* steps at the last nap */
@@ -75,6 +84,7 @@ struct safety_op {
 	int failures[SAFETY_FAILURES]; /* that have to come, beside success; the rest is 0 */
 	unsigned weight;	       /* how often it is chosen; 0: 1 */
 	bool several; /* it makes several calls: a cancel that is set may not be what ends it */
+	bool instant; /* it never waits, though it can be cancelled */
 };
 
 struct safety_object {
@@ -98,7 +108,7 @@ struct safety_object {
 
 #define SAFETY_OPS(table) .ops = (table), .ops_count = array_size(table)
 
-/* How many operations there are for an object in all, and how many of each outcome at least. */
+/* How many operations there are for an object in all, and how many in each cell at least. */
 #define SAFETY_OPERATIONS 1000000
 #define SAFETY_CELL 1000
 

@@ -292,11 +292,11 @@ static void station_check(void *object, struct safety_actor *actors, unsigned co
 }
 
 static const struct safety_op station_ops[] = {
-	{"receive", station_receive, {-ENOBUFS, -ETIMEDOUT, -ECANCELED}, .weight = 8},
-	{"try_receive", station_try_receive, {-ENOBUFS, -EAGAIN}, .weight = 2},
-	{"select", station_select, {-ENOBUFS, -ETIMEDOUT, -ECANCELED}, .weight = 4},
-	{"visit", station_visit, {-ETIMEDOUT, -ECANCELED}, .weight = 2},
-	{"send", station_send, .weight = 3},
+	{"receive", station_receive, {-ENOBUFS, -ETIMEDOUT, -ECANCELED}, .weight = 48},
+	{"try_receive", station_try_receive, {-ENOBUFS, -EAGAIN}, .weight = 12},
+	{"select", station_select, {-ENOBUFS, -ETIMEDOUT, -ECANCELED}, .weight = 24},
+	{"visit", station_visit, {-ETIMEDOUT, -ECANCELED}, .weight = 8},
+	{"send", station_send, .weight = 3}, /* to each of them: about as many as one receives */
 };
 
 static const struct safety_object station = {
@@ -562,9 +562,11 @@ static int market_select_any(void *object, struct safety_actor *actor, hilo_time
 		HILO_SELECT_GET(market->queues[0], &got),
 		HILO_SELECT_TIMER(deadline),
 	};
-	int won = hilo_select_fair(cases, 6, HILO_FOREVER);
+	int won;
 
-	(void)actor;
+	if (safety_choose(actor, 4)) /* with it there is always one at once */
+		cases[3] = (hilo_select_case)HILO_SELECT_OFF;
+	won = hilo_select_fair(cases, 6, HILO_FOREVER);
 	if (won == 5)
 		return -ETIMEDOUT;
 	if (won < 0)
@@ -634,7 +636,7 @@ static void market_check(void *object, struct safety_actor *actors, unsigned cou
 static const struct safety_op market_ops[] = {
 	{"select of gets", market_select_get, {-ETIMEDOUT, -ECANCELED}, .weight = 3},
 	{"select of puts", market_select_put, {-ETIMEDOUT, -ECANCELED}, .weight = 3},
-	{"select of both", market_select_any, {-ETIMEDOUT, -ECANCELED}, .weight = 2},
+	{"select of both", market_select_any, {-ETIMEDOUT, -ECANCELED}, .weight = 3},
 	{"get", market_get, {-ETIMEDOUT, -ECANCELED}, .weight = 1},
 	{"put", market_put, {-ETIMEDOUT, -ECANCELED}, .weight = 1},
 };

@@ -162,6 +162,8 @@ static int guarded_put(void *object, struct safety_actor *actor, hilo_time deadl
 	guarded_enter(guarded, actor);
 	guarded->items++;
 	guarded->put++;
+	if (safety_choose(actor, 16) == 0)
+		test_pause(); /* others come meanwhile, and have to wait for the mutex */
 	if (inside)
 		(void)hilo_condition_notify(&guarded->condition, 1);
 	guarded_leave(guarded, actor);

@@ -279,7 +279,7 @@ static const struct safety_op bounded_ops[] = {
 };
 /* Mostly empty, else nobody would wait in it. */
 static const struct safety_op unbounded_ops[] = {
-	OP("put", op_put, 3, -ECANCELED),
+	{.name = "put", .run = op_put, .weight = 3, .failures = {-ECANCELED}, .instant = true},
 	OP("get", op_get, 5, -ETIMEDOUT, -ECANCELED),
 	OP("try_put", op_try_put, 1, 0),
 	OP("try_get", op_try_get, 1, -EAGAIN),
