@@ -46,6 +46,7 @@ typedef struct hilo_select_object {
 		void *object;
 		struct hilo_queue *queue;
 		struct hilo_event *event;
+		struct hilo_semaphore *semaphore;
 		struct hilo_receiver *receiver;
 		struct hilo_watcher *watcher;
 	};

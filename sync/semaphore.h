@@ -77,11 +77,12 @@ HILO_API extern const hilo_manager hilo_semaphore_manager;
 #define HILO_WITH_SEMAPHORE(semaphore, code) HILO_WITH (&hilo_semaphore_manager, semaphore, code)
 
 /*
- * A case of hilo_select: acquire @n permits. Its code is 0, or -EINVAL: more than there can ever be. It waits in the
- * same line as all others; one that asks for many holds up those behind it until the select has ended.
+ * A case of hilo_select: acquire @n permits of the hilo_semaphore *. Its code is 0, or -EINVAL: more than there can
+ * ever be. It waits in the same line as all others; one that asks for many holds up those behind it until the select
+ * has ended.
  */
-#define HILO_SELECT_ACQUIRE(semaphore, n)                                                                    \
-	HILO__SELECT_OBJECT(&hilo_select_acquire, semaphore, (void *)(uintptr_t)(n))
+#define HILO_SELECT_ACQUIRE(s, n)                                                                            \
+	HILO__SELECT_OBJECT(&hilo_select_acquire, semaphore, s, item, (void *)(uintptr_t)(n))
 HILO_API extern const hilo_select_ops hilo_select_acquire;
 
 HILO_END_DECLS
