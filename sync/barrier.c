@@ -136,8 +136,8 @@ static void won_again(struct barrier *barrier, struct list *won)
 }
 
 /*
- * [lock] Win all that have arrived, each with its number, or nobody: then less have arrived than it seemed. I1. Who is to
- * be told is in @won.
+ * [lock] Win all that have arrived, each with its number, or nobody: then less have arrived than it seemed. I1. Who
+ * is to be told is in @won.
  */
 static bool arrived_win(struct barrier *barrier, struct list *won)
 {

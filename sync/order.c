@@ -214,7 +214,7 @@ static bool pair_is_inverse(const struct held *held, uint64_t number, const void
 void hilo__order_wants(const struct hilo_task *me, const void *lock, struct order_mark *mark,
 		       const void *site)
 {
-	struct pair mine, other;
+	struct pair mine, other = {0};
 	struct held held;
 	unsigned i;
 

@@ -31,7 +31,7 @@
  * P3  Who waits is won under LIST, and leaves, or takes it, under LIST: which of them is first is clear there.
  *
  * Rejected: to give it always. One who was given it and does not run yet keeps the others out, who wait, and so on:
- * from the first collision on all waited at each lock, 190 ns. Rejected: readers first, or writers first: the others starve.
+ * from the first collision on all waited at each lock. Rejected: readers first, or writers first: the others starve.
  * One queue in order of arrival: with every other one a writer there is never more than one reader. To add for a
  * reader, and look afterwards, instead of a CAS: a reader that was too late has to take back what it has added, and
  * wake who was misled by it. To wake all readers at once: they would be woken under LIST, or linked by their nodes,
@@ -251,8 +251,8 @@ static void wake_some(struct rwlock *lock, uintptr_t holder, bool was_written, s
 }
 
 /*
- * [has the lists, somebody waits, or has waited under this hold of them] The lock is held by @holder, maybe nobody, from
- * now on, after a writer or not: give it, or wake who could have it, and give back the lists.
+ * [has the lists, somebody waits, or has under this hold of them] The lock is held by @holder, maybe nobody, from now
+ * on, after a writer or not: give it, or wake who could have it, and give back the lists.
  */
 static void settle(struct rwlock *lock, uintptr_t holder, bool was_written)
 {
@@ -429,7 +429,7 @@ static int rwlock_lock_as(struct rwlock *lock, const struct hilo_task *writer, h
 
 	if (try(lock, writer))
 		return 0;
-	if (barge_is_over(deadline))
+	if (MUTANT(329, barge_is_over(deadline), false))
 		return hilo__error_own(-ETIMEDOUT);
 	if (spin(lock, writer))
 		return 0;

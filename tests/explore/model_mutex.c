@@ -11,7 +11,6 @@
 #include <errno.h>
 
 #include "runtime/runtime_impl.h"
-#include "scheduler/base/lock.h"
 #include "tests/explore/orders.h"
 #include "tests/explore/waiting.h"
 
@@ -30,14 +29,8 @@ static enum {
 
 void hilo__task_wake(struct hilo_task *task, uint32_t episode)
 {
-	if (!task_state_wake(&task->state, episode))
-		return;
-	if (!(task->flags & TASK_THREAD)) {
+	if (task_state_wake(&task->state, episode))
 		waiting_ready(task);
-		return;
-	}
-	(void)add_release(&task->futex, 1); /* as task.c */
-	(void)hilo__futex_wake(&task->futex, 1);
 }
 
 int hilo__error_own(int code)

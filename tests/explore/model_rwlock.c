@@ -285,6 +285,23 @@ static void tries_to_read(void)
 	look_and_unlock();
 }
 
+/* Nobody has been in the lists. */
+static void change_and_leave_to_nobody(void)
+{
+	EXPLORE_CHECK((load_relaxed((atomic(uintptr_t) *)(void *)&rwlock) & 63) ==
+		      0); /* relaxed: at some moment */
+	change_and_unlock();
+}
+
+static void writes_without_waiting(void)
+{
+	int rc = hilo_rwlock_write(&rwlock, HILO_NO_WAIT);
+
+	EXPLORE_CHECK(rc == 0 || rc == -ETIMEDOUT);
+	if (rc == 0)
+		change_and_unlock();
+}
+
 static const struct explore_model models[] = {
 	EXPLORE_MODEL("rwlock_two", "T0, T1: read, write", setup, finish, reads_and_writes, reads_and_writes),
 	EXPLORE_MODEL_BOUND(3, "rwlock_two_turns", "the same, in turns", setup_turns, finish,
@@ -307,6 +324,8 @@ static const struct explore_model models[] = {
 			    writes),
 	EXPLORE_MODEL_BOUND(2, "rwlock_try_read", "T0 reads until T2 has read; T1 writes; T2 tries to read",
 			    setup_read, finish, look_beside_the_other, writes, tries_to_read),
+	EXPLORE_MODEL("rwlock_no_wait", "T0 writes, lets go; T1 writes, without waiting", setup_written,
+		      finish, change_and_leave_to_nobody, writes_without_waiting),
 	EXPLORE_MODEL_BOUND(2, "rwlock_free", "T0 writes, lets go; T1 writes, frees", setup_written,
 			    finish_gone, change_and_unlock, writes_and_frees),
 	EXPLORE_MODEL_BOUND(2, "rwlock_free_turns", "the same, in turns", setup_written_turns, finish_gone,

@@ -13,6 +13,7 @@
 
 #include "runtime/debug_impl.h"
 #include "scheduler/base/clock.h"
+#include "scheduler/base/lock.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/standin.h"
 #include "scheduler/wait.h"
@@ -92,6 +93,11 @@ static inline void waiting_ready(struct hilo_task *task)
 {
 	unsigned index = (unsigned)(task - records);
 
+	if (task->flags & TASK_THREAD) { /* as task.c */
+		(void)add_release(&task->futex, 1);
+		(void)hilo__futex_wake(&task->futex, 1);
+		return;
+	}
 	EXPLORE_CHECK(xchg_release(&queued[index], 1) == 0); /* as a run queue's push */
 	explore_unpark(index);
 }
