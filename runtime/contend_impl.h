@@ -189,6 +189,18 @@ static inline void contend_tell(const struct contend_won *won)
 }
 
 /*
+ * [contender, holds the lock of the only object that it waits for] Nobody has won it. A hint without the lock, but
+ * when it says no that stays so.
+ */
+static inline bool contend_is_open(const struct contender *contender)
+{
+	const struct wait *wait = &contender->wait;
+
+	/* relaxed: who wins does so under the lock, and what it brings is seen when it is told, P2 */
+	return task_state_episode(load_relaxed(&wait->task->state)) == wait->episode;
+}
+
+/*
  * [contender, suspends] Wait until won. The number of the node that was won for; else -ECANCELED, -ETIMEDOUT: it has
  * left, and nobody wins it any more. Nodes that were not won for have to be removed, P4.
  */

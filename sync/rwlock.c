@@ -340,12 +340,6 @@ static bool spin(struct rwlock *lock, const struct hilo_task *writer)
 	return false;
 }
 
-/* [waiter] relaxed: it is won under LIST, and asked again there */
-static inline bool is_open(struct rw_waiter *waiter)
-{
-	return load_relaxed(&waiter->contender.outcome) == CONTEND_OPEN; /* relaxed: see above */
-}
-
 /* Woken, or to leave (*@rc is why). True: the wait is over, with *@rc. P3 */
 static bool waiter_look(struct rwlock *lock, struct rw_waiter *waiter, const struct hilo_task *writer,
 			int *rc)
@@ -353,9 +347,9 @@ static bool waiter_look(struct rwlock *lock, struct rw_waiter *waiter, const str
 	uintptr_t word, next;
 	bool in;
 
-	if (is_open(waiter)) {
+	if (contend_is_open(&waiter->contender)) {
 		word = lists_take(lock);
-		if (is_open(waiter)) {
+		if (contend_is_open(&waiter->contender)) {
 			in = can_have(word, writer, &next);
 			MUTANT(324, waiter_has_looked(lock, waiter), (void)0);
 			if (in || *rc < 0)
