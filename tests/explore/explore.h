@@ -42,6 +42,8 @@ struct explore_model {
 	 */
 	bool (*work_remains)(void);
 	int bound; /* preemptions, if not the default */
+	/* It takes more than 5 s. With --short it is explored with one preemption less. */
+	bool is_long;
 	/*
 	 * The model is about the explorer: the search must end with a failure whose message has this in it.
 	 * NULL: it must find none.
@@ -53,12 +55,20 @@ struct explore_model {
 
 /* An entry of a program's table of models: name, operations, setup, finish, threads. */
 #define EXPLORE_MODEL(NAME, OPERATIONS, SETUP, FINISH, ...)                                                  \
-	EXPLORE_MODEL_BOUND(0, NAME, OPERATIONS, SETUP, FINISH, __VA_ARGS__)
+	EXPLORE_MODEL_WITH(0, false, NAME, OPERATIONS, SETUP, FINISH, __VA_ARGS__)
 
 /* The same with a bound of its own, for what would take too long at the usual one. */
 #define EXPLORE_MODEL_BOUND(BOUND, NAME, OPERATIONS, SETUP, FINISH, ...)                                     \
+	EXPLORE_MODEL_WITH(BOUND, false, NAME, OPERATIONS, SETUP, FINISH, __VA_ARGS__)
+
+/* The same for one that is_long; 0 is the usual bound. */
+#define EXPLORE_MODEL_LONG(BOUND, NAME, OPERATIONS, SETUP, FINISH, ...)                                      \
+	EXPLORE_MODEL_WITH(BOUND, true, NAME, OPERATIONS, SETUP, FINISH, __VA_ARGS__)
+
+#define EXPLORE_MODEL_WITH(BOUND, LONG, NAME, OPERATIONS, SETUP, FINISH, ...)                                \
 	{                                                                                                    \
 		.name = NAME, .operations = OPERATIONS, .setup = SETUP, .finish = FINISH, .bound = BOUND,    \
+		.is_long = LONG,                                                                             \
 		.threads = sizeof((void (*[])(void)){__VA_ARGS__}) / sizeof(void (*)(void)),                 \
 		.thread = {__VA_ARGS__},                                                                     \
 	}

@@ -65,7 +65,7 @@ struct options {
 	const char *model;
 	double seconds;
 	int bound; /* -1: the model's */
-	bool merge, commute, retry, trace, list;
+	bool merge, commute, retry, trace, list, short_ones, long_ones;
 };
 
 extern struct options explore_options;

@@ -18,6 +18,7 @@ static int usage(const char *program)
 	       "  --list         name the models and what their threads do\n"
 	       "  --model=NAME   run this one only\n"
 	       "  --bound=N      preemptions at most (each model has a default)\n"
+	       "  --short        one less for the models that take long; --long: those only\n"
 	       "  --mutant=N     plant this fault\n"
 	       "  --trace        print the execution that fails, step by step\n"
 	       "  --seconds=S    give up after so long; status 2\n"
@@ -55,6 +56,10 @@ static bool option_parse(const char *argument)
 		o->commute = false;
 	else if (strcmp(argument, "--no-retry") == 0)
 		o->retry = false;
+	else if (strcmp(argument, "--short") == 0)
+		o->short_ones = true;
+	else if (strcmp(argument, "--long") == 0)
+		o->long_ones = true;
 	else if (strcmp(argument, "--trace") == 0)
 		o->trace = true;
 	else if (strcmp(argument, "--list") == 0)
@@ -75,12 +80,17 @@ static void failure_print(const struct explore_model *model, const struct findin
 	       model->must_fail != NULL ? "FOUND" : "FAILED", found->runs, found->preemptions, what);
 }
 
+static bool is_shortened(const struct explore_model *model)
+{
+	return model->is_long && explore_options.short_ones;
+}
+
 static void complete_print(const struct explore_model *model, int bound, const struct findings *found)
 {
-	printf("%-24s COMPLETE: bound %d, %" PRIu64 " executions, %" PRIu64 "%s outcomes, %" PRIu64
+	printf("%-24s %s: bound %d, %" PRIu64 " executions, %" PRIu64 "%s outcomes, %" PRIu64
 	       " runs, %.2f s\n",
-	       model->name, bound, found->executions, found->ends, found->ends_are_more ? "+" : "",
-	       found->runs, found->seconds);
+	       model->name, is_shortened(model) ? "SHORTENED" : "COMPLETE", bound, found->executions,
+	       found->ends, found->ends_are_more ? "+" : "", found->runs, found->seconds);
 }
 
 /* The status of a search that had to end with a failure. */
@@ -98,6 +108,7 @@ static enum result model_run(const struct explore_model *model, struct findings 
 {
 	int bound = model->bound > 0 ? model->bound : DEFAULT_BOUND;
 
+	bound -= is_shortened(model);
 	if (explore_options.bound >= 0)
 		bound = explore_options.bound;
 	search_run(model, bound, found);
@@ -116,6 +127,8 @@ static enum result model_run(const struct explore_model *model, struct findings 
 
 static bool is_asked_for(const struct explore_model *model)
 {
+	if (explore_options.long_ones && !model->is_long)
+		return false;
 	return explore_options.model == NULL || strcmp(explore_options.model, model->name) == 0;
 }
 

@@ -249,9 +249,9 @@ static const struct explore_model models[] = {
 	EXPLORE_MODEL_BOUND(2, "as_completed_timeout",
 			    "T0 takes one with a deadline, then all; T1 completes both; T2 is the timer",
 			    setup, finish_all, hasty_then_all, complete_both, timer_of_T0),
-	EXPLORE_MODEL_BOUND(2, "as_completed_cancel",
-			    "T0 and T1 take one; T2 completes one, cancels T0, completes the other", setup,
-			    finish, cancelled, one, complete_and_cancel),
+	EXPLORE_MODEL_LONG(2, "as_completed_cancel",
+			   "T0 and T1 take one; T2 completes one, cancels T0, completes the other", setup,
+			   finish, cancelled, one, complete_and_cancel),
 	EXPLORE_MODEL("as_completed_late_cancel", "T0 takes one; T1 completes one; T2 looks, cancels T0",
 		      setup_late, finish_late, cancelled, complete_first, canceller_that_looks),
 };

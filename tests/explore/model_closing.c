@@ -336,9 +336,9 @@ static void steals(void)
 static const struct explore_model models[] = {
 	EXPLORE_MODEL("closing_submit", "T0 closes; T1 submits; T2 runs what comes", setup_submit, finish,
 		      closes, submits, serves),
-	EXPLORE_MODEL_BOUND(2, "closing_free",
-			    "T0 closes, frees the runtime; T1 submits; T2 ends a task, runs what comes",
-			    setup_submit_running, finish, closes_for_good, submits, ends_and_serves),
+	EXPLORE_MODEL_LONG(2, "closing_free",
+			   "T0 closes, frees the runtime; T1 submits; T2 ends a task, runs what comes",
+			   setup_submit_running, finish, closes_for_good, submits, ends_and_serves),
 	EXPLORE_MODEL("closing_spawn",
 		      "T0 closes; T1 spawns from a task, ends that; T2 steals and ends the other",
 		      setup_spawn, finish, closes, spawns_and_ends, steals),

@@ -192,13 +192,12 @@ static const struct explore_model models[] = {
 	EXPLORE_MODEL("condition_one", "T0 takes; T1 puts", setup, finish, take, put),
 	EXPLORE_MODEL_BOUND(1, "condition_two", "T0, T1 take; T2 puts two, notifies for each", setup, finish,
 			    take, take, put_two),
-	EXPLORE_MODEL_BOUND(1, "condition_all", "T0, T1 take; T2 puts two, notifies all", setup, finish, take,
-			    take, put_for_all),
+	EXPLORE_MODEL_LONG(1, "condition_all", "T0, T1 take; T2 puts two, notifies all", setup, finish, take,
+			   take, put_for_all),
 	EXPLORE_MODEL("condition_free", "T0 waits, frees all; T1 notifies once it waits", setup, finish_gone,
 		      wait_and_free, notify_who_waits),
-	EXPLORE_MODEL_BOUND(1, "condition_cancel",
-			    "T0 takes, puts back; T1 takes; T2 puts one; T3 cancels T0", setup, finish,
-			    take_and_put_back, take, put, cancels_T0),
+	EXPLORE_MODEL_LONG(1, "condition_cancel", "T0 takes, puts back; T1 takes; T2 puts one; T3 cancels T0",
+			   setup, finish, take_and_put_back, take, put, cancels_T0),
 };
 
 int main(int argc, char **argv)

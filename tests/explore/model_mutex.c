@@ -271,13 +271,13 @@ static void finish_both(void)
 
 static const struct explore_model models[] = {
 	EXPLORE_MODEL("mutex_two", "T0, T1: 2 x (lock, unlock)", setup, finish, twice, twice),
-	EXPLORE_MODEL("mutex_two_fair", "the same, fair", setup_fair, finish, twice, twice),
-	EXPLORE_MODEL_BOUND(2, "mutex_two_chosen", "the same; a waiter may starve", setup_chosen, finish,
-			    twice, twice),
+	EXPLORE_MODEL_LONG(0, "mutex_two_fair", "the same, fair", setup_fair, finish, twice, twice),
+	EXPLORE_MODEL_LONG(2, "mutex_two_chosen", "the same; a waiter may starve", setup_chosen, finish,
+			   twice, twice),
 	EXPLORE_MODEL_BOUND(2, "mutex_three", "T0, T1, T2: lock, unlock", setup, finish, once, once, once),
-	EXPLORE_MODEL_BOUND(2, "mutex_three_fair", "the same, fair", setup_fair, finish, once, once, once),
-	EXPLORE_MODEL_BOUND(2, "mutex_three_starved", "the same; waiters starve", setup_starved, finish, once,
-			    once, once),
+	EXPLORE_MODEL_LONG(2, "mutex_three_fair", "the same, fair", setup_fair, finish, once, once, once),
+	EXPLORE_MODEL_LONG(2, "mutex_three_starved", "the same; waiters starve", setup_starved, finish, once,
+			   once, once),
 	EXPLORE_MODEL_BOUND(2, "mutex_try", "T0: 2 x (lock, unlock); T1: lock, unlock; T2: try_lock, unlock",
 			    setup, finish, twice, once, tries),
 	EXPLORE_MODEL("mutex_no_wait", "T0 has it: unlock; T1: lock without waiting, unlock", setup_held,
@@ -294,15 +294,14 @@ static const struct explore_model models[] = {
 			    once_and_free),
 	EXPLORE_MODEL("mutex_free_cancel", "T0 has it, fair: unlock; T1: lock, unlock, free; T2 cancels T1",
 		      setup_held_fair, finish_gone, leave, once_and_free_if_not_cancelled, cancels_T1),
-	EXPLORE_MODEL_BOUND(1, "mutex_cancel",
-			    "T0 has it: unlock; T1: lock, unlock, T3 cancels it; T2: lock, unlock",
-			    setup_held, finish, leave, once_if_not_cancelled, once, cancels_T1),
-	EXPLORE_MODEL_BOUND(1, "mutex_cancel_fair", "the same, fair", setup_held_fair, finish, leave,
-			    once_if_not_cancelled, once, cancels_T1),
-	EXPLORE_MODEL_BOUND(
-		1, "mutex_timeout",
-		"T0 has it: unlock; T1: lock with a deadline, unlock; T2: lock, unlock; T3: timer",
-		setup_held, finish, leave, once_in_time, once, timer_of_T1),
+	EXPLORE_MODEL_LONG(1, "mutex_cancel",
+			   "T0 has it: unlock; T1: lock, unlock, T3 cancels it; T2: lock, unlock", setup_held,
+			   finish, leave, once_if_not_cancelled, once, cancels_T1),
+	EXPLORE_MODEL_LONG(1, "mutex_cancel_fair", "the same, fair", setup_held_fair, finish, leave,
+			   once_if_not_cancelled, once, cancels_T1),
+	EXPLORE_MODEL_LONG(1, "mutex_timeout",
+			   "T0 has it: unlock; T1: lock with a deadline, unlock; T2: lock, unlock; T3: timer",
+			   setup_held, finish, leave, once_in_time, once, timer_of_T1),
 };
 
 int main(int argc, char **argv)

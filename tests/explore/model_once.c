@@ -131,10 +131,10 @@ static void cancels_T1(void)
 static const struct explore_model models[] = {
 	EXPLORE_MODEL("once_two", "T0, T1 run; T2 looks", setup, finish, run, run, look),
 	EXPLORE_MODEL_BOUND(2, "once_three", "T0, T1, T2 run", setup, finish, run, run, run),
-	EXPLORE_MODEL_BOUND(2, "once_fails", "T0 runs in vain; T1, T2 run", setup, finish, run_in_vain, run,
-			    run),
-	EXPLORE_MODEL_BOUND(1, "once_cancel", "T0 runs in vain; T1 runs, T3 cancels it; T2 runs", setup,
-			    finish, run_in_vain, run_if_not_cancelled, run, cancels_T1),
+	EXPLORE_MODEL_LONG(2, "once_fails", "T0 runs in vain; T1, T2 run", setup, finish, run_in_vain, run,
+			   run),
+	EXPLORE_MODEL_LONG(1, "once_cancel", "T0 runs in vain; T1 runs, T3 cancels it; T2 runs", setup,
+			   finish, run_in_vain, run_if_not_cancelled, run, cancels_T1),
 	EXPLORE_MODEL("once_free", "T0 runs; T1 frees it as soon as it is done", setup, finish_gone, run_only,
 		      look_and_free),
 };

@@ -214,14 +214,16 @@ static const struct explore_model models[] = {
 		      owner_one_by_one, thief_two, thief_two),
 	EXPLORE_MODEL("ring_three", "owner: 3 x push, 3 x pop; 2 thieves: 2 x steal half", setup, finish,
 		      owner_three, thief_two, thief_two),
-	EXPLORE_MODEL("ring_wrap",
-		      "3 of 4 slots full; owner: 4 x push, pop, 2 x push, pop; 2 thieves: 2 x steal half",
-		      setup_three, finish, owner_wrap, thief_two, thief_two),
+	EXPLORE_MODEL_LONG(
+		0, "ring_wrap",
+		"3 of 4 slots full; owner: 4 x push, pop, 2 x push, pop; 2 thieves: 2 x steal half",
+		setup_three, finish, owner_wrap, thief_two, thief_two),
 	EXPLORE_MODEL("ring_batches", "owner: 3 x push_many of 2, 2 x pop between; 2 thieves: 2 x steal half",
 		      setup, finish, owner_batches, thief_two, thief_two),
-	EXPLORE_MODEL("ring_spill",
-		      "3 of 4 slots full; owner: 2 x push, spill, 2 x push, pop; 2 thieves: 2 x steal half",
-		      setup_three, finish, owner_spill, thief_two, thief_two),
+	EXPLORE_MODEL_LONG(
+		0, "ring_spill",
+		"3 of 4 slots full; owner: 2 x push, spill, 2 x push, pop; 2 thieves: 2 x steal half",
+		setup_three, finish, owner_spill, thief_two, thief_two),
 	EXPLORE_MODEL(
 		"ring_thief_of_thief",
 		"T0: 3 x push, 3 x pop; T1: 2 x (steal half of T0's, pop); T2: 2 x (steal half of T1's, pop)",

@@ -344,9 +344,9 @@ static const struct explore_model models[] = {
 	EXPLORE_MODEL_BOUND(1, "rwlock_cancel", "T0 reads until T2 has read; T1 writes, T3 cancels it",
 			    setup_read_turns, finish, look_beside_the_other, writes_if_not_cancelled,
 			    reads_and_says_so, cancels_T1),
-	EXPLORE_MODEL_BOUND(1, "rwlock_cancel_written",
-			    "T0 writes, lets go; T1 writes, T3 cancels it; T2 reads", setup_written, finish,
-			    change_and_unlock, writes_if_not_cancelled, reads, cancels_T1),
+	EXPLORE_MODEL_LONG(1, "rwlock_cancel_written",
+			   "T0 writes, lets go; T1 writes, T3 cancels it; T2 reads", setup_written, finish,
+			   change_and_unlock, writes_if_not_cancelled, reads, cancels_T1),
 };
 
 int main(int argc, char **argv)

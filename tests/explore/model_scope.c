@@ -225,14 +225,14 @@ static const struct explore_model models[] = {
 	EXPLORE_MODEL("scope_limit_cancel",
 		      "T0 sleeps in a block with a limit, then outside; T1 fires its timer; T2 cancels T0",
 		      setup, finish_asked, limited_then_cancelled, timer_may_fire, canceller),
-	EXPLORE_MODEL_BOUND(
+	EXPLORE_MODEL_LONG(
 		2, "scope_grace",
 		"T0 waits in a section with a grace, then sleeps; T1 ends that; T2 cancels T0, completes",
 		setup, finish_asked, graced, timer_fires, canceller_and_completer),
-	EXPLORE_MODEL_BOUND(2, "scope_move",
-			    "T0 waits in a block; T1 fires its timers; T2 sets a limit, moves it, completes",
-			    setup_entered, finish_alone, limited_by_another, timers_may_fire,
-			    mover_and_completer),
+	EXPLORE_MODEL_LONG(2, "scope_move",
+			   "T0 waits in a block; T1 fires its timers; T2 sets a limit, moves it, completes",
+			   setup_entered, finish_alone, limited_by_another, timers_may_fire,
+			   mover_and_completer),
 };
 
 int main(int argc, char **argv)

@@ -468,7 +468,7 @@ static const struct explore_model models[] = {
 			    canceller_of_T0),
 	EXPLORE_MODEL_BOUND(2, "semaphore_mutex", "T0, T1 acquire, add, release", setup_one, finish_mutex,
 			    acquires_and_releases, acquires_and_releases),
-	EXPLORE_MODEL_BOUND(
+	EXPLORE_MODEL_LONG(
 		2, "semaphore_large",
 		"T0 acquires two, releases them; T1 acquires one; T2 releases twice; T3 cancels T0", setup,
 		finish_two, acquires_two, acquires, releases_two, canceller_of_T0),

@@ -146,8 +146,8 @@ static const struct explore_model models[] = {
 	EXPLORE_MODEL("thread_nudge_again",
 		      "T0 completes, then is a signal; T1 awaits, then looks for the signal", setup, finish,
 		      complete_and_signal, await_both),
-	EXPLORE_MODEL_BOUND(2, "thread_two", "T0 completes; T1 awaits for a limited time, T2 without a limit",
-			    setup, finish, complete, waiter_hasty, waiter_patient),
+	EXPLORE_MODEL_LONG(2, "thread_two", "T0 completes; T1 awaits for a limited time, T2 without a limit",
+			   setup, finish, complete, waiter_hasty, waiter_patient),
 };
 
 int main(int argc, char **argv)

@@ -104,8 +104,9 @@ static const struct explore_model models[] = {
 		      finish, arms_and_disarms, expirer, thief),
 	EXPLORE_MODEL("timer_two", "2 timers; T0, T1 disarm one each; T2 expires one, then the rest",
 		      setup_armed, finish, disarms_first, disarms_second, expirer_twice),
-	EXPLORE_MODEL("timer_two_expirers", "2 timers; T0, T1 disarm one each; T2 expires; T3 tries to",
-		      setup_armed, finish, disarms_first, disarms_second, expirer, thief),
+	EXPLORE_MODEL_LONG(0, "timer_two_expirers",
+			   "2 timers; T0, T1 disarm one each; T2 expires; T3 tries to", setup_armed, finish,
+			   disarms_first, disarms_second, expirer, thief),
 	EXPLORE_MODEL("timer_move", "2 timers; T0 moves one, disarms it; T1 disarms the other; T2 expires",
 		      setup_armed, finish, moves_and_disarms, disarms_second, expirer_twice),
 };
