@@ -252,16 +252,28 @@ static void select_enlist(struct select *select)
 							(uint32_t)i);
 }
 
-/* [no lock] Out of the list of case @i. */
-static void case_remove(struct select *select, size_t i)
+/* [its lock] Out of the list of case @i; case_removed follows. */
+static inline void case_take_out(struct select *select, size_t i)
+{
+	MUTANT(231, select->cases[i].of.ops->remove(&select->entries[i].place), (void)0);
+}
+
+/* [no lock] The object is not to be touched any more after it. */
+static inline void case_removed(struct select *select, size_t i)
 {
 	const hilo_select_ops *ops = select->cases[i].of.ops;
 
-	case_lock(select, i);
-	MUTANT(231, ops->remove(&select->entries[i].place), (void)0);
-	case_unlock(select, i);
 	if (ops->removed)
 		ops->removed(&select->entries[i].place);
+}
+
+/* [no lock] Out of the list of case @i. */
+static void case_remove(struct select *select, size_t i)
+{
+	case_lock(select, i);
+	case_take_out(select, i);
+	case_unlock(select, i);
+	case_removed(select, i);
 }
 
 /* [who has completed node->of] */
@@ -308,10 +320,7 @@ static void select_remove_calls(struct select *select)
 	MUTANT(234, hilo__several_settle(&select->calls, removed), (void)0); /* P1 */
 }
 
-/* Of no case. */
-#define NOBODY SIZE_MAX
-
-/* [selector] Case @winner, or NOBODY, has been won for: leave the other objects alone. */
+/* [selector] Case @winner has been won for: leave the other objects alone. */
 static void select_remove(struct select *select, size_t winner)
 {
 	for (size_t k = 0; k < select->objects; k++)
@@ -333,15 +342,23 @@ static int select_lower(const struct select *select, int winner)
 	return winner;
 }
 
-/* [selector] The wait has ended early, and nobody wins us any more: leave all objects alone, and look once more. */
+/*
+ * [selector] The wait has ended early, and nobody wins us any more: leave all objects alone, and look once more, in
+ * one hold of all locks. Whoever finds that we have left an object may free it. What would have to be prepared now
+ * was looked for in vain before.
+ */
 static int select_look_again(struct select *select)
 {
-	int ready;
+	int ready = -1;
 
-	select_remove(select, NOBODY);
 	select_begin_look(select);
-	ready = MUTANT(120, select_look(select), -1);
+	for (size_t k = 0; k < select->objects; k++)
+		case_take_out(select, select->entries[k].order);
+	if (MUTANT(120, select_look_once(select, &ready), SELECT_WAIT) != SELECT_DONE)
+		ready = -1;
 	select_unlock(select);
+	for (size_t k = 0; k < select->objects; k++)
+		case_removed(select, select->entries[k].order);
 	return ready;
 }
 

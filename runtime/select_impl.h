@@ -10,8 +10,9 @@
  *	look                     under the object's lock: do it, if that can be done at once
  *	prepare, look            perhaps: without the lock, what is lacking; and under it again
  *	enlist                   under the same hold of the lock, if nothing could be done in any case
- *	remove, removed          under the lock again, and without it, if enlisted and not won for
- *	look                     perhaps, under the lock once more
+ *	remove                   under the lock again, if enlisted and not won for
+ *	look                     perhaps, under the same hold of it
+ *	removed                  without it
  *	finish                   without it, if looking has done it, or the node that was enlisted was won for
  *
  * The locks of all objects of a select are held together, one that two cases share once, so that no function
@@ -64,8 +65,8 @@ struct hilo_select_ops {
 	/* [lock] Be in no list, in which the node may not be any more. */
 	void (*remove)(struct select_place *place);
 	/*
-	 * [no lock, after remove and before anything else] What remove must not do and has noted. Until then the object
-	 * counts the selector among those who wait. NULL: nothing.
+	 * [no lock, after remove and, perhaps, one more look] What remove must not do and has noted. If there is something
+	 * the object counts the selector among those who wait until then. NULL: nothing.
 	 */
 	void (*removed)(struct select_place *place);
 	/*
