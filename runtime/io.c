@@ -33,7 +33,8 @@ static void io_run_complete(struct poll_op *op)
 /* A plain thread makes the call itself. */
 static int io_run_thread(struct poll_io *io, hilo_time deadline)
 {
-	bool blocks = io->op.kind >= POLL_IO_READ && io->op.kind <= POLL_IO_WRITEV;
+	bool blocks = (io->op.kind >= POLL_IO_READ && io->op.kind <= POLL_IO_WRITEV) ||
+		      io->op.kind == POLL_IO_ACCEPT;
 	int rc;
 
 	if (thread_self()->closing)
@@ -56,7 +57,7 @@ static int io_run_thread(struct poll_io *io, hilo_time deadline)
 /* A callback may not suspend, but need not where the call would not wait. */
 static int io_run_callback(struct poll_io *io)
 {
-	int rc = io->op.kind <= POLL_IO_ACCEPT ? hilo__poll_io_call(io) : -EAGAIN;
+	int rc = io->op.kind < POLL_IO_ACCEPT ? hilo__poll_io_call(io) : -EAGAIN;
 
 	return rc == -EAGAIN ? -EDEADLK : rc;
 }
@@ -73,7 +74,15 @@ static int io_run_stop(struct io_run *run, struct poll_io *io, int rc)
 	while (!load_acquire(&run->happened)) /* P1 */
 		(void)hilo__wait_park(&run->wait);
 	(void)hilo_shield_leave();
-	return io->op.result == -ECANCELED ? rc : io->op.result;
+	if (io->op.result != -ECANCELED)
+		return io->op.result;
+	/* It need not have been tried: it was to wait for readiness, or the kernel has not taken it. */
+	if (rc == -ETIMEDOUT && io->op.kind < POLL_IO_ACCEPT) {
+		int once = hilo__poll_io_call(io);
+
+		return once == -EAGAIN ? rc : once;
+	}
+	return rc;
 }
 
 int hilo__io_run(struct poll_io *io, int kind, const void *object, hilo_time deadline)

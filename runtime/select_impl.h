@@ -65,8 +65,8 @@ struct hilo_select_ops {
 	/* [lock] Be in no list, in which the node may not be any more. */
 	void (*remove)(struct select_place *place);
 	/*
-	 * [no lock, after remove and, perhaps, one more look] What remove must not do and has noted. If there is something
-	 * the object counts the selector among those who wait until then. NULL: nothing.
+	 * [no lock, after remove and, perhaps, one more look] What remove must not do and has noted. If there is
+	 * something the object counts the selector among those who wait until then. NULL: nothing.
 	 */
 	void (*removed)(struct select_place *place);
 	/*

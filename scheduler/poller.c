@@ -6,6 +6,8 @@
  * The ring is made for the first operation: a runtime that computes has none, and starts without. Until then its
  * thread sleeps in epoll, afterwards in the ring, which watches epoll's descriptor.
  *
+ * The lock under which it is made is held over the system calls that make it: who comes meanwhile needs it as well.
+ *
  * P1  of poller_epoll.c holds for both: it is the word `woken` and the eventfd that they share.
  * P2  The ring is published with release, once it works; who finds it acquires.
  */
@@ -70,16 +72,18 @@ bool hilo__poller_start(struct poller *poller, struct poll_io *io)
 		return true;
 	}
 	(void)add_relaxed(&poller->armed, 1); /* relaxed: a count */
-	hilo__ring_start(poller, io);
-	return false;
+	if (HILO__LIKELY(hilo__ring_start(poller, io)))
+		return false;
+	(void)sub_relaxed(&poller->armed, 1); /* relaxed: a count */
+	io->op.result = -ECANCELED;
+	return true;
 }
 
 void hilo__poller_stop(struct poll_io *io)
 {
 	store_relaxed(&io->stopping, true); /* relaxed: I4 of poller_epoll.c, I2 of poller_ring.c */
-	if (io->poller->is_ring)
-		hilo__ring_stop(io);
-	hilo__ready_stop(io);
+	if (!hilo__ring_stop(io))
+		hilo__ready_stop(io);
 }
 
 int hilo__poller_reap(struct poller *poller, unsigned max, enum poll_reaper reaper)
@@ -95,7 +99,7 @@ int hilo__poller_reap(struct poller *poller, unsigned max, enum poll_reaper reap
 void hilo__poller_flush(struct poller *poller)
 {
 	if (poller_ring(poller))
-		hilo__ring_flush(poller);
+		hilo__ring_flush(poller, POLL_GUEST);
 }
 
 bool hilo__poller_has_news(const struct poller *poller)
@@ -110,17 +114,21 @@ int hilo__poller_wait(struct poller *poller, hilo_time deadline)
 	return poller_ring(poller) ? hilo__ring_wait(poller, deadline) : hilo__epoll_wait(poller, deadline);
 }
 
-void hilo__poller_wake(struct poller *poller)
+void hilo__poller_signal(struct poller *poller)
 {
 	const uint64_t one = 1;
 	ssize_t n;
 
-	if (xchg_acq_rel(&poller->woken, 1)) /* P1 */
-		return;
 	/* Cannot fail; a fault that a test plants is survived, for a wake-up that is lost is a hang. */
 	do
 		n = hilo__sys_write(poller->wake_fd, &one, sizeof(one));
 	while (n != sizeof(one) && n != -EAGAIN);
+}
+
+void hilo__poller_wake(struct poller *poller)
+{
+	if (!xchg_acq_rel(&poller->woken, 1)) /* P1 */
+		hilo__poller_signal(poller);
 }
 
 int hilo__poller_init(struct poller *poller, bool is_ring)

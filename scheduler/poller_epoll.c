@@ -237,7 +237,7 @@ int hilo__poller_submit(struct poller *poller, struct poll_op *op)
 		(void)add_relaxed(&poller->armed, 1); /* relaxed: a count */
 	}
 	spin_unlock(&file->lock);
-	(void)hilo__ready_settle(poller);
+	hilo__ready_settle(poller);
 	return rc;
 }
 
@@ -286,7 +286,7 @@ void hilo__poller_resume(struct poller *poller, struct poll_op *op)
 	if (load_relaxed(&op->pending) && op->silent) /* relaxed: under the lock */
 		poll_fd_resume(poller, file, op);
 	spin_unlock(&file->lock);
-	(void)hilo__ready_settle(poller);
+	hilo__ready_settle(poller);
 }
 
 void hilo__poller_forget(struct poller *poller, int fd)
@@ -301,7 +301,7 @@ void hilo__poller_forget(struct poller *poller, int fd)
 		(void)poll_fd_fail(poller, file, -EBADF);
 	}
 	spin_unlock(&file->lock);
-	(void)hilo__ready_settle(poller);
+	hilo__ready_settle(poller);
 }
 
 int hilo__epoll_await(struct poller *poller, struct poll_io *io)
@@ -328,9 +328,16 @@ int hilo__epoll_await(struct poller *poller, struct poll_io *io)
 
 bool hilo__epoll_take_back(struct poller *poller, struct poll_io *io)
 {
-	struct poll_fd *file = io->op.fd < 0 ? NULL : poll_table_find(&poller->backend->table, io->op.fd);
+	struct poll_table *table = &poller->backend->table;
+	struct poll_fd *file = io->op.fd < 0 ? NULL : poll_table_find(table, io->op.fd);
 	bool waiting;
 
+	if (!file && io->op.fd >= 0) {
+		/* I4, where there is no lock of the descriptor yet: who makes it does so under this one. */
+		spin_lock(&table->growing);
+		spin_unlock(&table->growing);
+		file = poll_table_find(table, io->op.fd);
+	}
 	if (!file)
 		return false;
 	spin_lock(&file->lock);
@@ -394,7 +401,7 @@ static int poller_dispatch(struct poller *poller, const struct epoll_event *even
 		completed += poll_fd_after(poller, file, fd, completed > 0, sleeping);
 	}
 	spin_unlock(&file->lock);
-	(void)hilo__ready_settle(poller);
+	hilo__ready_settle(poller);
 	return completed;
 }
 
@@ -405,9 +412,6 @@ int hilo__epoll_reap(struct poller *poller, unsigned max)
 	int completed = 0;
 	int n;
 
-	/* relaxed: a hint; an operation that is submitted just now is not ours to wait for */
-	if (!max || !load_relaxed(&poller->armed))
-		return 0;
 	/* relaxed, here and below: protects nothing, it spares two threads the same work */
 	if (load_relaxed(&backend->reaping) || xchg_relaxed(&backend->reaping, true))
 		return -EBUSY;
@@ -515,7 +519,11 @@ static int poller_init_timer(struct poll_backend *backend)
 
 void hilo__epoll_leave_wake(struct poller *poller)
 {
-	(void)hilo__sys_epoll_ctl(poller->backend->epoll_fd, EPOLL_CTL_DEL, poller->wake_fd, NULL);
+	struct poll_backend *backend = poller->backend;
+
+	(void)hilo__sys_epoll_ctl(backend->epoll_fd, EPOLL_CTL_DEL, poller->wake_fd, NULL);
+	if (backend->timer_fd >= 0)
+		(void)hilo__sys_epoll_ctl(backend->epoll_fd, EPOLL_CTL_DEL, backend->timer_fd, NULL);
 }
 
 void hilo__epoll_fini(struct poller *poller)

@@ -23,6 +23,7 @@ struct poll_backend {
 	struct spinlock due_lock;
 	struct list due;       /* operations of poll_io.h whose call is to be made, or which have failed */
 	atomic(unsigned) dues; /* how many those are */
+	atomic(bool) settling; /* somebody makes their calls */
 	struct poll_table table;
 };
 
@@ -52,19 +53,24 @@ bool hilo__ready_again(struct poller *poller, struct poll_io *io, int *ret);
 /* [lock of its poll_fd] @io is ready, or has failed: op.result. Its call is made by hilo__ready_settle. */
 void hilo__ready_due(struct poller *poller, struct poll_io *io);
 
-/* [any, no lock] Make the calls that are due. Returns how many operations have completed. */
-int hilo__ready_settle(struct poller *poller);
+/* [any, no lock] Make the calls that are due. */
+void hilo__ready_settle(struct poller *poller);
 
-/* poller.c. [any, no lock] @io, which is nobody's now, completes with @result. */
+/* poller.c. [any, async-signal-safe] Write to the eventfd. */
+void hilo__poller_signal(struct poller *poller);
+
+/* [any, no lock] @io, which is nobody's now, completes with @result. */
 void hilo__poller_complete_io(struct poller *poller, struct poll_io *io, int result);
 
 /* poller_ring.c; the same as those of poller.h and poll_io.h. */
 int hilo__ring_make(struct poller *poller, struct poll_ring **ret);
 void hilo__ring_fini(struct poller *poller);
 void hilo__ring_abandon(struct poller *poller);
-void hilo__ring_start(struct poller *poller, struct poll_io *io);
-void hilo__ring_stop(struct poll_io *io);
-void hilo__ring_flush(struct poller *poller);
+/* False: it was told to end already. */
+bool hilo__ring_start(struct poller *poller, struct poll_io *io);
+/* True: it has completed. */
+bool hilo__ring_stop(struct poll_io *io);
+void hilo__ring_flush(struct poller *poller, enum poll_reaper reaper);
 int hilo__ring_reap(struct poller *poller, unsigned max, enum poll_reaper reaper);
 int hilo__ring_wait(struct poller *poller, hilo_time deadline);
 bool hilo__ring_has_news(const struct poll_ring *ring);

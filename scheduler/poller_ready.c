@@ -10,6 +10,9 @@
  * Rejected: to have the waiting task make the call. An operation need not have one: a stream's is its own, and brings
  * bytes though nobody waits for them any more; and there would be two kinds of users, one for each kind of poller.
  *
+ * P1  Who has added one that is due looks whether somebody makes the calls, and leaves it to him. Who has made them
+ *     says so, and looks once more whether there is one: all four are seq_cst, so one of them sees the other.
+ *
  * Who has taken an operation off its list owns it until it has completed or waits again. hilo__ready_stop, which may
  * come at any time, sets `stopping` before it looks at the list under the lock; who puts an operation there looks at
  * `stopping` under that lock: one of them sees the other (I4 of poller_epoll.c).
@@ -25,7 +28,7 @@ void hilo__ready_due(struct poller *poller, struct poll_io *io)
 	store_relaxed(&io->state, POLL_IO_DUE); /* relaxed: under the lock of its descriptor */
 	spin_lock(&backend->due_lock);
 	list_add_tail(&backend->due, &io->op.link);
-	(void)add_relaxed(&backend->dues, 1); /* relaxed: a hint; this thread will look */
+	(void)add_seq_cst(&backend->dues, 1); /* P1 */
 	spin_unlock(&backend->due_lock);
 }
 
@@ -33,9 +36,6 @@ static struct poll_io *ready_take(struct poll_backend *backend)
 {
 	struct list *first;
 
-	/* relaxed: who has added one comes here after it */
-	if (HILO__LIKELY(!load_relaxed(&backend->dues)))
-		return NULL;
 	spin_lock(&backend->due_lock);
 	first = list_pop_first(&backend->due);
 	if (first)
@@ -52,38 +52,49 @@ static bool ready_wait(struct poller *poller, struct poll_io *io, int *ret)
 	return *ret < 0;
 }
 
-int hilo__ready_settle(struct poller *poller)
+/* [owner of @io] It is ready, or has failed. */
+static void ready_make(struct poller *poller, struct poll_io *io)
 {
+	int rc = io->op.result;
+
+	if (rc > 0)
+		rc = hilo__poll_io_call(io);
+	if ((rc != -EAGAIN || io->op.kind == POLL_IO_CONNECT) || ready_wait(poller, io, &rc))
+		hilo__poller_complete_io(poller, io, rc);
+}
+
+/*
+ * One thread at a time, and not within itself: a completion that starts the next operation does not pile up on the
+ * stack of a task. P1
+ */
+void hilo__ready_settle(struct poller *poller)
+{
+	struct poll_backend *backend = poller->backend;
 	struct poll_io *io;
-	int completed = 0;
 
-	while ((io = ready_take(poller->backend))) {
-		int rc = io->op.result;
-
-		if (rc > 0)
-			rc = hilo__poll_io_call(io);
-		if ((rc != -EAGAIN || io->op.kind == POLL_IO_CONNECT) || ready_wait(poller, io, &rc)) {
-			hilo__poller_complete_io(poller, io, rc);
-			completed++;
-		}
+	while (HILO__UNLIKELY(load_seq_cst(&backend->dues))) { /* P1 */
+		if (xchg_seq_cst(&backend->settling, true))    /* P1 */
+			return;
+		while ((io = ready_take(backend)))
+			ready_make(poller, io);
+		(void)xchg_seq_cst(&backend->settling, false); /* P1 */
 	}
-	return completed;
 }
 
 bool hilo__ready_start(struct poller *poller, struct poll_io *io, bool later)
 {
 	int rc = -EAGAIN;
 
-	if (!later)
+	if (!later || io->op.kind == POLL_IO_CONNECT)
 		rc = hilo__poll_io_call(io);
 	if (rc == -EAGAIN && (io->op.kind != POLL_IO_CONNECT || io->begun)) {
 		(void)add_relaxed(&poller->armed, 1); /* relaxed: a count */
 		if (!ready_wait(poller, io, &rc)) {
-			(void)hilo__ready_settle(poller); /* what was found out about its descriptor */
+			hilo__ready_settle(poller); /* what was found out about its descriptor */
 			return false;
 		}
 		(void)sub_relaxed(&poller->armed, 1); /* relaxed: a count */
-		(void)hilo__ready_settle(poller);
+		hilo__ready_settle(poller);
 	}
 	io->op.result = rc;
 	return true;
@@ -93,7 +104,9 @@ bool hilo__ready_again(struct poller *poller, struct poll_io *io, int *ret)
 {
 	bool ended = ready_wait(poller, io, ret);
 
-	(void)hilo__ready_settle(poller);
+	hilo__ready_settle(poller);
+	if (*ret == -EPERM) /* a regular file: nothing to wait for, and the kernel did not want to */
+		*ret = hilo__poll_io_call(io);
 	return !ended;
 }
 

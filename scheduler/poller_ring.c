@@ -9,7 +9,7 @@
  * An operation's completion carries its address. It exists until then, and completes once, so there is none that is
  * stale. Its end can only be asked for: until the kernel says so, it uses the buffer.
  *
- *	IDLE -> QUEUED -> RUNNING -> (completion) IDLE
+ *	IDLE -> QUEUED -> RUNNING -> (completion) IDLE, or QUEUED again, or WAITING (poller_ready.c)
  *	           |         `-> STOPPING -> (completion) IDLE
  *	           `-> (stop) IDLE
  *
@@ -20,9 +20,12 @@
  * I3  A cancel that the kernel is given stands behind its operation in the submission queue, and before whatever is
  *     started at the same address later: it ends that operation or none.
  * P1  The completion's exchange of `state` comes before or after that of stop, which is under the lock: before, stop
- *     finds IDLE; after, the completion finds STOPPING, and takes the lock to take the operation off the cancels.
- * P2  `queued` is set before the eventfd is written to, by who is not the owner, and looked at by the owner before it
- *     sleeps in the ring, which that write ends: what is queued meanwhile is submitted after it.
+ *     finds IDLE, or what came after; after, the completion finds STOPPING, and takes the lock to take the operation
+ *     off the cancels. It acquires what was released when the operation was given to the kernel, so who completes sees
+ *     what who has started it did.
+ * P2  `queued` is set before the eventfd is written to, by who starts an operation on a loop that is not his: that ends
+ *     the owner's sleep, and what is queued is submitted in its next turn. A guest, who reaps for an owner that is
+ *     held, and may be asleep by now, submits himself what he has queued by that.
  *
  * P3  Who reaps takes `reaping` with acquire and lets it go with release: the next one sees the completion queue's
  *     head.
@@ -30,6 +33,10 @@
  * The ring watches the eventfd, for wake-ups, and the epoll instance, for operations that wait for readiness. Whoever
  * finds the wake-up's completion, and is not the owner, writes once more: the owner may sleep already, and the
  * kernel, having found no completion left, let it sleep on.
+ *
+ * A submission belongs to the thread that enters the kernel with it: there its completion comes up, when that thread is
+ * in the kernel or on its way through. One that waits in a call that no signal ends either (a disk, a page that is
+ * read) posts nothing until the call ends, nor can others have that: what is under way on its ring waits with it.
  *
  * The kernel ends the operations of a thread that ends (a spare worker's): -ECANCELED though nobody asked. They had
  * no effect, and are started again. A descriptor that says O_NONBLOCK is answered -EAGAIN: its operation waits for
@@ -50,6 +57,11 @@
 #include "scheduler/uring.h"
 
 #define RING_ENTRIES 256
+/* After a kick the other thread is in the kernel; how long it is waited for there. */
+#define KICK_PAUSES 100
+
+/* The most that one call moves. */
+#define LENGTH_MAX 0x7ffff000u
 
 /* What a completion carries that is no operation's. */
 #define USER_NOTHING 0
@@ -65,7 +77,8 @@ struct poll_ring {
 	struct spinlock lock;
 	struct list queue;   /* operations to be started */
 	struct list cancels; /* operations to be ended */
-	bool watches_wake;   /* under the lock: the kernel was told to, and has not ended it */
+	bool watches_wake;   /* under the lock: the kernel was told to, by the owner, and has not ended it */
+	bool watch_ended;    /* it has, and was not told anew */
 	bool watches_epoll;
 	atomic(bool) queued; /* there may be something for the kernel */
 	atomic(bool) reaping;
@@ -90,7 +103,7 @@ static void sqe_fill(struct uring_sqe *sqe, const struct poll_io *io)
 	sqe->code = codes[io->op.kind];
 	sqe->fd = io->op.fd;
 	sqe->addr = (uintptr_t)io->data;
-	sqe->len = io->length > UINT32_MAX ? UINT32_MAX : (uint32_t)io->length;
+	sqe->len = io->length > LENGTH_MAX ? LENGTH_MAX : (uint32_t)io->length;
 	sqe->call_flags = io->flags;
 	sqe->user_data = (uintptr_t)io;
 	switch ((enum poll_io_kind)io->op.kind) {
@@ -121,14 +134,16 @@ static void sqe_fill(struct uring_sqe *sqe, const struct poll_io *io)
 	case POLL_IO_WRITE:
 		sqe->len = (uint32_t)hilo__sys_shorten(
 			io->op.kind == POLL_IO_READ ? SYS_CALL_READ : SYS_CALL_WRITE, sqe->len);
-		/* fall through */
+		sqe->off = (uint64_t)io->offset;
+		break;
 	case POLL_IO_READV:
 	case POLL_IO_WRITEV:
 		sqe->off = (uint64_t)io->offset;
 		break;
 	case POLL_IO_RENAMEAT:
 		sqe->len = (uint32_t)io->offset;
-		/* fall through */
+		sqe->off = (uintptr_t)io->more;
+		break;
 	case POLL_IO_STATX:
 		sqe->off = (uintptr_t)io->more;
 		break;
@@ -165,19 +180,36 @@ static struct poll_io *ring_next(struct poll_ring *ring, struct list *list, stru
 	return container_of(list_entry(first, struct poll_op, link), struct poll_io, op);
 }
 
+/*
+ * [lock] Wake-ups are watched for by the owner: what the kernel tells of it comes up in the thread that has asked, and
+ * that is the one to be woken. A guest who has found that the watch has ended only asks once: the eventfd is readable,
+ * so that fires at once, and if the owner is asleep already it wakes, and asks by itself.
+ */
+static void ring_watch_wake(struct poller *poller, struct poll_ring *ring, enum poll_reaper reaper)
+{
+	bool never = false;
+
+	if (reaper == POLL_OWNER) {
+		ring_watch(ring, &ring->watches_wake, poller->wake_fd, USER_WAKE, URING_POLL_MULTI);
+		ring->watch_ended = ring->watch_ended && !ring->watches_wake;
+	} else if (ring->watch_ended) {
+		ring_watch(ring, &never, poller->wake_fd, USER_WAKE, 0);
+		ring->watch_ended = !never;
+	}
+}
+
 /* [any] What is to be told to the kernel, as far as there is room, into the submission queue. */
-static void ring_fill(struct poller *poller, struct poll_ring *ring)
+static void ring_fill(struct poller *poller, struct poll_ring *ring, enum poll_reaper reaper)
 {
 	struct uring_sqe *sqe;
 	struct poll_io *io;
 
 	spin_lock(&ring->lock);
-	ring_watch(ring, &ring->watches_wake, poller->wake_fd, USER_WAKE, URING_POLL_MULTI);
+	ring_watch_wake(poller, ring, reaper);
 	ring_watch(ring, &ring->watches_epoll, poller->backend->epoll_fd, USER_EPOLL, 0);
 	while ((io = ring_next(ring, &ring->queue, &sqe))) {
 		sqe_fill(sqe, io);
-		store_relaxed(&io->state,
-			      POLL_IO_RUNNING); /* relaxed: under the lock, and the kernel orders */
+		store_release(&io->state, POLL_IO_RUNNING); /* P1 */
 		uring_push(&ring->uring);
 	}
 	while ((io = ring_next(ring, &ring->cancels, &sqe))) {
@@ -189,7 +221,7 @@ static void ring_fill(struct poller *poller, struct poll_ring *ring)
 	}
 	/* relaxed: P2, by the eventfd; and for the owner its own */
 	store_relaxed(&ring->queued, list_first(&ring->queue) || list_first(&ring->cancels) ||
-					     !ring->watches_epoll || !ring->watches_wake);
+					     !ring->watches_epoll || ring->watch_ended);
 	spin_unlock(&ring->lock);
 }
 
@@ -214,19 +246,19 @@ static inline struct poll_ring *ring_of(struct poller *poller)
 	return load_acquire(&poller->ring); /* P2 of poller.c */
 }
 
-void hilo__ring_start(struct poller *poller, struct poll_io *io)
+bool hilo__ring_start(struct poller *poller, struct poll_io *io)
 {
-	(void)ring_queue(ring_of(poller), io);
+	return ring_queue(ring_of(poller), io);
 }
 
-void hilo__ring_stop(struct poll_io *io)
+bool hilo__ring_stop(struct poll_io *io)
 {
 	struct poll_ring *ring = ring_of(io->poller);
 	uint8_t running = POLL_IO_RUNNING;
 	bool queued;
 
 	if (!ring)
-		return;
+		return false;
 	spin_lock(&ring->lock);
 	queued = load_relaxed(&io->state) == POLL_IO_QUEUED; /* relaxed: under the lock */
 	if (queued) {
@@ -239,6 +271,13 @@ void hilo__ring_stop(struct poll_io *io)
 	spin_unlock(&ring->lock);
 	if (queued)
 		hilo__poller_complete_io(io->poller, io, -ECANCELED);
+	return queued;
+}
+
+/* What can be made again, if it was ended and nobody asked for that: it has had no effect. */
+static inline bool io_restarts(const struct poll_io *io)
+{
+	return io->op.kind <= POLL_IO_WRITEV && io->op.kind != POLL_IO_CONNECT;
 }
 
 /* [reaper] The kernel has ended @io. Returns whether it is complete. */
@@ -254,11 +293,13 @@ static bool ring_finish(struct poller *poller, struct poll_ring *ring, struct po
 		list_del(&io->op.link);
 		spin_unlock(&ring->lock);
 	}
-	if (ended && !load_relaxed(&poller->closing) &&
-	    ring_queue(ring, io)) /* relaxed: set by who is alone */
-		return false;
-	if (rc == -EAGAIN && io->op.kind != POLL_IO_CONNECT && hilo__ready_again(poller, io, &rc))
-		return false;
+	/* relaxed: set by who is alone */
+	if (io_restarts(io) && !load_relaxed(&poller->closing)) {
+		if (ended && ring_queue(ring, io))
+			return false;
+		if (rc == -EAGAIN && hilo__ready_again(poller, io, &rc))
+			return false;
+	}
 	io->more_is_there = cqe->flags & URING_CQE_SOCK_NONEMPTY;
 	hilo__poller_complete_io(poller, io, ended ? -ECANCELED : rc);
 	return true;
@@ -267,18 +308,17 @@ static bool ring_finish(struct poller *poller, struct poll_ring *ring, struct po
 /* [reaper] A wake-up. Its cause is seen by the owner after its next wait, which does not sleep. */
 static void ring_woken(struct poller *poller, struct poll_ring *ring, bool ended, enum poll_reaper reaper)
 {
-	const uint64_t one = 1;
-
 	if (ended) {
 		spin_lock(&ring->lock);
 		ring->watches_wake = false;
+		ring->watch_ended = true;
 		store_relaxed(&ring->queued, true); /* relaxed: P2 */
 		spin_unlock(&ring->lock);
 	}
 	if (reaper == POLL_OWNER)
 		ring->wake_seen = true;
 	else
-		(void)hilo__sys_write(poller->wake_fd, &one, sizeof(one));
+		hilo__poller_signal(poller);
 }
 
 /* [reaper] Something waits for readiness, and is ready. */
@@ -327,25 +367,52 @@ bool hilo__ring_has_news(const struct poll_ring *ring)
 	       uring_completions(&ring->uring) || hilo__uring_wants_enter(&ring->uring);
 }
 
-void hilo__ring_flush(struct poller *poller)
+/*
+ * What a guest gives to the kernel is the guest's thread's: its completions come up when that passes through the
+ * kernel, within a tick at the latest.
+ */
+void hilo__ring_flush(struct poller *poller, enum poll_reaper reaper)
 {
 	struct poll_ring *ring = ring_of(poller);
+	int rc = 0;
 
 	if (load_relaxed(&ring->queued)) /* relaxed: a hint; the owner sees its own */
-		ring_fill(poller, ring);
+		ring_fill(poller, ring, reaper);
 	if (uring_unsubmitted(&ring->uring) || hilo__uring_wants_enter(&ring->uring))
-		(void)hilo__uring_enter(&ring->uring, 0);
+		rc = hilo__uring_enter(&ring->uring, 0);
+	/* The owner may have begun to sleep before there was something to submit. */
+	if (rc < 0 && reaper == POLL_GUEST && uring_unsubmitted(&ring->uring))
+		hilo__poller_wake(poller);
+}
+
+/*
+ * [guest] What the owner's thread would do in the kernel: it computes, and is not going there by itself. Readiness
+ * needs no help of it.
+ */
+static int ring_help(struct poller *poller, struct poll_ring *ring)
+{
+	if (!uring_completions(&ring->uring) && hilo__uring_wants_enter(&ring->uring)) {
+		(void)hilo__sys_membarrier(MEMBARRIER_KICK);
+		for (int i = 0; i < KICK_PAUSES && !uring_completions(&ring->uring); i++)
+			cpu_relax();
+	}
+	return hilo__epoll_reap(poller, POLL_BATCH);
 }
 
 int hilo__ring_reap(struct poller *poller, unsigned max, enum poll_reaper reaper)
 {
 	struct poll_ring *ring = ring_of(poller);
+	int helped = 0, completed;
 
-	hilo__ring_flush(poller);
-	/* What the owner's thread would do in the kernel: it computes, and is not going there by itself. */
-	if (reaper == POLL_GUEST && !uring_completions(&ring->uring) && hilo__uring_wants_enter(&ring->uring))
-		(void)hilo__sys_membarrier(MEMBARRIER_KICK);
-	return ring_consume(poller, ring, max, reaper);
+	hilo__ring_flush(poller, reaper);
+	if (reaper == POLL_GUEST)
+		helped = ring_help(poller, ring);
+	completed = ring_consume(poller, ring, max, reaper);
+	/* The owner may sleep by now, and not know what has to be told to the kernel because of what we have found. */
+	if (reaper == POLL_GUEST &&
+	    load_relaxed(&ring->queued)) /* relaxed: we have set it, or another guest */
+		hilo__ring_flush(poller, reaper);
+	return completed < 0 || helped < 0 ? (completed > helped ? completed : helped) : completed + helped;
 }
 
 /* [owner] For how long to sleep: nanoseconds, -1 for ever. */
@@ -378,10 +445,11 @@ int hilo__ring_wait(struct poller *poller, hilo_time deadline)
 		ring->adopted = true;
 	}
 	span = ring_span(poller, ring, deadline);
-	ring_fill(poller, ring);
-	rc = hilo__uring_enter(&ring->uring, span);
+	ring_fill(poller, ring, POLL_OWNER);
+	/* There is more than the queue has room for, or a guest has just added to it: P2. */
+	rc = hilo__uring_enter(&ring->uring, load_relaxed(&ring->queued) ? 0 : span); /* relaxed: P2 */
 	/* The kernel is short of something: completions that are reaped, or time, will help. */
-	if (rc < 0 && rc != -ETIME && rc != -EINTR && span && !uring_completions(&ring->uring))
+	if (rc < 0 && rc != -ETIME && rc != -EINTR && !uring_completions(&ring->uring))
 		(void)hilo__sys_ppoll(NULL, 0, &pause);
 	rc = ring_consume(poller, ring, POLL_BATCH, POLL_OWNER);
 	if (ring->wake_seen) {
@@ -415,6 +483,7 @@ void hilo__ring_fini(struct poller *poller)
 {
 	struct poll_ring *ring = ring_of(poller);
 
+	store_relaxed(&poller->ring, NULL); /* relaxed: nobody else is left */
 	hilo__uring_fini(&ring->uring);
 	hilo__free(ring);
 }

@@ -312,7 +312,7 @@ static void test_stopped_when_bytes_have_come(void **state)
 			reap();
 		assert_int_equal(write(fd[1], "abc", 3), 3);
 		if (i % 3 == 0)
-			(void)hilo__poller_reap(&poller, 0, POLL_OWNER);
+			hilo__poller_flush(&poller);
 		hilo__poller_stop(&probe.io);
 		if (probe_await(&probe) == -ECANCELED)
 			assert_int_equal(recv(fd[0], buf, 3, MSG_DONTWAIT), 3);
@@ -578,38 +578,93 @@ static void test_a_deadline_ends_the_wait(void **state)
 	close_pair(fd);
 }
 
-/* More than the queue of the kernel has room for. */
-static void test_a_thousand_at_once(void **state)
+/* More than the queue of the kernel has room for: all of it gets there before the owner sleeps. */
+static void test_two_thousand_at_once(void **state)
 {
 	enum {
-		N = 1000
+		N = 2000
 	};
+	char bytes[N] = {0};
 	struct probe *probes;
-	char(*buf)[4];
-	int(*fd)[2];
+	char *buf;
+	int fd[2];
 
 	(void)state;
 	need_poller();
 	probes = calloc(N, sizeof(*probes));
-	buf = calloc(N, sizeof(*buf));
-	fd = calloc(N, sizeof(*fd));
-	assert_true(probes && buf && fd);
+	buf = calloc(N, 1);
+	assert_true(probes && buf);
+	make_pair(fd);
 	for (int i = 0; i < N; i++) {
-		make_pair(fd[i]);
-		probe_init(&probes[i], POLL_IO_RECV, fd[i][0], buf[i], 4);
+		probe_init(&probes[i], POLL_IO_RECV, fd[0], &buf[i], 1);
 		probe_start(&probes[i]);
 	}
-	reap();
+	(void)hilo__poller_wait(&poller, HILO_NO_WAIT);
+	assert_int_equal(write(fd[1], bytes, N), N);
 	for (int i = 0; i < N; i++)
-		assert_int_equal(write(fd[i][1], "abcd", 4), 4);
-	for (int i = 0; i < N; i++)
-		assert_int_equal(probe_await(&probes[i]), 4);
+		assert_int_equal(probe_await(&probes[i]), 1);
 	assert_int_equal(hilo__poller_armed(&poller), 0);
-	for (int i = 0; i < N; i++)
-		close_pair(fd[i]);
+	close_pair(fd);
 	free(probes);
 	free(buf);
-	free(fd);
+}
+
+/* A guest takes the completion of a wake-up: the owner wakes all the same, before and after. */
+static void test_a_guest_takes_no_wake_away(void **state)
+{
+	struct probe probe;
+	char buf[4];
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	make_pair(fd);
+	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
+	probe_start(&probe);
+	(void)hilo__poller_wait(&poller, HILO_NO_WAIT);
+	for (int i = 0; i < 5; i++) {
+		hilo__poller_wake(&poller);
+		for (int k = 0; k < i; k++)
+			(void)hilo__poller_reap(&poller, POLL_BATCH, POLL_GUEST);
+		(void)hilo__poller_wait(&poller, HILO_FOREVER);
+		assert_int_equal(load_relaxed(&poller.woken), 0);
+	}
+	hilo__poller_stop(&probe.io);
+	assert_int_equal(probe_await(&probe), -ECANCELED);
+	close_pair(fd);
+}
+
+/* What nobody waits for any more is ready: the owner sleeps. */
+static void test_readiness_that_nobody_wants_keeps_nobody_awake(void **state)
+{
+	hilo_time until;
+	struct probe probe;
+	struct poll_op op;
+	char buf[4];
+	int fd[2], other[2];
+	long calls;
+
+	(void)state;
+	need_poller();
+	make_pair(fd);
+	make_pair(other);
+	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
+	probe_start(&probe);
+	poll_op_init(&op, POLL_OP_WAIT, other[0], POLL_READABLE, ready_complete);
+	assert_int_equal(hilo__poller_submit(&poller, &op), 0);
+	(void)hilo__poller_wait(&poller, HILO_NO_WAIT);
+	assert_true(hilo__poller_cancel(&poller, &op));
+	hilo__poller_stop(&probe.io);
+	assert_int_equal(probe_await(&probe), -ECANCELED);
+	assert_int_equal(write(other[1], "x", 1), 1);
+	hilo__sys_reset();
+	until = hilo__clock_now() + 20 * HILO_MILLISECOND;
+	while (hilo__clock_now() < until)
+		(void)hilo__poller_wait(&poller, until);
+	calls = hilo__sys_calls(poller.is_ring ? SYS_CALL_IO_URING_ENTER : SYS_CALL_EPOLL_PWAIT2);
+	assert_true(calls < 20);
+	close_pair(fd);
+	close_pair(other);
 }
 
 /* Short calls, signals, delays: bytes stay in order, none is lost. */
@@ -671,6 +726,28 @@ static void test_what_is_left_is_ended_with_the_poller(void **state)
 	assert_int_equal(close(fd[1]), 0);
 }
 
+/* It would have waited for readiness, but there is no time any more. */
+static void test_the_end_comes_when_a_descriptor_does_not_block(void **state)
+{
+	struct probe probe;
+	char buf[4];
+	int fd[2];
+
+	(void)state;
+	need_poller();
+	assert_int_equal(pipe2(fd, O_CLOEXEC | O_NONBLOCK), 0);
+	probe_init(&probe, POLL_IO_READ, fd[0], buf, sizeof(buf));
+	probe_start(&probe);
+	hilo__poller_flush(&poller);
+	hilo__poller_abandon(&poller);
+	assert_int_equal(probe.completions, 1);
+	assert_int_equal(probe.result, -ECANCELED);
+	hilo__poller_fini(&poller);
+	poller.backend = NULL;
+	assert_int_equal(close(fd[0]), 0);
+	assert_int_equal(close(fd[1]), 0);
+}
+
 static void test_no_ring_is_an_error_of_the_operation(void **state)
 {
 	static const enum sys_call calls[] = {SYS_CALL_IO_URING_SETUP, SYS_CALL_MMAP_FILE};
@@ -726,7 +803,10 @@ int main(void)
 		BOTH(test_readiness_beside_operations),
 		BOTH(test_a_wake_ends_the_wait_before_and_after),
 		BOTH(test_a_deadline_ends_the_wait),
-		BOTH(test_a_thousand_at_once),
+		BOTH(test_two_thousand_at_once),
+		BOTH(test_a_guest_takes_no_wake_away),
+		BOTH(test_readiness_that_nobody_wants_keeps_nobody_awake),
+		BOTH(test_the_end_comes_when_a_descriptor_does_not_block),
 		BOTH(test_bytes_under_trouble),
 		BOTH(test_what_is_left_is_ended_with_the_poller),
 		BOTH(test_no_ring_is_an_error_of_the_operation),
