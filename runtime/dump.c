@@ -46,6 +46,8 @@ static const struct {
 	[WAIT_QUEUE_JOIN] = {"queue-join", "the end of a queue's work"},
 	[WAIT_BROADCAST] = {"broadcast", "an item of a broadcast"},
 	[WAIT_WATCH] = {"watch", "a new value"},
+	[WAIT_STREAM_READ] = {"stream-read", "bytes of a stream"},
+	[WAIT_STREAM_WRITE] = {"stream-write", "a stream to send"},
 };
 
 const char *hilo__wait_words(enum wait_kind kind)

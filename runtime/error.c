@@ -18,8 +18,9 @@ static const struct {
 	const char *sentence;
 } own_errors[] = {
 	{HILO_EINVALSTATE, "HILO_EINVALSTATE", "Already set, taken, put back or over"},
-	{HILO_ECLOSED, "HILO_ECLOSED", "Runtime, loop, executor or group is closed or shutting down"},
+	{HILO_ECLOSED, "HILO_ECLOSED", "Runtime, loop, executor, group or stream is closed or shutting down"},
 	{HILO_EOVERFLOW, "HILO_EOVERFLOW", "Queue is full"},
+	{HILO_EINCOMPLETE, "HILO_EINCOMPLETE", "End of stream before there was enough"},
 };
 
 #define OWN_ERRORS (sizeof(own_errors) / sizeof(own_errors[0]))

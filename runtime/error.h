@@ -21,8 +21,9 @@ HILO_BEGIN_DECLS
  * Codes below -5000 are Hilo's own, for what errno has no word for.
  */
 #define HILO_EINVALSTATE (-5001) /* too late: it was set, taken or put back before, or its time was over */
-#define HILO_ECLOSED (-5002)	 /* the runtime, loop, executor or group is shutting down or closed */
+#define HILO_ECLOSED (-5002)	 /* the runtime, loop, executor, group or stream is shutting down or closed */
 #define HILO_EOVERFLOW (-5003)	 /* a bounded queue is full and its policy says to fail */
+#define HILO_EINCOMPLETE (-5004) /* the stream has ended before there was all that was asked for */
 
 /* Bytes of the longest message kept, with its final NUL; a longer one is cut and ends in "...". */
 #define HILO_ERROR_MESSAGE_SIZE 240

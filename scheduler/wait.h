@@ -55,6 +55,8 @@ enum wait_kind {
 	WAIT_QUEUE_JOIN,
 	WAIT_BROADCAST,
 	WAIT_WATCH,
+	WAIT_STREAM_READ,
+	WAIT_STREAM_WRITE,
 };
 
 struct wait {

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream_read.c - what one who reads calls: some bytes, so many bytes, a line, all. How they come is in
+ * stream_receive.c.
+ *
+ * All of them look at what lies in the stream's buffer, and take it only when they have what they were asked for. So
+ * there is no way in which one that fails could lose something.
+ */
+#include <errno.h>
+#include <limits.h>
+
+#include "io/stream_impl.h"
+#include "runtime/error_impl.h"
+#include "scheduler/base/mem.h"
+
+/* [any] The code of a read that failed, with a message. */
+static ssize_t read_failed(const struct stream_reader *reader, ssize_t code)
+{
+	if (code == -EBUSY)
+		return hilo_fail(-EBUSY, "%s: somebody else reads from this stream", reader->call);
+	if (code == -EBADF && !reader->claimed)
+		return hilo_fail(-EBADF, "%s: it can only be written", reader->call);
+	return hilo__error_own((int)code);
+}
+
+static int read_check(const char *call, const hilo_stream *stream, const void *buf, size_t size)
+{
+	int rc = hilo__stream_enter(stream, call);
+
+	if (HILO__UNLIKELY(rc == 0 && ((!buf && size) || size > SSIZE_MAX)))
+		return hilo_fail(-EINVAL, "%s: buf is %p, size %zu", call, buf, size);
+	return rc;
+}
+
+ssize_t hilo_stream_read(hilo_stream *stream, void *buf, size_t size, hilo_time deadline)
+{
+	struct stream_reader reader;
+	ssize_t n = read_check("hilo_stream_read", stream, buf, size);
+	bool waited;
+
+	if (HILO__UNLIKELY(n < 0 || !size))
+		return n < 0 ? n : stream_closed(stream);
+	stream_reader_init(&reader, stream, "hilo_stream_read");
+	waited = load_relaxed(&stream->ready) == 0; /* relaxed: a hint */
+	n = hilo__stream_fill(&reader, 0, 1, deadline);
+	if (HILO__LIKELY(n > 0)) {
+		n = (size_t)n < size ? n : (ssize_t)size;
+		hilo__stream_copy(&reader, buf, (size_t)n);
+	}
+	hilo__stream_read_end(&reader, n > 0 ? (size_t)n : 0);
+	if (HILO__UNLIKELY(n < 0))
+		return read_failed(&reader, n);
+	if (!waited)
+		contend_was_free(thread_self());
+	return n;
+}
+
+ssize_t hilo_stream_read_exactly(hilo_stream *stream, void *buf, size_t size, hilo_time deadline)
+{
+	struct stream_reader reader;
+	ssize_t n = read_check("hilo_stream_read_exactly", stream, buf, size), have = 0;
+
+	if (n < 0 || !size)
+		return n < 0 ? n : stream_closed(stream);
+	stream_reader_init(&reader, stream, "hilo_stream_read_exactly");
+	while ((n = hilo__stream_fill(&reader, (size_t)have, size, deadline)) > have && (size_t)n < size)
+		have = n;
+	if (n >= (ssize_t)size)
+		hilo__stream_copy(&reader, buf, size);
+	hilo__stream_read_end(&reader, n >= (ssize_t)size ? size : 0);
+	if (n >= (ssize_t)size)
+		return (ssize_t)size;
+	if (n < 0)
+		return read_failed(&reader, n);
+	return hilo_fail(HILO_EINCOMPLETE, "hilo_stream_read_exactly: %zd bytes and the end, of %zu", n,
+			 size);
+}
+
+/* What a line, or another piece, ends with, and where it was not found so far. */
+struct separator {
+	const void *bytes;
+	size_t length;
+	size_t from;
+};
+
+/* The bytes of the first @n, up to and with the separator; 0: it is not there. */
+static size_t separator_find(struct separator *separator, const char *data, size_t n)
+{
+	const char *found = NULL;
+
+	if (n - separator->from >= separator->length)
+		found = separator->length == 1 ? memchr(data + separator->from,
+							*(const char *)separator->bytes, n - separator->from)
+					       : memmem(data + separator->from, n - separator->from,
+							separator->bytes, separator->length);
+	if (found)
+		return (size_t)(found - data) + separator->length;
+	if (n >= separator->length)
+		separator->from = n - separator->length + 1;
+	return 0;
+}
+
+/* [reader, lock; it is let go of if there is much] The same of what has come. */
+static size_t reader_find(struct stream_reader *reader, struct separator *separator, size_t n)
+{
+	hilo_stream *stream = reader->stream;
+	size_t found;
+
+	if (n - separator->from <= STREAM_LOCKED_COPY)
+		return separator_find(separator, stream_bytes(reader), n);
+	spin_unlock(&stream->lock);
+	found = separator_find(separator, stream_bytes(reader), n);
+	spin_lock(&stream->lock);
+	return found;
+}
+
+/*
+ * [reader; returns with the lock] Wait for a piece of at most @most bytes: its length, the whole rest at the end, or
+ * -EMSGSIZE: it is longer.
+ */
+static ssize_t reader_piece(struct stream_reader *reader, struct separator *separator, size_t most,
+			    hilo_time deadline)
+{
+	ssize_t have = 0, n;
+
+	for (;;) {
+		size_t length;
+
+		n = hilo__stream_fill(reader, (size_t)have, (size_t)have + 1, deadline);
+		if (n < 0 || n == have)
+			break; /* the end */
+		length = reader_find(reader, separator, (size_t)n);
+		if (length)
+			return length <= most ? (ssize_t)length : -EMSGSIZE;
+		if ((size_t)n > most)
+			return -EMSGSIZE;
+		have = n;
+	}
+	return n > (ssize_t)most ? -EMSGSIZE : n;
+}
+
+static ssize_t read_piece(const char *call, hilo_stream *stream, struct separator *separator, char *buf,
+			  size_t size, hilo_time deadline)
+{
+	struct stream_reader reader;
+	ssize_t n = read_check(call, stream, buf, size);
+	size_t most;
+
+	if (n < 0)
+		return n;
+	if (!size)
+		return hilo_fail(-EINVAL, "%s: size is 0, and there is to be a NUL", call);
+	most = stream->line < size - 1 ? stream->line : size - 1;
+	stream_reader_init(&reader, stream, call);
+	n = reader_piece(&reader, separator, most, deadline);
+	if (n >= 0) {
+		hilo__stream_copy(&reader, buf, (size_t)n);
+		buf[n] = '\0';
+	}
+	hilo__stream_read_end(&reader, n > 0 ? (size_t)n : 0);
+	if (n == -EMSGSIZE && most == size - 1)
+		return hilo_fail(-EMSGSIZE, "%s: more than the %zu bytes that buf has room for", call, most);
+	if (n == -EMSGSIZE)
+		return hilo_fail(-EMSGSIZE, "%s: more than the limit of %zu bytes", call, most);
+	return n < 0 ? read_failed(&reader, n) : n;
+}
+
+ssize_t hilo_stream_read_line(hilo_stream *stream, char *buf, size_t size, hilo_time deadline)
+{
+	struct separator separator = {"\n", 1, 0};
+
+	return read_piece("hilo_stream_read_line", stream, &separator, buf, size, deadline);
+}
+
+ssize_t hilo_stream_read_until(hilo_stream *stream, const void *bytes, size_t length, char *buf, size_t size,
+			       hilo_time deadline)
+{
+	struct separator separator = {bytes, length, 0};
+
+	if (!bytes || !length)
+		return hilo_fail(-EINVAL, "hilo_stream_read_until: the separator is %p, %zu bytes", bytes,
+				 length);
+	return read_piece("hilo_stream_read_until", stream, &separator, buf, size, deadline);
+}
+
+/* [reader, lock; the end has come] All there is, in memory of the caller's. */
+static ssize_t reader_take_all(struct stream_reader *reader, size_t size, char **ret)
+{
+	hilo_stream *stream = reader->stream;
+	char *data;
+
+	spin_unlock(&stream->lock);
+	data = hilo__malloc(size + 1);
+	if (data) {
+		memcpy(data, stream_bytes(reader), size);
+		data[size] = '\0';
+		*ret = data;
+	}
+	spin_lock(&stream->lock);
+	return data ? (ssize_t)size : -ENOMEM;
+}
+
+ssize_t hilo_stream_read_all(hilo_stream *stream, size_t limit, char **ret, hilo_time deadline)
+{
+	struct stream_reader reader;
+	ssize_t n = hilo__stream_enter(stream, "hilo_stream_read_all"), have = 0;
+
+	if (n < 0)
+		return n;
+	if (!ret || limit >= SSIZE_MAX)
+		return hilo_fail(-EINVAL, "hilo_stream_read_all: ret is %p, limit %zu", (void *)ret, limit);
+	stream_reader_init(&reader, stream, "hilo_stream_read_all");
+	while ((n = hilo__stream_fill(&reader, (size_t)have, limit + 1, deadline)) > have &&
+	       (size_t)n <= limit)
+		have = n;
+	if (n > (ssize_t)limit)
+		n = -EMSGSIZE;
+	else if (n >= 0)
+		n = reader_take_all(&reader, (size_t)n, ret);
+	hilo__stream_read_end(&reader, n > 0 ? (size_t)n : 0);
+	if (n == -EMSGSIZE)
+		return hilo_fail(-EMSGSIZE, "hilo_stream_read_all: more than %zu bytes", limit);
+	return n < 0 ? read_failed(&reader, n) : n;
+}

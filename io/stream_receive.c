@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream_receive.c - what comes: one receive at most is in flight, into the stream's buffer, and one at most waits for
+ * what it brings. The rules are in stream_impl.h.
+ *
+ * A receive belongs to the stream. Who has started it and stops waiting leaves it to the next one who reads: nothing is
+ * put back, nothing has to be waited for, and no byte is lost.
+ *
+ * Memory: the stream's own 1 KiB, until the kernel has filled what it was offered; then four times as much, up to the
+ * limit, or what who reads needs in one piece. After two receives in a row that 1 KiB would have done for the larger
+ * one goes.
+ *
+ * Rejected: to have the one who reads woken by the operation itself. Which thread completes it, and whether it was he
+ * who started it, would be his business then.
+ */
+#include <errno.h>
+
+#include "io/stream_impl.h"
+#include "runtime/error_impl.h"
+#include "scheduler/base/clock.h"
+#include "scheduler/base/mem.h"
+
+/* Receives in a row after which a larger buffer is given back. */
+#define RX_SMALL 2
+
+static inline bool rx_is_inline(const hilo_stream *stream)
+{
+	return stream->rx.buffer.data == stream->rx_inline;
+}
+
+void hilo__stream_rx_fini(hilo_stream *stream)
+{
+	if (!rx_is_inline(stream))
+		hilo__free(stream->rx.buffer.data);
+}
+
+/* [sole user of the buffer] Let it have @size bytes of memory. */
+static int rx_resize(hilo_stream *stream, size_t size)
+{
+	struct stream_buffer *buffer = &stream->rx.buffer;
+	size_t level = buffer_level(buffer);
+	char *data = size <= STREAM_RX_INLINE ? stream->rx_inline : hilo__malloc(size);
+
+	if (!data)
+		return -ENOMEM;
+	memcpy(data, buffer->data + buffer->head, level);
+	hilo__stream_rx_fini(stream);
+	*buffer = (struct stream_buffer){
+		.data = data, .size = size <= STREAM_RX_INLINE ? STREAM_RX_INLINE : size, .tail = level};
+	return 0;
+}
+
+/* [sole user of the buffer] How large it should be to receive into, if there may have to be @want bytes. */
+static size_t rx_target(const hilo_stream *stream, size_t want)
+{
+	const struct stream_rx *rx = &stream->rx;
+	size_t level = buffer_level(&rx->buffer), most = stream->line;
+
+	if (most < STREAM_RX_INLINE)
+		most = STREAM_RX_INLINE;
+	if (most < want)
+		most = want;
+	if (level < rx->buffer.size && !rx->filled)
+		return level == 0 && rx->small >= RX_SMALL && want <= STREAM_RX_INLINE ? STREAM_RX_INLINE
+										       : rx->buffer.size;
+	if (rx->buffer.size >= most)
+		return rx->buffer.size;
+	return rx->buffer.size < most / 4 ? rx->buffer.size * 4 : most;
+}
+
+/* [sole user of the buffer] Make room to receive into. 0; -ENOMEM: there is none. */
+static int rx_prepare(hilo_stream *stream, size_t want)
+{
+	struct stream_buffer *buffer = &stream->rx.buffer;
+	size_t level = buffer_level(buffer), target = rx_target(stream, want);
+
+	if (target != buffer->size && rx_resize(stream, target) == 0)
+		return 0;
+	if (level == 0) {
+		buffer->head = buffer->tail = 0;
+	} else if (buffer->head && buffer->size - buffer->tail < buffer->size / 2) {
+		memmove(buffer->data, buffer->data + buffer->head, level);
+		buffer->head = 0;
+		buffer->tail = level;
+	}
+	return buffer->tail < buffer->size ? 0 : -ENOMEM;
+}
+
+/* [lock] A receive has ended with @n. */
+static void rx_account(hilo_stream *stream, ssize_t n, bool more)
+{
+	struct stream_rx *rx = &stream->rx;
+
+	rx->op = false;
+	stream->busy--;
+	stream->refs--;
+	if (HILO__LIKELY(n > 0)) {
+		rx->buffer.tail += (size_t)n;
+		rx->level += (size_t)n;
+		rx->filled = (size_t)n == rx->asked;
+		rx->later = !rx->filled && !more;
+		if (n > STREAM_RX_INLINE)
+			rx->small = 0;
+		else if (rx->small < RX_SMALL)
+			rx->small++;
+	} else if (n == 0) {
+		rx->eof = true;
+	} else if (n != -EAGAIN && n != -EINTR && n != -ECANCELED) {
+		rx->error = (int)n;
+	} else {
+		return; /* nothing came: who waits starts it again */
+	}
+	store_relaxed(&stream->ready, 1); /* relaxed: a hint */
+}
+
+/* [lock] Win who waits, if somebody does. */
+static void rx_win(hilo_stream *stream, struct list *won)
+{
+	struct contend_node *node = contend_pop(&stream->rx.waiter);
+
+	if (node)
+		(void)won_add(won, node);
+}
+
+void hilo__stream_rx_drop(hilo_stream *stream, struct list *won)
+{
+	rx_win(stream, won);
+}
+
+void hilo__stream_received(void *owner, ssize_t n, bool more)
+{
+	hilo_stream *stream = owner;
+	struct list won = LIST_INIT(won);
+
+	spin_lock(&stream->lock);
+	rx_account(stream, n, more);
+	rx_win(stream, &won);
+	hilo__stream_unlock(stream, &won);
+}
+
+/* [lock] Nothing else is in flight: count one more receive. */
+static void rx_begin(hilo_stream *stream)
+{
+	stream->rx.op = true;
+	stream->busy++;
+	stream->refs++;
+}
+
+/* [reader, has begun, no lock] Start it. True: it has ended already, with *@ret. */
+static bool rx_start(hilo_stream *stream, size_t want, ssize_t *ret)
+{
+	struct stream_buffer *buffer = &stream->rx.buffer;
+	int rc = rx_prepare(stream, want);
+
+	if (HILO__UNLIKELY(rc < 0)) {
+		*ret = rc;
+		return true;
+	}
+	stream->rx.asked = buffer->size - buffer->tail;
+	return stream->transport->ops->receive(stream->transport, buffer->data + buffer->tail,
+					       stream->rx.asked, stream->rx.later, ret);
+}
+
+/* [reader, has begun, no lock] The same without waiting. */
+static ssize_t rx_start_now(hilo_stream *stream, size_t want)
+{
+	struct stream_buffer *buffer = &stream->rx.buffer;
+	int rc = rx_prepare(stream, want);
+
+	if (rc < 0)
+		return rc;
+	stream->rx.asked = buffer->size - buffer->tail;
+	return stream->transport->ops->receive_now(stream->transport, buffer->data + buffer->tail,
+						   stream->rx.asked);
+}
+
+/*
+ * [lock] What ended at once is accounted for. Out of memory, or that nothing can be started any more since the runtime
+ * has ended, is a failure of the call, not of the stream.
+ */
+static int rx_ended(hilo_stream *stream, ssize_t n)
+{
+	int rc = n == -ENOMEM || n == -ECANCELED ? (int)n : 0;
+
+	rx_account(stream, rc < 0 ? -EAGAIN : n, false);
+	return rc;
+}
+
+/* [reader, lock] Nothing is there, and nobody may wait. 0: look again; else @reason, or -ENOMEM. */
+static int rx_try(hilo_stream *stream, size_t want, int reason)
+{
+	ssize_t n;
+	int rc;
+
+	if (stream->rx.op)
+		return reason;
+	rx_begin(stream);
+	spin_unlock(&stream->lock);
+	n = rx_start_now(stream, want);
+	spin_lock(&stream->lock);
+	rc = rx_ended(stream, n);
+	return rc < 0 ? rc : n == -EAGAIN ? reason : 0;
+}
+
+/* [reader, contender, whose wait ends; lock] Wait for the receive in flight, or start one. 0: look again. */
+static int rx_wait(hilo_stream *stream, struct contender *contender, size_t want)
+{
+	struct contend_node node;
+	bool start = !stream->rx.op;
+	ssize_t n;
+	int rc = 0;
+
+	if (start)
+		rx_begin(stream);
+	contend_add(&stream->rx.waiter, &node, contender, 0);
+	spin_unlock(&stream->lock);
+	if (start && rx_start(stream, want, &n)) {
+		spin_lock(&stream->lock);
+		rc = rx_ended(stream, n);
+		if (contend_remove(&node)) {
+			hilo__contend_end(contender);
+			return rc;
+		}
+		/* Somebody has won us, and is about to say so. */
+		spin_unlock(&stream->lock);
+		(void)hilo__contend_wait(contender);
+	} else {
+		rc = hilo__contend_wait(contender);
+	}
+	hilo__contend_end(contender);
+	spin_lock(&stream->lock);
+	if (rc < 0)
+		(void)contend_remove(&node);
+	return rc < 0 ? rc : 0;
+}
+
+/* [reader, lock] More than @have, or why not: *@over. */
+static bool rx_is_over(hilo_stream *stream, size_t have, ssize_t *over)
+{
+	size_t level = stream->rx.level;
+
+	if (HILO__UNLIKELY(stream_state(stream) != STREAM_OPEN))
+		*over = HILO_ECLOSED;
+	else if (level > have)
+		*over = (ssize_t)level;
+	else if (stream->rx.error)
+		*over = stream->rx.error;
+	else if (stream->rx.eof)
+		*over = (ssize_t)level;
+	else
+		return false;
+	return true;
+}
+
+/* [lock] */
+static int reader_claim(struct stream_reader *reader)
+{
+	hilo_stream *stream = reader->stream;
+
+	if (HILO__UNLIKELY(stream_state(stream) != STREAM_OPEN))
+		return HILO_ECLOSED;
+	if (HILO__UNLIKELY(!stream->transport->can_read))
+		return -EBADF;
+	if (HILO__UNLIKELY(stream->rx.reading))
+		return -EBUSY;
+	stream->rx.reading = true;
+	stream->refs++;
+	reader->claimed = true;
+	return 0;
+}
+
+static bool deadline_has_passed(hilo_time deadline)
+{
+	return deadline != HILO_FOREVER && (deadline <= 0 || hilo__clock_now() >= deadline);
+}
+
+/* [reader; takes the lock] One round: 1: look again, with the lock; else the end. */
+static int fill_slowly(struct stream_reader *reader, size_t have, size_t want, hilo_time deadline,
+		       ssize_t *over)
+{
+	hilo_stream *stream = reader->stream;
+	struct contender contender;
+	int begun = hilo__contend_begin(&contender, WAIT_STREAM_READ, stream, deadline), rc = begun;
+
+	spin_lock(&stream->lock);
+	if (reader->claimed || (rc = reader_claim(reader)) == 0) {
+		if (rx_is_over(stream, have, over))
+			rc = 1;
+		else if (begun == 0 && !deadline_has_passed(deadline))
+			return rx_wait(stream, &contender, want);
+		else if (begun != -ECANCELED)
+			rc = rx_try(stream, want, begun < 0 ? begun : -ETIMEDOUT);
+		else
+			rc = begun;
+	}
+	if (begun == 0)
+		hilo__contend_end(&contender);
+	return rc;
+}
+
+ssize_t hilo__stream_fill(struct stream_reader *reader, size_t have, size_t want, hilo_time deadline)
+{
+	hilo_stream *stream = reader->stream;
+	ssize_t over = 0;
+	int rc;
+
+	/* relaxed: a hint */
+	if (HILO__LIKELY(load_relaxed(&stream->ready) != 0) || reader->claimed) {
+		if (!reader->claimed) {
+			spin_lock(&stream->lock);
+			rc = reader_claim(reader);
+			if (HILO__UNLIKELY(rc < 0))
+				return rc;
+		}
+		if (rx_is_over(stream, have, &over))
+			return over;
+		spin_unlock(&stream->lock);
+	}
+	for (;;) {
+		rc = fill_slowly(reader, have, want, deadline, &over);
+		/* The last look is at what there is: a result outranks all else. */
+		if (rc > 0 || (reader->claimed && rx_is_over(stream, have, &over)))
+			return over;
+		if (rc < 0)
+			return rc;
+		spin_unlock(&stream->lock);
+	}
+}
+
+void hilo__stream_read_end(struct stream_reader *reader, size_t taken)
+{
+	hilo_stream *stream = reader->stream;
+	struct stream_rx *rx = &stream->rx;
+	struct list won = LIST_INIT(won);
+
+	if (reader->claimed) {
+		rx->buffer.head += taken;
+		rx->level -= taken;
+		if (!rx->level) {
+			if (!rx->op)
+				rx->buffer.head = rx->buffer.tail = 0;
+			if (!rx->eof && !rx->error && stream_state(stream) == STREAM_OPEN)
+				store_relaxed(&stream->ready, 0); /* relaxed: a hint */
+		}
+		rx->reading = false;
+		if (HILO__UNLIKELY(stream_state(stream) >= STREAM_DROPPED && rx->op))
+			hilo__stream_stop(stream, &won, true, false);
+		stream->refs--;
+	}
+	hilo__stream_unlock(stream, &won);
+}
+
+void hilo__stream_copy(struct stream_reader *reader, void *to, size_t size)
+{
+	hilo_stream *stream = reader->stream;
+
+	if (HILO__LIKELY(size <= STREAM_LOCKED_COPY)) {
+		memcpy(to, stream_bytes(reader), size);
+		return;
+	}
+	spin_unlock(&stream->lock);
+	memcpy(to, stream_bytes(reader), size);
+	spin_lock(&stream->lock);
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream_send.c - what goes: one send at most is in flight, of what lies in the stream's buffers, and any number wait to
+ * write, or until less is on its way. The rules are in stream_impl.h.
+ *
+ *	write --copies--> next --once out is empty--> out --send--> transport
+ *	      `--if nothing is in next, and there is room-->'
+ *
+ * What is in flight must not move, so there are two buffers: out is sent, next is filled, and they change places. A
+ * small write goes to out directly, behind what is there, or into next if there is room, under the lock. For all else
+ * one has the turn, and the others wait for it, in order.
+ *
+ * Hysteresis: above the high mark nobody writes until the low one is reached. What is written then is handed to the
+ * first who waits as the turn, so that nobody overtakes, and one who was cancelled before has taken nothing.
+ */
+#include <errno.h>
+
+#include "io/stream_impl.h"
+#include "runtime/error_impl.h"
+#include "scheduler/base/mem.h"
+
+/* What was in flight, or waits, has been dropped: the send, or who fills next, forgets the rest. */
+void hilo__stream_tx_drop(hilo_stream *stream)
+{
+	struct stream_tx *tx = &stream->tx;
+
+	tx->level = 0;
+	tx->full = false;
+	if (!tx->op)
+		tx->out.head = tx->out.tail = 0;
+	if (!tx->filling)
+		tx->next.head = tx->next.tail = 0;
+}
+
+/* [sole user of @buffer] */
+static void buffer_free(hilo_stream *stream, struct stream_buffer *buffer)
+{
+	if (buffer->data != stream->tx_inline)
+		hilo__free(buffer->data);
+}
+
+void hilo__stream_tx_fini(hilo_stream *stream)
+{
+	buffer_free(stream, &stream->tx.out);
+	buffer_free(stream, &stream->tx.next);
+}
+
+/* [lock] 1: not yet; else what to answer to who waits for @what. */
+static int wait_is_over(const hilo_stream *stream, enum stream_wait what)
+{
+	const struct stream_tx *tx = &stream->tx;
+	enum stream_state state = stream_state(stream);
+
+	if (what == STREAM_WAIT_END)
+		return state == STREAM_CLOSED ? 0 : 1;
+	if (what == STREAM_WAIT_SENT ? state >= STREAM_DROPPED : state != STREAM_OPEN)
+		return HILO_ECLOSED;
+	if (tx->error)
+		return tx->error;
+	if (what == STREAM_WAIT_TURN)
+		return tx->eof ? -EPIPE : tx->turn || tx->full;
+	return what == STREAM_WAIT_LOW ? tx->full : tx->level != 0;
+}
+
+/* [lock] Win @waiter, who is out of his list, to be told @code. */
+static bool waiter_win(struct stream_waiter *waiter, int code, struct list *won)
+{
+	if (!won_add(won, &waiter->node))
+		return false;
+	waiter->code = code;
+	return true;
+}
+
+/* [lock] The first of those who wait for the turn has it, or all are told that there is none any more. */
+static void serve_writers(hilo_stream *stream, struct list *won)
+{
+	struct contend_node *node;
+	int code;
+
+	while ((code = wait_is_over(stream, STREAM_WAIT_TURN)) <= 0 &&
+	       (node = contend_pop(&stream->tx.writers)))
+		if (waiter_win(container_of(node, struct stream_waiter, node), code, won) && code == 0)
+			stream->tx.turn = true;
+}
+
+void hilo__stream_serve(hilo_stream *stream, struct list *won)
+{
+	struct stream_tx *tx = &stream->tx;
+	struct list *at, *after;
+
+	if (tx->full && tx->level <= stream->low)
+		tx->full = false;
+	if (!list_empty(&tx->waiters))
+		list_for_each_safe(at, after, &tx->waiters)
+		{
+			struct stream_waiter *waiter = list_entry(at, struct stream_waiter, node.link);
+			int code = wait_is_over(stream, waiter->what);
+
+			if (code > 0)
+				continue;
+			(void)contend_remove(&waiter->node);
+			(void)waiter_win(waiter, code, won);
+		}
+	if (!list_empty(&tx->writers))
+		serve_writers(stream, won);
+}
+
+/* [lock] The poller of a runtime that has ended gave the send back: who waits is to start it again. */
+static void serve_stalled(hilo_stream *stream, struct list *won)
+{
+	struct contend_node *node;
+
+	while ((node = contend_pop(&stream->tx.waiters)) || (node = contend_pop(&stream->tx.writers)))
+		(void)waiter_win(container_of(node, struct stream_waiter, node), -EAGAIN, won);
+}
+
+/* [lock] A send has ended with @n. */
+static void tx_account(hilo_stream *stream, ssize_t n, struct list *won)
+{
+	struct stream_tx *tx = &stream->tx;
+
+	tx->op = false;
+	stream->busy--;
+	stream->refs--;
+	if (HILO__UNLIKELY(stream_state(stream) >= STREAM_DROPPED)) {
+		hilo__stream_tx_drop(stream);
+	} else if (HILO__LIKELY(n >= 0)) {
+		tx->out.head += (size_t)n;
+		tx->level -= (size_t)n;
+	} else if (n == -ECANCELED) {
+		serve_stalled(stream, won);
+	} else if (n != -EAGAIN && n != -EINTR) {
+		tx->error = (int)n;
+		hilo__stream_tx_drop(stream);
+	}
+}
+
+/* [lock, nothing in flight, all empty] Larger memory than a stream keeps goes to @garbage. */
+static void tx_shrink(hilo_stream *stream, void *garbage[2])
+{
+	struct stream_tx *tx = &stream->tx;
+
+	if (HILO__LIKELY(tx->out.size <= STREAM_BUFFER_MIN && tx->next.size <= STREAM_BUFFER_MIN))
+		return;
+	garbage[0] = tx->out.data == stream->tx_inline ? NULL : tx->out.data;
+	garbage[1] = tx->next.data == stream->tx_inline ? NULL : tx->next.data;
+	tx->out = (struct stream_buffer){.data = stream->tx_inline, .size = STREAM_TX_INLINE};
+	tx->next = (struct stream_buffer){0};
+}
+
+/* [lock, nothing in flight] True: what to send now is in out. */
+static bool tx_turn_over(hilo_stream *stream, void *garbage[2])
+{
+	struct stream_tx *tx = &stream->tx;
+	struct stream_buffer empty;
+
+	if (buffer_level(&tx->out))
+		return true;
+	tx->out.head = tx->out.tail = 0;
+	if (tx->filling)
+		return false;
+	if (!buffer_level(&tx->next)) {
+		tx_shrink(stream, garbage);
+		return false;
+	}
+	empty = tx->out;
+	tx->out = tx->next;
+	tx->next = empty;
+	return true;
+}
+
+/* [lock, which is let go of and taken again] Send what is in out. False: nothing can be started here any more. */
+static bool tx_send(hilo_stream *stream, struct list *won)
+{
+	struct stream_tx *tx = &stream->tx;
+	const char *data = tx->out.data + tx->out.head;
+	size_t size = buffer_level(&tx->out); /* more may be added behind it */
+	ssize_t n;
+	bool done;
+
+	tx->op = tx->starting = true;
+	stream->busy++;
+	stream->refs++;
+	spin_unlock(&stream->lock);
+	if (HILO__UNLIKELY(!list_empty(won)))
+		won_tell(won);
+	done = stream->transport->ops->send(stream->transport, data, size, &n);
+	spin_lock(&stream->lock);
+	tx->starting = false;
+	if (done)
+		tx_account(stream, n, won);
+	else if (HILO__UNLIKELY(tx->op && stream_state(stream) >= STREAM_DROPPED))
+		hilo__stream_stop(stream, won, false, true);
+	return !done || n != -ECANCELED;
+}
+
+/* [lock, which is let go of and taken again; all is sent] Tell the transport that no more will come. */
+static void tx_shut(hilo_stream *stream, struct list *won)
+{
+	stream->tx.shut = true;
+	stream->busy++;
+	spin_unlock(&stream->lock);
+	won_tell(won);
+	(void)stream->transport->ops->shut(stream->transport); /* who has gone needs not be told */
+	spin_lock(&stream->lock);
+	stream->busy--;
+}
+
+void hilo__stream_push(hilo_stream *stream, struct list *won)
+{
+	struct stream_tx *tx = &stream->tx;
+	void *garbage[2] = {NULL, NULL};
+
+	while (!tx->op && !tx->starting && stream_state(stream) < STREAM_DROPPED &&
+	       tx_turn_over(stream, garbage) && tx_send(stream, won))
+		;
+	if (HILO__UNLIKELY(tx->eof && !tx->shut && !tx->level && !tx->turn && !tx->error &&
+			   stream_state(stream) < STREAM_DROPPED))
+		tx_shut(stream, won);
+	if (HILO__UNLIKELY(tx->full || !list_empty(&tx->waiters) || !list_empty(&tx->writers)))
+		hilo__stream_serve(stream, won);
+	if (HILO__UNLIKELY(garbage[0] || garbage[1])) {
+		spin_unlock(&stream->lock);
+		won_tell(won);
+		hilo__free(garbage[0]);
+		hilo__free(garbage[1]);
+		spin_lock(&stream->lock);
+	}
+}
+
+void hilo__stream_sent(void *owner, ssize_t n)
+{
+	hilo_stream *stream = owner;
+	struct list won = LIST_INIT(won);
+
+	spin_lock(&stream->lock);
+	tx_account(stream, n, &won);
+	stream->refs++;
+	if (HILO__LIKELY(n != -ECANCELED))
+		hilo__stream_push(stream, &won);
+	stream->refs--;
+	hilo__stream_unlock(stream, &won);
+}
+
+/* [lock] As wait_is_over; nobody overtakes those who wait for the turn, and who may take it has it. */
+static int wait_look(hilo_stream *stream, enum stream_wait what)
+{
+	int rc = wait_is_over(stream, what);
+
+	if (what != STREAM_WAIT_TURN || rc != 0)
+		return rc;
+	if (!list_empty(&stream->tx.writers))
+		return 1;
+	stream->tx.turn = true;
+	return 0;
+}
+
+/* [lock, counted in refs; it is given back] Look again, and be in a list if it is 1. */
+static int wait_enter(hilo_stream *stream, struct stream_waiter *waiter)
+{
+	struct list *list = waiter->what == STREAM_WAIT_TURN ? &stream->tx.writers : &stream->tx.waiters;
+	struct list won = LIST_INIT(won);
+	int rc;
+
+	if (HILO__UNLIKELY(stream->tx.level && !stream->tx.op && !stream->tx.starting))
+		hilo__stream_push(stream, &won); /* what a runtime that has ended has left */
+	rc = wait_look(stream, waiter->what);
+	if (rc > 0)
+		contend_add(list, &waiter->node, &waiter->contender, 0);
+	hilo__stream_unlock(stream, &won);
+	return rc;
+}
+
+/* [no lock, counted in refs] One wait. -EAGAIN: once more. */
+static int wait_once(hilo_stream *stream, enum stream_wait what, hilo_time deadline)
+{
+	struct stream_waiter waiter = {.what = what};
+	int rc = hilo__contend_begin(&waiter.contender, WAIT_STREAM_WRITE, stream, deadline);
+
+	if (rc < 0)
+		return rc;
+	spin_lock(&stream->lock);
+	rc = wait_enter(stream, &waiter);
+	if (rc > 0) {
+		rc = hilo__contend_wait(&waiter.contender);
+		if (rc >= 0) {
+			rc = waiter.code;
+		} else {
+			spin_lock(&stream->lock);
+			(void)contend_remove(&waiter.node);
+			spin_unlock(&stream->lock);
+		}
+	}
+	hilo__contend_end(&waiter.contender);
+	return rc;
+}
+
+int hilo__stream_wait(hilo_stream *stream, enum stream_wait what, hilo_time deadline)
+{
+	int rc;
+
+	spin_lock(&stream->lock);
+	rc = wait_look(stream, what);
+	if (rc > 0)
+		stream->refs++;
+	spin_unlock(&stream->lock);
+	if (rc <= 0)
+		return rc;
+	do
+		rc = wait_once(stream, what, deadline);
+	while (rc == -EAGAIN);
+	spin_lock(&stream->lock);
+	stream->refs--;
+	hilo__stream_unlock(stream, NULL);
+	return rc;
+}

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+/* test_stream_read.c - what reads answer, and that one which ends early has taken nothing. */
+#include "tests/unit/io/streams.h"
+
+STREAM_TEST(test_read_takes_what_is_there)
+{
+	char buf[64];
+	ssize_t n;
+
+	stream_say(a, "hello");
+	n = hilo_stream_read(b, buf, sizeof(buf), HILO_FOREVER);
+	TASK_CHECK(n, ==, 5);
+	TASK_CHECK(memcmp(buf, "hello", 5), ==, 0);
+	stream_say(b, "world!");
+	TASK_CHECK(hilo_stream_read(a, buf, 2, HILO_FOREVER), ==, 2);
+	TASK_CHECK(hilo_stream_read_buffered(a), ==, 4);
+	TASK_CHECK(hilo_stream_read(a, buf + 2, 62, HILO_NO_WAIT), ==, 4);
+	TASK_CHECK(memcmp(buf, "world!", 6), ==, 0);
+	return 0;
+}
+
+STREAM_TEST(test_read_waits_for_the_first_byte)
+{
+	char buf[8];
+	struct stream_call reader = {.stream = b, .call = call_read, .buf = buf, .size = sizeof(buf)};
+
+	stream_call_start(&reader);
+	stream_call_waits(&reader);
+	stream_say(a, "x");
+	TASK_CHECK(stream_call_end(&reader), ==, 1);
+	TASK_CHECK(buf[0], ==, 'x');
+	return 0;
+}
+
+STREAM_TEST(test_many_round_trips)
+{
+	char buf[64];
+
+	for (unsigned i = 0; i < 300; i++) {
+		char out[64];
+
+		bytes_fill(out, 64, i * 64);
+		TASK_CHECK(hilo_stream_write(a, out, 64, HILO_FOREVER), ==, 64);
+		TASK_CHECK(hilo_stream_read_exactly(b, buf, 64, HILO_FOREVER), ==, 64);
+		bytes_check(buf, 64, i * 64);
+		TASK_CHECK(hilo_stream_write(b, buf, 64, HILO_FOREVER), ==, 64);
+		TASK_CHECK(hilo_stream_read_exactly(a, buf, 64, HILO_FOREVER), ==, 64);
+		bytes_check(buf, 64, i * 64);
+	}
+	return 0;
+}
+
+STREAM_TEST(test_end_is_zero_after_all_bytes)
+{
+	char buf[64];
+
+	stream_say(a, "last");
+	TASK_CHECK(hilo_stream_at_eof(b), ==, 0);
+	TASK_CHECK(hilo_stream_close(a, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_stream_read(b, buf, sizeof(buf), HILO_FOREVER), ==, 4);
+	TASK_CHECK(hilo_stream_read(b, buf, sizeof(buf), HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_stream_read(b, buf, sizeof(buf), HILO_NO_WAIT), ==, 0);
+	TASK_CHECK(hilo_stream_at_eof(b), ==, 1);
+	return 0;
+}
+
+STREAM_TEST(test_passed_deadline_still_tries_once)
+{
+	char buf[64];
+	ssize_t n;
+
+	TASK_CHECK(hilo_stream_read(b, buf, sizeof(buf), HILO_NO_WAIT), ==, -ETIMEDOUT);
+	stream_say(a, "now");
+	TASK_CHECK(hilo_stream_flush(a, HILO_FOREVER), ==, 0);
+	TEST_UNTIL((n = hilo_stream_read(b, buf, sizeof(buf), HILO_NO_WAIT)) != -ETIMEDOUT);
+	TASK_CHECK(n, ==, 3);
+	return 0;
+}
+
+STREAM_TEST(test_cancel_at_entry_comes_first)
+{
+	char buf[64];
+
+	stream_say(a, "there");
+	TASK_CHECK(hilo_stream_read(b, buf, 1, HILO_FOREVER), ==, 1);
+	TASK_CHECK(hilo_task_cancel(hilo_task_current()), ==, 0);
+	TASK_CHECK(hilo_stream_read(b, buf, sizeof(buf), HILO_FOREVER), ==, -ECANCELED);
+	TASK_CHECK(hilo_stream_read_exactly(b, buf, 2, HILO_FOREVER), ==, -ECANCELED);
+	TASK_CHECK(hilo_stream_read_line(b, buf, sizeof(buf), HILO_FOREVER), ==, -ECANCELED);
+	TASK_CHECK(hilo_stream_write(b, buf, 1, HILO_FOREVER), ==, -ECANCELED);
+	TASK_CHECK(hilo_stream_drain(b, HILO_FOREVER), ==, -ECANCELED);
+	(void)hilo_task_uncancel();
+	TASK_CHECK(hilo_stream_read(b, buf, sizeof(buf), HILO_NO_WAIT), ==, 4);
+	TASK_CHECK(memcmp(buf, "here", 4), ==, 0);
+	return 0;
+}
+
+STREAM_TEST(test_cancelled_read_loses_nothing)
+{
+	char buf[64];
+
+	for (unsigned i = 0; i < 50; i++) {
+		struct stream_call reader = {.stream = b, .call = call_read_exactly, .buf = buf, .size = 8};
+		char out[8];
+		ssize_t n;
+
+		bytes_fill(out, 8, i);
+		stream_call_start(&reader);
+		if (i & 1)
+			stream_call_waits(&reader);
+		TASK_CHECK(hilo_stream_write(a, out, 5, HILO_FOREVER), ==, 5);
+		if (i & 2)
+			(void)hilo_yield();
+		TASK_CHECK(hilo_task_cancel(reader.task), ==, 0);
+		TASK_CHECK(hilo_stream_write(a, out + 5, 3, HILO_FOREVER), ==, 3);
+		n = hilo_join(reader.task, HILO_FOREVER);
+		if (n == -ECANCELED || reader.result == -ECANCELED) /* the first: before it had begun */
+			TASK_CHECK(hilo_stream_read_exactly(b, buf, 8, HILO_FOREVER), ==, 8);
+		else
+			TASK_CHECK(reader.result, ==, 8);
+		bytes_check(buf, 8, i);
+	}
+	return 0;
+}
+
+STREAM_TEST(test_timed_out_read_loses_nothing)
+{
+	char buf[64];
+
+	for (unsigned i = 0; i < 20; i++) {
+		char out[8];
+
+		bytes_fill(out, 8, i);
+		TASK_CHECK(hilo_stream_write(a, out, 5, HILO_FOREVER), ==, 5);
+		TASK_CHECK(hilo_stream_read_exactly(b, buf, 8, hilo_after(i * 50 * HILO_MICROSECOND)), ==,
+			   -ETIMEDOUT);
+		TASK_CHECK(hilo_stream_write(a, out + 5, 3, HILO_FOREVER), ==, 3);
+		TASK_CHECK(hilo_stream_read_exactly(b, buf, 8, HILO_FOREVER), ==, 8);
+		bytes_check(buf, 8, i);
+	}
+	return 0;
+}
+
+STREAM_TEST(test_second_reader_is_told_busy)
+{
+	char buf[8], other[8];
+	struct stream_call reader = {.stream = b, .call = call_read, .buf = buf, .size = sizeof(buf)};
+
+	stream_call_start(&reader);
+	stream_call_waits(&reader);
+	TASK_CHECK(hilo_stream_read(b, other, sizeof(other), HILO_FOREVER), ==, -EBUSY);
+	TASK_CHECK_CONTAINS(hilo_error_message(), "somebody else reads");
+	stream_say(a, "x");
+	TASK_CHECK(stream_call_end(&reader), ==, 1);
+	stream_say(a, "y");
+	TASK_CHECK(hilo_stream_read(b, other, sizeof(other), HILO_FOREVER), ==, 1);
+	return 0;
+}
+
+STREAM_TEST(test_exactly_is_all_or_nothing)
+{
+	size_t size = 300000;
+	char *out = malloc(size), *in = malloc(size);
+	struct stream_call writer = {.stream = a, .call = call_write, .buf = out, .size = size};
+
+	bytes_fill(out, size, 7);
+	stream_call_start(&writer);
+	TASK_CHECK(hilo_stream_read_exactly(b, in, size, HILO_FOREVER), ==, size);
+	TASK_CHECK(stream_call_end(&writer), ==, size);
+	TASK_CHECK(memcmp(in, out, size), ==, 0);
+	stream_say(a, "abc");
+	TASK_CHECK(hilo_stream_write_eof(a), ==, 0);
+	TASK_CHECK(hilo_stream_read_exactly(b, in, 10, HILO_FOREVER), ==, HILO_EINCOMPLETE);
+	TASK_CHECK_CONTAINS(hilo_error_message(), "3 bytes and the end, of 10");
+	TASK_CHECK(hilo_stream_at_eof(b), ==, 0);
+	TASK_CHECK(hilo_stream_read(b, in, 10, HILO_FOREVER), ==, 3);
+	TASK_CHECK(memcmp(in, "abc", 3), ==, 0);
+	TASK_CHECK(hilo_stream_read_exactly(b, in, 10, HILO_FOREVER), ==, HILO_EINCOMPLETE);
+	TASK_CHECK_CONTAINS(hilo_error_message(), "0 bytes and the end");
+	free(out);
+	free(in);
+	return 0;
+}
+
+STREAM_TEST(test_lines)
+{
+	char buf[64];
+
+	stream_say(a, "one\n\nthree\nrest");
+	TASK_CHECK(hilo_stream_read_line(b, buf, sizeof(buf), HILO_FOREVER), ==, 4);
+	TASK_CHECK_TEXT(buf, "one\n");
+	TASK_CHECK(hilo_stream_read_line(b, buf, sizeof(buf), HILO_FOREVER), ==, 1);
+	TASK_CHECK_TEXT(buf, "\n");
+	TASK_CHECK(hilo_stream_read_line(b, buf, 7, HILO_FOREVER), ==, 6);
+	TASK_CHECK_TEXT(buf, "three\n");
+	TASK_CHECK(hilo_stream_read_line(b, buf, sizeof(buf), hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);
+	TASK_CHECK(hilo_stream_write_eof(a), ==, 0);
+	TASK_CHECK(hilo_stream_read_line(b, buf, sizeof(buf), HILO_FOREVER), ==, 4);
+	TASK_CHECK_TEXT(buf, "rest");
+	TASK_CHECK(hilo_stream_read_line(b, buf, sizeof(buf), HILO_FOREVER), ==, 0);
+	TASK_CHECK_TEXT(buf, "");
+	return 0;
+}
+
+STREAM_TEST(test_line_arrives_in_pieces)
+{
+	char buf[8192];
+	struct stream_call reader = {.stream = b, .call = call_read_line, .buf = buf, .size = sizeof(buf)};
+
+	stream_call_start(&reader);
+	for (unsigned i = 0; i < 5000; i++)
+		stream_say(a, "z");
+	stream_say(a, "\nnext\n");
+	TASK_CHECK(stream_call_end(&reader), ==, 5001);
+	TASK_CHECK(strspn(buf, "z"), ==, 5000);
+	TASK_CHECK(hilo_stream_read_line(b, buf, sizeof(buf), HILO_FOREVER), ==, 5);
+	return 0;
+}
+
+STREAM_TEST(test_too_long_line_keeps_its_bytes)
+{
+	hilo_stream_limits limits = {.size = sizeof(limits), .line = 2000};
+	char buf[4096], *line = malloc(3001);
+
+	TASK_CHECK(hilo_stream_set_limits(b, &limits), ==, 0);
+	memset(line, 'l', 3000);
+	line[2999] = '\n';
+	line[3000] = '\0';
+	stream_say(a, line);
+	TASK_CHECK(hilo_stream_read_line(b, buf, sizeof(buf), HILO_FOREVER), ==, -EMSGSIZE);
+	TASK_CHECK_CONTAINS(hilo_error_message(), "the limit of 2000");
+	TASK_CHECK(hilo_stream_read_line(b, buf, 100, HILO_FOREVER), ==, -EMSGSIZE);
+	TASK_CHECK_CONTAINS(hilo_error_message(), "99 bytes that buf has room for");
+	limits.line = 3000;
+	TASK_CHECK(hilo_stream_set_limits(b, &limits), ==, 0);
+	TASK_CHECK(hilo_stream_read_line(b, buf, sizeof(buf), HILO_FOREVER), ==, 3000);
+	TASK_CHECK_TEXT(buf, line);
+	limits.line = 10;
+	TASK_CHECK(hilo_stream_set_limits(b, &limits), ==, 0);
+	stream_say(a, "123456789\n1234567890\n");
+	TASK_CHECK(hilo_stream_read_line(b, buf, sizeof(buf), HILO_FOREVER), ==, 10);
+	TASK_CHECK(hilo_stream_read_line(b, buf, sizeof(buf), HILO_FOREVER), ==, -EMSGSIZE);
+	TASK_CHECK(hilo_stream_read_exactly(b, buf, 11, HILO_FOREVER), ==, 11);
+	free(line);
+	return 0;
+}
+
+STREAM_TEST(test_until_a_separator_of_several_bytes)
+{
+	char buf[64];
+	const char *text = "GET /\r\nHost: x\r\r\n\r\nbody";
+
+	for (size_t i = 0; text[i]; i++)
+		TASK_CHECK(hilo_stream_write(a, text + i, 1, HILO_FOREVER), ==, 1);
+	TASK_CHECK(hilo_stream_read_until(b, "\r\n", 2, buf, sizeof(buf), HILO_FOREVER), ==, 7);
+	TASK_CHECK_TEXT(buf, "GET /\r\n");
+	TASK_CHECK(hilo_stream_read_until(b, "\r\n\r\n", 4, buf, sizeof(buf), HILO_FOREVER), ==, 12);
+	TASK_CHECK_TEXT(buf, "Host: x\r\r\n\r\n");
+	TASK_CHECK(hilo_stream_read_until(b, "", 0, buf, sizeof(buf), HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_stream_read_until(b, "\r\n", 2, buf, sizeof(buf), hilo_after(HILO_MILLISECOND)), ==,
+		   -ETIMEDOUT);
+	TASK_CHECK(hilo_stream_read_exactly(b, buf, 4, HILO_FOREVER), ==, 4);
+	return 0;
+}
+
+/* The first byte of the separator is the last that has come when somebody looks. */
+STREAM_TEST(test_separator_is_found_across_receives)
+{
+	char buf[64];
+	struct stream_call reader = {.stream = b, .call = call_read_line, .buf = buf, .size = sizeof(buf)};
+	ssize_t n;
+
+	(void)reader;
+	stream_say(a, "ab-");
+	TASK_CHECK(hilo_stream_read_until(b, "--", 2, buf, sizeof(buf), hilo_after(HILO_MILLISECOND)), ==,
+		   -ETIMEDOUT);
+	stream_say(a, "-c");
+	n = hilo_stream_read_until(b, "--", 2, buf, sizeof(buf), HILO_FOREVER);
+	TASK_CHECK(n, ==, 4);
+	TASK_CHECK_TEXT(buf, "ab--");
+	return 0;
+}
+
+STREAM_TEST(test_all_until_the_end)
+{
+	size_t size = 200000;
+	char *out = malloc(size), *all = NULL;
+	struct stream_call writer = {.stream = a, .call = call_write, .buf = out, .size = size};
+
+	bytes_fill(out, size, 1);
+	stream_call_start(&writer);
+	TASK_CHECK(hilo_stream_read_all(b, 1000, &all, HILO_FOREVER), ==, -EMSGSIZE);
+	TASK_CHECK(all, ==, NULL);
+	TASK_CHECK(hilo_stream_read_all(b, size, &all, hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);
+	TASK_CHECK(stream_call_end(&writer), ==, size);
+	TASK_CHECK(hilo_stream_close(a, HILO_NO_WAIT) <= 0, ==, 1);
+	free(out);
+	return 0;
+}
+
+STREAM_TEST(test_all_is_what_was_written)
+{
+	size_t size = 200000;
+	char *out = malloc(size), *all = NULL;
+	struct stream_call writer = {.stream = a, .call = call_write, .buf = out, .size = size};
+
+	bytes_fill(out, size, 1);
+	stream_call_start(&writer);
+	TASK_CHECK(hilo_stream_read_exactly(b, out, 0, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_stream_read_all(b, size - 1, &all, HILO_FOREVER), ==, -EMSGSIZE);
+	TASK_CHECK(stream_call_end(&writer), ==, size);
+	TASK_CHECK(hilo_stream_write_eof(a), ==, 0);
+	TASK_CHECK(hilo_stream_read_all(b, size, &all, HILO_FOREVER), ==, size);
+	TASK_CHECK(memcmp(all, out, size), ==, 0);
+	TASK_CHECK(all[size], ==, 0);
+	hilo__free(all);
+	TASK_CHECK(hilo_stream_read_all(b, size, &all, HILO_FOREVER), ==, 0);
+	hilo__free(all);
+	free(out);
+	return 0;
+}
+
+STREAM_TEST(test_nonsense_is_refused)
+{
+	char buf[4];
+
+	TASK_CHECK(hilo_stream_read(NULL, buf, 1, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_stream_read(b, NULL, 1, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_stream_read(b, buf, 0, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_stream_read_line(b, buf, 0, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_stream_read_all(b, 10, NULL, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_stream_read_all(b, SIZE_MAX, NULL, HILO_FOREVER), ==, -EINVAL);
+	return 0;
+}
+
+static void callback_reads(void *arg)
+{
+	struct stream_call *self = arg;
+
+	self->result = call_read(self);
+	store_release(&self->begun, true);
+}
+
+STREAM_TEST(test_callback_reads_what_is_there_and_does_not_wait)
+{
+	char buf[8];
+	struct stream_call self = {.stream = b, .buf = buf, .size = 3, .deadline = HILO_FOREVER};
+
+	TASK_CHECK(hilo_call_soon(callback_reads, &self, NULL), ==, 0);
+	TEST_UNTIL(load_acquire(&self.begun));
+	TASK_CHECK(self.result, ==, -EDEADLK);
+	stream_say(a, "hello");
+	TASK_CHECK(hilo_stream_read(b, buf, 1, HILO_FOREVER), ==, 1);
+	store_relaxed(&self.begun, false);
+	TASK_CHECK(hilo_call_soon(callback_reads, &self, NULL), ==, 0);
+	TEST_UNTIL(load_acquire(&self.begun));
+	TASK_CHECK(self.result, ==, 3);
+	return 0;
+}
+
+static void *thread_echoes(void *arg)
+{
+	hilo_stream *stream = arg;
+	char buf[64];
+	ssize_t n;
+
+	while ((n = hilo_stream_read(stream, buf, sizeof(buf), HILO_FOREVER)) > 0)
+		TASK_CHECK(hilo_stream_write(stream, buf, (size_t)n, HILO_FOREVER), ==, n);
+	TASK_CHECK(n, ==, 0);
+	TASK_CHECK(hilo_stream_read(stream, buf, sizeof(buf), HILO_NO_WAIT), ==, 0);
+	return NULL;
+}
+
+STREAM_TEST(test_plain_thread_echoes)
+{
+	pthread_t thread;
+	char buf[64];
+
+	TASK_CHECK(pthread_create(&thread, NULL, thread_echoes, b), ==, 0);
+	for (unsigned i = 0; i < 100; i++) {
+		char out[64];
+
+		bytes_fill(out, 64, i);
+		TASK_CHECK(hilo_stream_write(a, out, 64, HILO_FOREVER), ==, 64);
+		TASK_CHECK(hilo_stream_read_exactly(a, buf, 64, HILO_FOREVER), ==, 64);
+		bytes_check(buf, 64, i);
+	}
+	TASK_CHECK(hilo_stream_write_eof(a), ==, 0);
+	test_join_thread(thread);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_read_takes_what_is_there),
+		cmocka_unit_test(test_read_waits_for_the_first_byte),
+		cmocka_unit_test(test_many_round_trips),
+		cmocka_unit_test(test_end_is_zero_after_all_bytes),
+		cmocka_unit_test(test_passed_deadline_still_tries_once),
+		cmocka_unit_test(test_cancel_at_entry_comes_first),
+		cmocka_unit_test(test_cancelled_read_loses_nothing),
+		cmocka_unit_test(test_timed_out_read_loses_nothing),
+		cmocka_unit_test(test_second_reader_is_told_busy),
+		cmocka_unit_test(test_exactly_is_all_or_nothing),
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_line_arrives_in_pieces),
+		cmocka_unit_test(test_too_long_line_keeps_its_bytes),
+		cmocka_unit_test(test_until_a_separator_of_several_bytes),
+		cmocka_unit_test(test_separator_is_found_across_receives),
+		cmocka_unit_test(test_all_until_the_end),
+		cmocka_unit_test(test_all_is_what_was_written),
+		cmocka_unit_test(test_nonsense_is_refused),
+		cmocka_unit_test(test_callback_reads_what_is_there_and_does_not_wait),
+		cmocka_unit_test(test_plain_thread_echoes),
+	};
+
+	test_begin();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
