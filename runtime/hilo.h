@@ -34,6 +34,7 @@
 #include <hilo/sync/wait_group.h>
 #include <hilo/sync/watch.h>
 
+#include <hilo/io/address.h>
 #include <hilo/io/stream.h>
 
 #endif /* HILO_HILO_H */
