@@ -21,6 +21,7 @@ static const struct {
 	{HILO_ECLOSED, "HILO_ECLOSED", "Runtime, loop, executor, group or stream is closed or shutting down"},
 	{HILO_EOVERFLOW, "HILO_EOVERFLOW", "Queue is full"},
 	{HILO_EINCOMPLETE, "HILO_EINCOMPLETE", "End of stream before there was enough"},
+	{HILO_ENONAME, "HILO_ENONAME", "Name or service not known"},
 };
 
 #define OWN_ERRORS (sizeof(own_errors) / sizeof(own_errors[0]))

@@ -24,6 +24,7 @@ HILO_BEGIN_DECLS
 #define HILO_ECLOSED (-5002)	 /* the runtime, loop, executor, group or stream is shutting down or closed */
 #define HILO_EOVERFLOW (-5003)	 /* a bounded queue is full and its policy says to fail */
 #define HILO_EINCOMPLETE (-5004) /* the stream has ended before there was all that was asked for */
+#define HILO_ENONAME (-5005)	 /* there is no host, or service, of that name */
 
 /* Bytes of the longest message kept, with its final NUL; a longer one is cut and ends in "...". */
 #define HILO_ERROR_MESSAGE_SIZE 240
