@@ -2,6 +2,8 @@
 /* sock.c - see sock_impl.h. */
 #include "io/sock_impl.h"
 
+#include <sys/stat.h>
+
 #include "scheduler/base/sys.h"
 
 int hilo__sock_new(int family, int type, int flags)
@@ -26,7 +28,7 @@ int hilo__sock_shutdown(int fd, int how)
 
 int hilo__sock_connect(int fd, const hilo_address *address)
 {
-	return (int)sys_result(connect(fd, &address->any, address->length));
+	return hilo__sys_connect(fd, &address->any, address->length);
 }
 
 int hilo__sock_set(int fd, int level, int option, int value)
@@ -60,14 +62,36 @@ int hilo__sock_is_nonblocking(int fd)
 
 int hilo__sock_turn_away(int fd)
 {
-	int client = (int)sys_result(accept4(fd, NULL, NULL, SOCK_CLOEXEC));
+	int client = hilo__sys_accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 
 	return client < 0 ? client : hilo__sys_close(client);
 }
 
+int hilo__sock_file(const char *path, uint64_t *device, uint64_t *inode)
+{
+	struct stat file;
+	int rc = (int)sys_result(stat(path, &file));
+
+	if (rc < 0)
+		return rc;
+	*device = file.st_dev;
+	*inode = file.st_ino;
+	return S_ISSOCK(file.st_mode) ? 0 : -ENOTSOCK;
+}
+
+int hilo__sock_unlink(const char *path)
+{
+	return hilo__sys_unlinkat(AT_FDCWD, path, 0);
+}
+
+int hilo__sock_reserve(void)
+{
+	return hilo__sys_open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 int hilo__sock_recvmmsg(int fd, struct mmsghdr *messages, unsigned n)
 {
-	return (int)sys_result(recvmmsg(fd, messages, n, MSG_DONTWAIT, NULL));
+	return (int)sys_result(recvmmsg(fd, messages, n, MSG_DONTWAIT | MSG_TRUNC, NULL));
 }
 
 int hilo__sock_sendmmsg(int fd, struct mmsghdr *messages, unsigned n)

@@ -31,6 +31,13 @@ int hilo__sock_is_nonblocking(int fd);
 /* [any] accept4 and close at once: the client is turned away. @fd does not block. 0, -EAGAIN, ... */
 int hilo__sock_turn_away(int fd);
 
+/* [any] The numbers of the file at @path, which is a socket; else -ENOTSOCK. Remove it. */
+int hilo__sock_file(const char *path, uint64_t *device, uint64_t *inode);
+int hilo__sock_unlink(const char *path);
+
+/* [any] A descriptor of nothing, that keeps a place. */
+int hilo__sock_reserve(void);
+
 /* [any] Without waiting: -EAGAIN. */
 struct mmsghdr;
 int hilo__sock_recvmmsg(int fd, struct mmsghdr *messages, unsigned n);

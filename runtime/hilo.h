@@ -36,6 +36,7 @@
 
 #include <hilo/io/address.h>
 #include <hilo/io/resolve.h>
+#include <hilo/io/socket.h>
 #include <hilo/io/stream.h>
 
 #endif /* HILO_HILO_H */
