@@ -122,6 +122,7 @@ static void table_tell(uint32_t runtime, bool calls)
 		[DEBUG_FUTURE] = "futures that were not released, made",
 		[DEBUG_HANDLE] = "handles of ended tasks, neither joined nor detached, spawned",
 		[DEBUG_STREAM] = "streams that were not freed, made",
+		[DEBUG_UDP] = "UDP sockets that were not closed, made",
 		[DEBUG_WATCH] = "watches that were not ended, asked for",
 		[DEBUG_QUEUE] = "queues that were not freed, made",
 		[DEBUG_BROADCAST] = "broadcast channels that were not freed, made",

@@ -16,6 +16,7 @@ enum debug_kind {
 	DEBUG_FUTURE,
 	DEBUG_HANDLE, /* of a task that has ended */
 	DEBUG_STREAM,
+	DEBUG_UDP,
 	DEBUG_WATCH,
 	DEBUG_QUEUE,
 	DEBUG_BROADCAST,
