@@ -35,6 +35,7 @@
 #include <hilo/sync/watch.h>
 
 #include <hilo/io/address.h>
+#include <hilo/io/connect.h>
 #include <hilo/io/datagram.h>
 #include <hilo/io/resolve.h>
 #include <hilo/io/socket.h>
