@@ -38,6 +38,7 @@
 #include <hilo/io/connect.h>
 #include <hilo/io/datagram.h>
 #include <hilo/io/resolve.h>
+#include <hilo/io/server.h>
 #include <hilo/io/socket.h>
 #include <hilo/io/stream.h>
 
