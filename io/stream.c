@@ -110,7 +110,8 @@ static void stream_end(hilo_stream *stream)
 
 void hilo__stream_unlock(hilo_stream *stream, struct list *won)
 {
-	bool end = stream_state(stream) == STREAM_DROPPED && !stream->busy && !stream->ending;
+	bool end =
+		stream_state(stream) == STREAM_DROPPED && MUTANT(404, !stream->busy, true) && !stream->ending;
 	bool last;
 
 	if (HILO__UNLIKELY(end)) {
@@ -148,8 +149,8 @@ void hilo__stream_drop(hilo_stream *stream, struct list *won)
 	hilo__stream_rx_drop(stream, won);
 	hilo__stream_tx_drop(stream);
 	hilo__stream_serve(stream, won);
-	hilo__stream_stop(stream, won, stream->rx.op && !stream->rx.reading,
-			  stream->tx.op && !stream->tx.starting);
+	hilo__stream_stop(stream, won, stream->rx.op && MUTANT(402, !stream->rx.reading, true),
+			  stream->tx.op && MUTANT(403, !stream->tx.starting, true)); /* I4 */
 }
 
 /* [lock] Nobody reads or writes from now on. */

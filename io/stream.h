@@ -2,6 +2,7 @@
 #ifndef HILO_IO_STREAM_H
 #define HILO_IO_STREAM_H
 
+#include <hilo/io/address.h>
 #include <hilo/runtime/types.h>
 
 #include <sys/types.h>
@@ -113,8 +114,8 @@ HILO_API ssize_t hilo_stream_read_all(hilo_stream *stream, size_t limit, char **
 
 /*
  * [any, suspends] Write @size bytes: the stream has them when this returns @size. It waits while others write, or while
- * more is on its way than the high mark allows. A write of up to the high mark, or 64 KiB, is taken whole or not at all.
- * Of a larger one a part may have been taken when it ends early; the message says how much.
+ * more is on its way than the high mark allows. A write of up to the high mark, or 64 KiB, is taken whole or not at
+ * all. Of a larger one a part may have been taken when it ends early; the message says how much.
  *
  * -EPIPE, -ECONNRESET and other failures of the connection, also of what was written before; -EPIPE after
  * hilo_stream_write_eof; HILO_ECLOSED; -ETIMEDOUT, -ECANCELED; -EDEADLK: it would have to wait, in a callback; -ENOMEM;
@@ -127,15 +128,15 @@ HILO_API ssize_t hilo_stream_writev(hilo_stream *stream, const struct iovec *pie
 				    hilo_time deadline);
 
 /*
- * [any, suspends] Write as many of @size bytes as can be taken at once, waiting until it is 1 at least. How many; 0 only
- * if @size is. For who has to know what was taken of a large write that ended early. Codes as hilo_stream_write.
+ * [any, suspends] Write as many of @size bytes as can be taken at once, waiting until it is 1 at least. How many; 0
+ * only if @size is. For who has to know what was taken of a large write that ended early. Codes as hilo_stream_write.
  */
 HILO_API ssize_t hilo_stream_write_some(hilo_stream *stream, const void *data, size_t size,
 					hilo_time deadline);
 
 /*
- * [any, suspends] Wait, if more is on its way than the high mark, until it is not more than the low mark. Any number may
- * wait. 0; codes as hilo_stream_write.
+ * [any, suspends] Wait, if more is on its way than the high mark, until it is not more than the low mark. Any number
+ * may wait. 0; codes as hilo_stream_write.
  */
 HILO_API int hilo_stream_drain(hilo_stream *stream, hilo_time deadline);
 
@@ -180,6 +181,26 @@ HILO_API int hilo_stream_get_limits(const hilo_stream *stream, hilo_stream_limit
 
 /* [any] Set them. 0; -EINVAL, with a message: low is more than high; -E2BIG. */
 HILO_API int hilo_stream_set_limits(hilo_stream *stream, const hilo_stream_limits *limits);
+
+/*
+ * [any] The address of the other end, and of this one, in *@ret. 0; -ENOTSOCK: it is no socket; -ENOTCONN: the
+ * connection is over; HILO_ECLOSED; -EINVAL.
+ */
+HILO_API int hilo_stream_peer(const hilo_stream *stream, hilo_address *ret);
+HILO_API int hilo_stream_address(const hilo_stream *stream, hilo_address *ret);
+
+/*
+ * [any] The stream's descriptor, to set options of a socket, say: not to be read, written or closed. It is closed
+ * with the stream. -ENOENT: it has none; HILO_ECLOSED; -EINVAL.
+ */
+HILO_API int hilo_stream_fd(const hilo_stream *stream);
+
+/*
+ * [any] What is known of the stream under the name @key, as text in @buf of @size bytes: its length, as snprintf.
+ * Names: "peername" and "sockname", as hilo_address_format has them; "transport": "descriptor", "pair"; "fd"; and
+ * what the transport adds. -ENOENT: that is not known of this stream; HILO_ECLOSED; -EINVAL.
+ */
+HILO_API int hilo_stream_info(const hilo_stream *stream, const char *key, char *buf, size_t size);
 
 HILO_END_DECLS
 

@@ -3,11 +3,11 @@
  * stream_fd.c - the transport that is a descriptor: a receive and a send are operations of a poller.
  *
  * O_NONBLOCK belongs to the open file, not to the descriptor: who sets it for standard input sets it for the shell as
- * well, and for whatever else reads that terminal. So it is never set. A socket does not need it. A pipe or terminal that
- * blocks is opened once more, through /proc/self/fd, as an open file of our own with its own flags. Where that is
- * not possible (no /proc; a FIFO without a reader) each call waits until the descriptor is ready, and a write is of no
- * more than what a pipe that is ready takes; it can only block if another process has read, or filled, it in between.
- * Regular files, which are always ready, are read and written at once.
+ * well, and for whatever else reads that terminal. So it is never set. A socket does not need it. A pipe or terminal
+ * that blocks is opened once more, through /proc/self/fd, as an open file of our own with its own flags. Where that
+ * is not possible (no /proc; a FIFO without a reader) each call waits until the descriptor is ready, and a write is
+ * of no more than what a pipe that is ready takes; it can only block if another process has read, or filled, it in
+ * between. Regular files, which are always ready, are read and written at once.
  *
  * SIGPIPE is not raised: a send to a socket says so itself. A write to a pipe is made by a thread of a worker, which
  * has all signals blocked, or by the kernel on its behalf; only a plain thread, which may make the first try itself,
@@ -43,15 +43,15 @@ static void fd_sent(struct poll_op *op)
 /* [owner of the operation] Start @io. */
 static bool fd_start(struct transport_fd *fd, struct poll_io *io, unsigned flags, ssize_t *ret)
 {
-	if (HILO__UNLIKELY(fd->is_direct && !hilo__io_is_ring(fd->runtime))) {
+	struct hilo_runtime *here = hilo__io_runtime();
+
+	if (HILO__UNLIKELY(fd->is_direct && !hilo__io_is_ring(here ? here : fd->runtime))) {
 		*ret = hilo__poll_io_call(io);
 		return true;
 	}
 	/* One of another runtime would have to be told of the descriptor's end as well. */
-	if (HILO__LIKELY(hilo__io_runtime() == fd->runtime && fd->runtime)) {
+	if (HILO__LIKELY(here == fd->runtime && here))
 		flags |= POLL_KEPT;
-		fd->kept = true;
-	}
 	io->op.flags = (uint8_t)flags;
 	if (!hilo__io_start(fd->runtime, io))
 		return false;
@@ -149,10 +149,9 @@ static void fd_close(struct transport *transport)
 
 	if (fd->loop)
 		hilo__loop_untie(fd->loop, &fd->tie);
-	if (fd->kept && fd->runtime)
+	if (fd->runtime && transport->fd >= 0)
 		hilo__io_forget(fd->runtime, transport->fd);
 	fd->loop = NULL;
-	fd->kept = false;
 	fd_close_both(fd);
 }
 

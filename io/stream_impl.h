@@ -25,9 +25,9 @@
  * I5  refs counts the owner, both operations, and everybody inside of a call that has let go of the lock. Who takes it
  *     to 0 frees the stream, which is closed by then.
  *
- * Rejected: the operation of the one who reads. It would have to be ended when he is cancelled, and waited for, and what
- * it has received all the same would be put back. Rejected: to start an operation under the lock. The call that is made
- * may take as long as it likes, and the poller may complete others meanwhile, of this stream too.
+ * Rejected: the operation of the one who reads. It would have to be ended when he is cancelled, and waited for, and
+ * what it has received all the same would be put back. Rejected: to start an operation under the lock. The call that
+ * is made may take as long as it likes, and the poller may complete others meanwhile, of this stream too.
  */
 #include <hilo/io/stream.h>
 
@@ -38,11 +38,17 @@
 #include "runtime/io_impl.h"
 #include "sync/won_impl.h"
 
+#ifdef HILO_EXPLORE
+#define STREAM_RX_INLINE 2
+#define STREAM_TX_INLINE 2
+#define STREAM_BUFFER_MIN 8
+#else
 /* In the stream itself, for small requests. More for those who read: a request is there while nobody looks. */
-#define STREAM_RX_INLINE 1024
-#define STREAM_TX_INLINE 384
+#define STREAM_RX_INLINE 960
+#define STREAM_TX_INLINE 288
 /* The first buffer outside of it, and the largest that a stream keeps for the next write. */
 #define STREAM_BUFFER_MIN 4096
+#endif
 #define STREAM_LIMIT ((size_t)64 * 1024)
 /* Bytes that are copied under the lock: about 50 ns. */
 #define STREAM_LOCKED_COPY 2048
@@ -97,7 +103,6 @@ struct transport_fd {
 	bool is_socket;		      /* RECV and SEND, else READ and WRITE */
 	bool is_direct;		      /* neither waits, nor can be waited for: the calls are made at once */
 	bool blocks;		      /* is waited for before each call, since O_NONBLOCK could not be had */
-	bool kept;		      /* something was left with the poller */
 	struct poll_io in, out;
 };
 
@@ -159,6 +164,11 @@ struct hilo_stream {
 	char tx_inline[STREAM_TX_INLINE];
 };
 
+#ifndef HILO_EXPLORE
+/* A size that allocators have; with a task of one page a connection that waits takes 6 KiB. */
+_Static_assert(sizeof(hilo_stream) <= 1792, "a stream is small");
+#endif
+
 /* What one who writes, drains, flushes or closes waits for. */
 enum stream_wait {
 	STREAM_WAIT_TURN,
@@ -194,13 +204,26 @@ int hilo__stream_new(const char *call, const hilo_stream_opts *opts, const void 
 void hilo__stream_undo(hilo_stream *stream);
 
 /*
- * [any] A stream over the connected socket @fd, which needs no look at it: from accept, or connect. @runtime is not NULL;
- * @site: where it was made, for reports. 0, and @fd is consumed; -ENOMEM.
+ * [any] A stream over the connected socket @fd, which needs no look at it: from accept, or connect. @runtime is not
+ * NULL; @site: where it was made, for reports. 0, and @fd is consumed; -ENOMEM.
  */
 int hilo__stream_from_socket(int fd, struct hilo_runtime *runtime, const void *site, hilo_stream **ret);
 
 /* [creator] @transport is below @stream from now on. */
 void hilo__stream_attach(hilo_stream *stream, struct transport *transport);
+
+/*
+ * What stands on @below from now on, and has been given the @n bytes that came before; NULL: no memory, and nothing was
+ * changed. Called without a lock; may not suspend.
+ */
+typedef struct transport *(*hilo__stream_wrap_fn)(struct transport *below, const char *bytes, size_t n,
+						  void *arg);
+
+/*
+ * [task, plain thread; suspends] Put another transport in the place of the stream's, which stands on that; see
+ * stream_replace.c. 0; -EBUSY: somebody reads; -ENOMEM; else as hilo_stream_write: nothing has changed.
+ */
+int hilo__stream_replace(hilo_stream *stream, hilo__stream_wrap_fn wrap, void *arg, hilo_time deadline);
 
 /* [any] -EINVAL, with a message, for NULL; -ECANCELED: a cancel is set; 0. */
 int hilo__stream_enter(const hilo_stream *stream, const char *call);
@@ -212,8 +235,8 @@ int hilo__stream_enter(const hilo_stream *stream, const char *call);
 void hilo__stream_unlock(hilo_stream *stream, struct list *won);
 
 /*
- * [holds the lock, is counted in refs; it is let go of and taken again, and those of @won are told] Drop the stream, if it
- * was not: who waits is won, nothing more is sent.
+ * [holds the lock, is counted in refs; it is let go of and taken again, and those of @won are told] Drop the stream,
+ * if it was not: who waits is won, nothing more is sent.
  */
 void hilo__stream_drop(hilo_stream *stream, struct list *won);
 
@@ -241,17 +264,30 @@ static inline void stream_reader_init(struct stream_reader *reader, hilo_stream 
 }
 
 /*
- * [any, suspends; returns with the lock held, which who has claimed holds before] Claim reading, if that was not done, and
- * wait until there are more than @have bytes. How many there are: more than @have, or, at the end of the stream, as many as there are. Less than 0: a
- * code, and as many are there as were. @want, or the limit, is how many there may have to be before the reader can go on.
+ * [any, suspends; returns with the lock held, which who has claimed holds before] Claim reading, if that was not
+ * done, and wait until there are more than @have bytes. How many there are: more than @have, or, at the end of the
+ * stream, as many as there are. Less than 0: a code, and as many are there as were. @want, or the limit, is how many
+ * there may have to be before the reader can go on.
  */
 ssize_t hilo__stream_fill(struct stream_reader *reader, size_t have, size_t want, hilo_time deadline);
+
+/* [any; returns with the lock] Claim reading. 0, or why not. */
+int hilo__stream_claim(struct stream_reader *reader);
+
+/* [reader, lock held, given back and taken again; suspends] Wait once for the receive in flight. 0, or why not. */
+int hilo__stream_idle(struct stream_reader *reader, hilo_time deadline);
+
+/* [reader, lock held] The first @taken bytes are gone. */
+void hilo__stream_take(struct stream_reader *reader, size_t taken);
 
 /* [reader, lock held, given back] The end of reading: the first @taken bytes are gone. */
 void hilo__stream_read_end(struct stream_reader *reader, size_t taken);
 
 /* [reader, lock held; it is let go of if there is much] Copy the first @size bytes. */
 void hilo__stream_copy(struct stream_reader *reader, void *to, size_t size);
+
+/* [any] The code of a read that has failed, with a message; after hilo__stream_read_end. */
+ssize_t hilo__stream_read_failed(const struct stream_reader *reader, ssize_t code);
 
 /* [reader] The first byte. */
 static inline const char *stream_bytes(const struct stream_reader *reader)
@@ -264,7 +300,10 @@ void hilo__stream_rx_drop(hilo_stream *stream, struct list *won);
 
 /* stream_send.c: as far as others need it. */
 
-/* [lock held, counted in refs; it is let go of and taken again, @won are told] Send what there is, unless somebody does. */
+/*
+ * [lock held, counted in refs; it is let go of and taken again, @won are told] Send what there is, unless somebody
+ * does.
+ */
 void hilo__stream_push(hilo_stream *stream, struct list *won);
 
 /* [lock held] Win those for whom it is time. */
@@ -272,6 +311,9 @@ void hilo__stream_serve(hilo_stream *stream, struct list *won);
 
 /* [lock held] Nothing more is sent. */
 void hilo__stream_tx_drop(hilo_stream *stream);
+
+/* [has the turn, counted in refs, no lock] Give the turn to the next, and let go of the stream. */
+void hilo__stream_turn_end(hilo_stream *stream);
 
 /* [any, suspends; no lock] Wait for @what, see there. 0, or why not. */
 int hilo__stream_wait(hilo_stream *stream, enum stream_wait what, hilo_time deadline);

@@ -5,8 +5,8 @@
  *	end 0 --send--> way 0: bytes --receive--> end 1
  *	end 1 --send--> way 1: bytes --receive--> end 0
  *
- * A way holds bytes as the kernel does for a socket, so that who writes and closes need not wait for who reads. A receive
- * that finds nothing, a send that finds no room, stays until the other end comes, copies, and completes it.
+ * A way holds bytes as the kernel does for a socket, so that who writes and closes need not wait for who reads. A
+ * receive that finds nothing, a send that finds no room, stays until the other end comes, copies, and completes it.
  *
  * All is under one lock, which is given back before an operation of the other end is completed: that stream's lock is
  * taken for it. The stream is there, because it counts the operation.

@@ -13,8 +13,7 @@
 #include "runtime/error_impl.h"
 #include "scheduler/base/mem.h"
 
-/* [any] The code of a read that failed, with a message. */
-static ssize_t read_failed(const struct stream_reader *reader, ssize_t code)
+ssize_t hilo__stream_read_failed(const struct stream_reader *reader, ssize_t code)
 {
 	if (code == -EBUSY)
 		return hilo_fail(-EBUSY, "%s: somebody else reads from this stream", reader->call);
@@ -36,12 +35,10 @@ ssize_t hilo_stream_read(hilo_stream *stream, void *buf, size_t size, hilo_time 
 {
 	struct stream_reader reader;
 	ssize_t n = read_check("hilo_stream_read", stream, buf, size);
-	bool waited;
 
 	if (HILO__UNLIKELY(n < 0 || !size))
 		return n < 0 ? n : stream_closed(stream);
 	stream_reader_init(&reader, stream, "hilo_stream_read");
-	waited = load_relaxed(&stream->ready) == 0; /* relaxed: a hint */
 	n = hilo__stream_fill(&reader, 0, 1, deadline);
 	if (HILO__LIKELY(n > 0)) {
 		n = (size_t)n < size ? n : (ssize_t)size;
@@ -49,9 +46,8 @@ ssize_t hilo_stream_read(hilo_stream *stream, void *buf, size_t size, hilo_time 
 	}
 	hilo__stream_read_end(&reader, n > 0 ? (size_t)n : 0);
 	if (HILO__UNLIKELY(n < 0))
-		return read_failed(&reader, n);
-	if (!waited)
-		contend_was_free(thread_self());
+		return hilo__stream_read_failed(&reader, n);
+	contend_was_free(thread_self()); /* or was not; a receive may have ended at once */
 	return n;
 }
 
@@ -71,7 +67,7 @@ ssize_t hilo_stream_read_exactly(hilo_stream *stream, void *buf, size_t size, hi
 	if (n >= (ssize_t)size)
 		return (ssize_t)size;
 	if (n < 0)
-		return read_failed(&reader, n);
+		return hilo__stream_read_failed(&reader, n);
 	return hilo_fail(HILO_EINCOMPLETE, "hilo_stream_read_exactly: %zd bytes and the end, of %zu", n,
 			 size);
 }
@@ -162,7 +158,7 @@ static ssize_t read_piece(const char *call, hilo_stream *stream, struct separato
 		return hilo_fail(-EMSGSIZE, "%s: more than the %zu bytes that buf has room for", call, most);
 	if (n == -EMSGSIZE)
 		return hilo_fail(-EMSGSIZE, "%s: more than the limit of %zu bytes", call, most);
-	return n < 0 ? read_failed(&reader, n) : n;
+	return n < 0 ? hilo__stream_read_failed(&reader, n) : n;
 }
 
 ssize_t hilo_stream_read_line(hilo_stream *stream, char *buf, size_t size, hilo_time deadline)
@@ -220,5 +216,5 @@ ssize_t hilo_stream_read_all(hilo_stream *stream, size_t limit, char **ret, hilo
 	hilo__stream_read_end(&reader, n > 0 ? (size_t)n : 0);
 	if (n == -EMSGSIZE)
 		return hilo_fail(-EMSGSIZE, "hilo_stream_read_all: more than %zu bytes", limit);
-	return n < 0 ? read_failed(&reader, n) : n;
+	return n < 0 ? hilo__stream_read_failed(&reader, n) : n;
 }

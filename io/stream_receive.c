@@ -6,9 +6,9 @@
  * A receive belongs to the stream. Who has started it and stops waiting leaves it to the next one who reads: nothing is
  * put back, nothing has to be waited for, and no byte is lost.
  *
- * Memory: the stream's own 1 KiB, until the kernel has filled what it was offered; then four times as much, up to the
- * limit, or what who reads needs in one piece. After two receives in a row that 1 KiB would have done for the larger
- * one goes.
+ * Memory: the stream's own bytes, a little less than 1 KiB, until the kernel has filled what it was offered; then four
+ * times as much, up to the limit, or what who reads needs in one piece. After two receives in a row that the stream's
+ * own would have done for the larger one goes.
  *
  * Rejected: to have the one who reads woken by the operation itself. Which thread completes it, and whether it was he
  * who started it, would be his business then.
@@ -54,7 +54,7 @@ static int rx_resize(hilo_stream *stream, size_t size)
 static size_t rx_target(const hilo_stream *stream, size_t want)
 {
 	const struct stream_rx *rx = &stream->rx;
-	size_t level = buffer_level(&rx->buffer), most = stream->line;
+	size_t level = buffer_level(&rx->buffer), most = stream->line, next;
 
 	if (most < STREAM_RX_INLINE)
 		most = STREAM_RX_INLINE;
@@ -65,7 +65,8 @@ static size_t rx_target(const hilo_stream *stream, size_t want)
 										       : rx->buffer.size;
 	if (rx->buffer.size >= most)
 		return rx->buffer.size;
-	return rx->buffer.size < most / 4 ? rx->buffer.size * 4 : most;
+	next = rx->buffer.size < most / 4 ? rx->buffer.size * 4 : most;
+	return next < want && want <= STREAM_LIMIT ? want : next;
 }
 
 /* [sole user of the buffer] Make room to receive into. 0; -ENOMEM: there is none. */
@@ -134,7 +135,7 @@ void hilo__stream_received(void *owner, ssize_t n, bool more)
 
 	spin_lock(&stream->lock);
 	rx_account(stream, n, more);
-	rx_win(stream, &won);
+	MUTANT(400, rx_win(stream, &won), (void)0);
 	hilo__stream_unlock(stream, &won);
 }
 
@@ -269,6 +270,29 @@ static int reader_claim(struct stream_reader *reader)
 	return 0;
 }
 
+int hilo__stream_claim(struct stream_reader *reader)
+{
+	spin_lock(&reader->stream->lock);
+	return reader_claim(reader);
+}
+
+int hilo__stream_idle(struct stream_reader *reader, hilo_time deadline)
+{
+	hilo_stream *stream = reader->stream;
+	struct contender contender;
+	int rc;
+
+	spin_unlock(&stream->lock);
+	rc = hilo__contend_begin(&contender, WAIT_STREAM_READ, stream, deadline);
+	spin_lock(&stream->lock);
+	if (rc < 0)
+		return rc;
+	if (stream->rx.op)
+		return rx_wait(stream, &contender, 0);
+	hilo__contend_end(&contender);
+	return 0;
+}
+
 static bool deadline_has_passed(hilo_time deadline)
 {
 	return deadline != HILO_FOREVER && (deadline <= 0 || hilo__clock_now() >= deadline);
@@ -327,6 +351,21 @@ ssize_t hilo__stream_fill(struct stream_reader *reader, size_t have, size_t want
 	}
 }
 
+void hilo__stream_take(struct stream_reader *reader, size_t taken)
+{
+	hilo_stream *stream = reader->stream;
+	struct stream_rx *rx = &stream->rx;
+
+	rx->buffer.head += taken;
+	rx->level -= taken;
+	if (rx->level)
+		return;
+	if (!rx->op)
+		rx->buffer.head = rx->buffer.tail = 0;
+	if (!rx->eof && !rx->error && stream_state(stream) == STREAM_OPEN)
+		store_relaxed(&stream->ready, 0); /* relaxed: a hint */
+}
+
 void hilo__stream_read_end(struct stream_reader *reader, size_t taken)
 {
 	hilo_stream *stream = reader->stream;
@@ -334,16 +373,10 @@ void hilo__stream_read_end(struct stream_reader *reader, size_t taken)
 	struct list won = LIST_INIT(won);
 
 	if (reader->claimed) {
-		rx->buffer.head += taken;
-		rx->level -= taken;
-		if (!rx->level) {
-			if (!rx->op)
-				rx->buffer.head = rx->buffer.tail = 0;
-			if (!rx->eof && !rx->error && stream_state(stream) == STREAM_OPEN)
-				store_relaxed(&stream->ready, 0); /* relaxed: a hint */
-		}
+		hilo__stream_take(reader, taken);
 		rx->reading = false;
-		if (HILO__UNLIKELY(stream_state(stream) >= STREAM_DROPPED && rx->op))
+		if (MUTANT(401, HILO__UNLIKELY(stream_state(stream) >= STREAM_DROPPED && rx->op),
+			   false)) /* I4 */
 			hilo__stream_stop(stream, &won, true, false);
 		stream->refs--;
 	}
@@ -354,6 +387,8 @@ void hilo__stream_copy(struct stream_reader *reader, void *to, size_t size)
 {
 	hilo_stream *stream = reader->stream;
 
+	if (HILO__UNLIKELY(!size))
+		return;
 	if (HILO__LIKELY(size <= STREAM_LOCKED_COPY)) {
 		memcpy(to, stream_bytes(reader), size);
 		return;

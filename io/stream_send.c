@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stream_send.c - what goes: one send at most is in flight, of what lies in the stream's buffers, and any number wait to
- * write, or until less is on its way. The rules are in stream_impl.h.
+ * stream_send.c - what goes: one send at most is in flight, of what lies in the stream's buffers, and any number wait
+ * to write, or until less is on its way. The rules are in stream_impl.h.
  *
  *	write --copies--> next --once out is empty--> out --send--> transport
  *	      `--if nothing is in next, and there is room-->'
@@ -189,7 +189,8 @@ static bool tx_send(hilo_stream *stream, struct list *won)
 	tx->starting = false;
 	if (done)
 		tx_account(stream, n, won);
-	else if (HILO__UNLIKELY(tx->op && stream_state(stream) >= STREAM_DROPPED))
+	else if (MUTANT(406, HILO__UNLIKELY(tx->op && stream_state(stream) >= STREAM_DROPPED),
+			false)) /* I4 */
 		hilo__stream_stop(stream, won, false, true);
 	return !done || n != -ECANCELED;
 }
@@ -211,7 +212,7 @@ void hilo__stream_push(hilo_stream *stream, struct list *won)
 	struct stream_tx *tx = &stream->tx;
 	void *garbage[2] = {NULL, NULL};
 
-	while (!tx->op && !tx->starting && stream_state(stream) < STREAM_DROPPED &&
+	while (!tx->op && MUTANT(405, !tx->starting, true) && stream_state(stream) < STREAM_DROPPED &&
 	       tx_turn_over(stream, garbage) && tx_send(stream, won))
 		;
 	if (HILO__UNLIKELY(tx->eof && !tx->shut && !tx->level && !tx->turn && !tx->error &&
@@ -237,7 +238,7 @@ void hilo__stream_sent(void *owner, ssize_t n)
 	tx_account(stream, n, &won);
 	stream->refs++;
 	if (HILO__LIKELY(n != -ECANCELED))
-		hilo__stream_push(stream, &won);
+		MUTANT(408, hilo__stream_push(stream, &won), (void)0);
 	stream->refs--;
 	hilo__stream_unlock(stream, &won);
 }

@@ -22,7 +22,8 @@ static inline void source_copy(struct stream_source *source, char *to, size_t si
 
 		if (n > size)
 			n = size;
-		memcpy(to, (const char *)source->piece->iov_base + source->offset, n);
+		if (HILO__LIKELY(n != 0))
+			memcpy(to, (const char *)source->piece->iov_base + source->offset, n);
 		source->offset += n;
 		if (source->offset == source->piece->iov_len)
 			source->offset = 0, source->piece++;
@@ -127,13 +128,12 @@ static int tx_add_all(hilo_stream *stream, struct stream_source *source, bool so
 	return rc;
 }
 
-/* [has the turn, counted in refs, no lock] Give the turn to the next. */
-static void tx_turn_end(hilo_stream *stream)
+void hilo__stream_turn_end(hilo_stream *stream)
 {
 	struct list won = LIST_INIT(won);
 
 	spin_lock(&stream->lock);
-	stream->tx.turn = false;
+	stream->tx.turn = MUTANT(407, false, true); /* I2 */
 	hilo__stream_push(stream, &won);
 	stream->refs--;
 	hilo__stream_unlock(stream, &won);
@@ -159,7 +159,7 @@ static HILO__NOINLINE ssize_t write_slowly(const char *call, hilo_stream *stream
 			       : hilo__error_own(rc);
 	}
 	rc = tx_add_all(stream, source, some, deadline);
-	tx_turn_end(stream);
+	hilo__stream_turn_end(stream);
 	if (rc == 0 || (some && source->left < size))
 		return (ssize_t)(size - source->left);
 	if (source->left == size)
@@ -274,9 +274,17 @@ int hilo_stream_flush(hilo_stream *stream, hilo_time deadline)
 	return stream_wait_for("hilo_stream_flush", stream, STREAM_WAIT_EMPTY, deadline);
 }
 
-int hilo_stream_can_write_eof(const hilo_stream *stream)
+int hilo_stream_can_write_eof(const hilo_stream *public)
 {
-	return stream && stream->transport->can_write && stream->transport->can_shut;
+	hilo_stream *stream = (hilo_stream *)(uintptr_t) public;
+	bool can;
+
+	if (!stream)
+		return 0;
+	spin_lock(&stream->lock); /* it may be given another transport */
+	can = stream->transport->can_write && stream->transport->can_shut;
+	spin_unlock(&stream->lock);
+	return can;
 }
 
 int hilo_stream_write_eof(hilo_stream *stream)
@@ -287,9 +295,7 @@ int hilo_stream_write_eof(hilo_stream *stream)
 	if (!stream)
 		return hilo_fail(-EINVAL, "hilo_stream_write_eof: stream is NULL");
 	if (!hilo_stream_can_write_eof(stream))
-		return hilo_fail(-EOPNOTSUPP,
-				 "hilo_stream_write_eof: a %s has no end of its own in one direction",
-				 stream->transport->ops->name);
+		return hilo_fail(-EOPNOTSUPP, "hilo_stream_write_eof: the other direction would end as well");
 	spin_lock(&stream->lock);
 	rc = stream_closed(stream);
 	if (rc == 0) {

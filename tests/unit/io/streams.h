@@ -33,12 +33,15 @@ enum stream_kind {
 	KINDS
 };
 
-/* Two connected sockets of that kind, for which the kernel holds some 100 KiB each way at most. */
+/*
+ * Two connected sockets of that kind, for which the kernel holds less than STUFFING each way. With a smaller buffer TCP
+ * drops what comes in small pieces, and sends it again a second later, or ten.
+ */
 static inline void sockets_make(enum stream_kind kind, int fd[2])
 {
 	struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof(name);
-	int listener, room = 32 * 1024;
+	int listener, send = 32 * 1024, receive = 128 * 1024;
 
 	if (kind == KIND_UNIX) {
 		TASK_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), ==, 0);
@@ -54,8 +57,8 @@ static inline void sockets_make(enum stream_kind kind, int fd[2])
 	TASK_CHECK(fd[1], >=, 0);
 	close(listener);
 	for (unsigned i = 0; i < 2; i++) {
-		TASK_CHECK(setsockopt(fd[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)), ==, 0);
-		TASK_CHECK(setsockopt(fd[i], SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)), ==, 0);
+		TASK_CHECK(setsockopt(fd[i], SOL_SOCKET, SO_SNDBUF, &send, sizeof(send)), ==, 0);
+		TASK_CHECK(setsockopt(fd[i], SOL_SOCKET, SO_RCVBUF, &receive, sizeof(receive)), ==, 0);
 	}
 }
 
