@@ -37,6 +37,8 @@
 #include <hilo/io/address.h>
 #include <hilo/io/connect.h>
 #include <hilo/io/datagram.h>
+#include <hilo/io/frame.h>
+#include <hilo/io/pump.h>
 #include <hilo/io/resolve.h>
 #include <hilo/io/server.h>
 #include <hilo/io/socket.h>

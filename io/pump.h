@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_IO_PUMP_H
+#define HILO_IO_PUMP_H
+
+#include <hilo/io/stream.h>
+
+HILO_BEGIN_DECLS
+
+/*
+ * pump.h - bytes from one stream to another, and from a file to a stream.
+ *
+ *	rc = hilo_stream_pump(client, server, UINT64_MAX, NULL, HILO_FOREVER);       one direction of a proxy
+ *	hilo_stream_write_eof(server);
+ */
+
+/*
+ * [any, suspends] Copy from @from to @to: to the end of @from, or @limit bytes. 0, and how many it were in *@ret,
+ * which may be NULL. On failure of either, by the deadline or by a cancel *@ret is set as well, and no byte is lost:
+ * those that were read were written, the others can still be read. Nobody else may read from @from meanwhile: -EBUSY.
+ * Does not end or close either; does not wait until all was sent. Codes as hilo_stream_read and hilo_stream_write;
+ * -EINVAL: they are the same stream.
+ */
+HILO_API int hilo_stream_pump(hilo_stream *from, hilo_stream *to, uint64_t limit, uint64_t *ret,
+			      hilo_time deadline);
+
+/*
+ * [any, suspends] Write what is in the regular file @fd from @offset on: to its end, or @count bytes. 0, and how many
+ * it were in *@ret, which may be NULL, and is set on failure as well. The file's own position does not change.
+ * Neither a worker nor its loop waits for a disk. -EINVAL: @offset is below 0; -EBADF, -EISDIR, -ESPIPE, -EIO and so
+ * on: the file cannot be read. Else as hilo_stream_write.
+ */
+HILO_API int hilo_stream_sendfile(hilo_stream *stream, int fd, int64_t offset, uint64_t count, uint64_t *ret,
+				  hilo_time deadline);
+
+HILO_END_DECLS
+
+#endif /* HILO_IO_PUMP_H */
