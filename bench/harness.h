@@ -23,6 +23,7 @@ struct bench {
 	unsigned workers;
 	int stats; /* write the workers' figures to standard error too */
 	long n;
+	unsigned port; /* of servers */
 	uint64_t ops;
 	uint64_t check; /* proves that the work was done */
 	hilo_time took;
@@ -131,6 +132,7 @@ void bench_lock_unlock(struct bench *b);
 void bench_broadcast(struct bench *b);
 void bench_select(struct bench *b);
 void bench_select_in_order(struct bench *b);
+void bench_serve(struct bench *b);
 void bench_semaphore(struct bench *b);
 void bench_semaphore_free(struct bench *b);
 void bench_rwlock(struct bench *b);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * main.c - hilo-bench WORKLOAD [--workers=N] [--n=N] [--stats]
+ * main.c - hilo-bench WORKLOAD [--workers=N] [--n=N] [--port=N] [--stats]
  *
  * Runs one workload and prints one line of JSON. Exit status 1: it failed; 2: usage; 3: no such workload.
  */
@@ -58,6 +58,9 @@ static const struct workload workloads[] = {
 	{"mpmc_unbounded", bench_mpmc_unbounded, 4000000, 0, "the same through a queue without limit"},
 	{"pingpong", bench_pingpong, 500000, 0, "n round trips of two tasks, through two queues of 1"},
 	{"ring", bench_ring, 1000000, 0, "n hops of a token through 1000 tasks, queues of 1"},
+	{"echo", bench_serve, 1, 0,
+	 "a server on --port=N that sends back what comes, until the process is ended"},
+	{"http", bench_serve, 1, 0, "the same, answering GET with 13 bytes"},
 	{"semaphore", bench_semaphore, 20000, 0, "64 tasks, n times each: a permit of 8, kept for a yield"},
 	{"semaphore_free", bench_semaphore_free, 20000000, 1, "n times a permit that nobody else wants"},
 };
@@ -66,7 +69,7 @@ static const struct workload workloads[] = {
 
 static void usage(FILE *to)
 {
-	fprintf(to, "usage: hilo-bench WORKLOAD [--workers=N] [--n=N] [--stats]\n");
+	fprintf(to, "usage: hilo-bench WORKLOAD [--workers=N] [--n=N] [--port=N] [--stats]\n");
 	for (size_t i = 0; i < WORKLOADS; i++)
 		fprintf(to, "  %-18s %s (default n %ld)\n", workloads[i].name, workloads[i].what,
 			workloads[i].n);
@@ -103,6 +106,8 @@ static int options_read(int argc, char **argv, struct bench *b)
 			b->workers = (unsigned)value;
 		} else if ((value = option_number(argv[i], "--n=")) > 0) {
 			b->n = value;
+		} else if ((value = option_number(argv[i], "--port=")) > 0 && value <= 65535) {
+			b->port = (unsigned)value;
 		} else if (strcmp(argv[i], "--stats") == 0) {
 			b->stats = 1;
 		} else {
