@@ -105,6 +105,19 @@ function(hilo_tests label)
 	endforeach()
 endfunction()
 
+# hilo_io_tests(label file...): the same twice: with the poller that is taken by default, io_uring where it is to be had, and
+# over epoll, as NAME_epoll.
+function(hilo_io_tests label)
+	hilo_tests(${label} ${ARGN})
+	foreach(file IN LISTS ARGN)
+		string(REGEX REPLACE "^unit/|^stress/|test_|[.]c$" "" name ${file})
+		string(REPLACE "/" "_" name ${name})
+		get_property(timeout TEST ${name} PROPERTY TIMEOUT)
+		hilo_test(NAME ${name}_epoll PROGRAM ${name} LABELS ${label} TIMEOUT ${timeout})
+		set_property(TEST ${name}_epoll APPEND PROPERTY ENVIRONMENT "HILO_POLLER=epoll")
+	endforeach()
+endfunction()
+
 # hilo_test_script(NAME name LABELS label... SCRIPT file [ARGS argument...] [TIMEOUT seconds])
 function(hilo_test_script)
 	cmake_parse_arguments(arg "SERIAL" "NAME;SCRIPT;TIMEOUT" "LABELS;ARGS" ${ARGN})

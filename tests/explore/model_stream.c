@@ -98,16 +98,6 @@ struct hilo_runtime *hilo__io_runtime(void)
 	return NULL;
 }
 
-void hilo__debug_opened(struct debug_mark *mark, uint32_t runtime, enum debug_kind kind, const void *site)
-{
-	(void)mark, (void)runtime, (void)kind, (void)site;
-}
-
-void hilo__debug_ended(struct debug_mark *mark)
-{
-	(void)mark;
-}
-
 static void flight_begin(enum direction way)
 {
 	EXPLORE_CHECK(load_relaxed(&closed) == 0);
