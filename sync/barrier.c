@@ -7,12 +7,15 @@
  *
  * I1  A round is passed by all that have arrived or by nobody: the last one wins all of them under one hold of the
  *     lock. One whose wait has ended by then cannot be won and has not arrived: it is taken out, those who were won
- *     before are told to begin again, and the one that came last waits as they do. `again` counts them until they have.
- * I2  So a party that was decided for has its answer in its node, is told, and does not come for the lock again. Who is
- *     not in a list any more and was not won does: `leaving` counts them.
+ *     before are told to begin again, and the one that came last waits as they do. With an action it is different: I3.
+ * I2  So a party that was decided for has its answer in its node, is told, and does not come for the lock again, but to
+ *     begin again: `again` counts those until they are in a list or have their answer. Who is not in a list any more
+ *     and was not won comes, too: `leaving` counts them. While one of the two is not 0 the barrier does not end.
  * I3  Those who have passed may free the barrier, when they are told. With an action they are won when it has ended,
  *     and may leave before: who has is still to come for the lock, and nobody is told before he has done so. He is on
  *     his way, so this takes no longer than a lock that is held.
+ * I4  Who had arrived and is to begin again is still one of the round that a reset sends away: he compares `resets`
+ *     with what it was when he arrived, each time that he has the lock. After an abort he finds the barrier broken.
  *
  * What a round leaves for the next one is an empty list. asyncio's barrier drains: it keeps others out until all
  * have left, since its parties find out by themselves that they are through. Here each is told, so there is nothing
@@ -43,7 +46,8 @@ struct barrier {
 	unsigned parties;    /* fixed */
 	unsigned count;	     /* of arrived */
 	unsigned leaving;    /* I2 */
-	unsigned again;	     /* early ones that were told to begin again and have not yet */
+	unsigned again;	     /* I2 */
+	unsigned resets;     /* I4; how often it was reset */
 	struct list arrived; /* this round */
 	struct list passing; /* the round that is complete, while the action runs */
 	struct list early;   /* who came meanwhile */
@@ -51,14 +55,16 @@ struct barrier {
 	void *arg;
 };
 
-/* Not codes, which are above. */
+/* Begin again. No code: those are above. */
 #define ANSWER_NONE INT32_MIN
-#define ANSWER_AGAIN (INT32_MIN + 1)
 
+/* One call. */
 struct party {
 	struct contend_node node;
-	int answer;   /* I2 */
-	bool counted; /* it is in arrived */
+	int answer;	 /* I2 */
+	bool counted;	 /* it is in arrived; or was, and is to begin again */
+	bool again;	 /* it is one of barrier->again; before it is told */
+	unsigned resets; /* I4; if counted */
 };
 
 static inline struct party *party_of(struct list *link)
@@ -86,6 +92,7 @@ int hilo_barrier_init(hilo_barrier *public, unsigned parties, int (*action)(void
 	barrier->count = 0;
 	barrier->leaving = 0;
 	barrier->again = 0;
+	barrier->resets = 0;
 	list_init(&barrier->arrived);
 	list_init(&barrier->passing);
 	list_init(&barrier->early);
@@ -103,11 +110,32 @@ int hilo_barrier_destroy(hilo_barrier *public)
 		return hilo_fail(-EINVAL, "hilo_barrier_destroy: barrier is NULL");
 	spin_lock(&barrier->lock);
 	busy = barrier->count > 0 || barrier->acting || MUTANT(302, barrier->leaving > 0, false) ||
-	       barrier->again > 0;
+	       MUTANT(370, barrier->again > 0, false); /* I2 */
 	spin_unlock(&barrier->lock);
 	return busy ? hilo_fail(-EBUSY, "hilo_barrier_destroy: somebody waits for barrier %p",
 				(void *)barrier)
 		    : 0;
+}
+
+/* [lock] It is to begin again. */
+static inline void party_again(struct barrier *barrier, struct party *party)
+{
+	party->answer = ANSWER_NONE;
+	party->again = true;
+	barrier->again++;
+}
+
+/* [lock, the party] It is in a list, or has its answer, and does not come for the lock again. */
+static inline void party_begun(struct barrier *barrier, struct party *party)
+{
+	barrier->again -= party->again;
+	party->again = false;
+}
+
+/* [lock, the party] It had arrived, and its round was sent away: I4. */
+static inline bool party_is_dropped(const struct barrier *barrier, const struct party *party)
+{
+	return party->again && party->counted && MUTANT(371, party->resets != barrier->resets, false);
 }
 
 /* [lock] All of @list get @answer. Who is to be told is in @won then. */
@@ -116,11 +144,13 @@ static void answer_all(struct barrier *barrier, struct list *list, struct list *
 	struct contend_node *node;
 
 	while ((node = contend_pop(list))) {
-		container_of(node, struct party, node)->answer = answer;
+		struct party *party = container_of(node, struct party, node);
+
+		party->answer = answer;
 		if (!won_add(won, node))
 			barrier->leaving++; /* I2 */
-		else if (answer == ANSWER_AGAIN)
-			barrier->again++;
+		else if (answer == ANSWER_NONE)
+			party_again(barrier, party);
 	}
 }
 
@@ -129,10 +159,8 @@ static void won_again(struct barrier *barrier, struct list *won)
 {
 	struct list *link;
 
-	list_for_each (link, won) {
-		party_of(link)->answer = ANSWER_AGAIN;
-		barrier->again++;
-	}
+	list_for_each (link, won)
+		party_again(barrier, party_of(link));
 }
 
 /*
@@ -157,12 +185,14 @@ static bool arrived_win(struct barrier *barrier, struct list *won)
 }
 
 /* [last party; the lock, which is given back] Pass: its number. ANSWER_NONE: it is not the last one after all. */
-static int round_pass(struct barrier *barrier)
+static int round_pass(struct barrier *barrier, struct party *party)
 {
 	struct list won = LIST_INIT(won);
 	int last = (int)barrier->parties - 1;
 	bool complete = arrived_win(barrier, &won);
 
+	if (complete)
+		party_begun(barrier, party);
 	spin_unlock(&barrier->lock);
 	won_tell(&won);
 	return complete ? last : ANSWER_NONE;
@@ -211,17 +241,18 @@ static void action_end(struct barrier *barrier, struct list *won, int rc)
 }
 
 /* [last party; the lock, which is given back] Run the action, and pass. Its number, or a failure. */
-static int round_act(struct barrier *barrier)
+static int round_act(struct barrier *barrier, struct party *party)
 {
 	struct list won = LIST_INIT(won);
 	int last = (int)barrier->parties - 1, rc;
 
 	action_begin(barrier);
+	party_begun(barrier, party);
 	spin_unlock(&barrier->lock);
 	rc = barrier->action(barrier->arg);
 	spin_lock(&barrier->lock);
 	action_end(barrier, &won, rc);
-	answer_all(barrier, &barrier->early, &won, barrier->broken ? -EPIPE : ANSWER_AGAIN);
+	answer_all(barrier, &barrier->early, &won, barrier->broken ? -EPIPE : ANSWER_NONE);
 	spin_unlock(&barrier->lock);
 	won_tell(&won);
 	hilo__error_keep(rc);
@@ -234,19 +265,38 @@ static inline bool barrier_waits(const struct barrier *barrier)
 	return !barrier->broken && (barrier->acting || barrier->count + 1 < barrier->parties);
 }
 
-/* [any] Go on at once, if that can be done; ANSWER_NONE: it cannot. @again: the caller was told to begin again. */
-static int barrier_try(struct barrier *barrier, bool again)
+/* [any] Go on at once, if that can be done; ANSWER_NONE: it cannot. */
+static int barrier_try(struct barrier *barrier, struct party *party)
 {
 	int rc = ANSWER_NONE;
 
 	spin_lock(&barrier->lock);
-	barrier->again -= again;
-	if (barrier->broken)
+	if (barrier->broken || party_is_dropped(barrier, party)) {
+		party_begun(barrier, party);
 		rc = -EPIPE;
-	else if (!barrier_waits(barrier))
-		return barrier->action ? round_act(barrier) : round_pass(barrier);
+	} else if (!barrier_waits(barrier)) {
+		return barrier->action ? round_act(barrier, party) : round_pass(barrier, party);
+	}
 	spin_unlock(&barrier->lock);
 	return rc;
+}
+
+/* [party] It was to begin again, and does not. */
+static void party_give_up(struct barrier *barrier, struct party *party)
+{
+	spin_lock(&barrier->lock);
+	party_begun(barrier, party);
+	spin_unlock(&barrier->lock);
+}
+
+/* [lock, party] Be one of those who wait. */
+static void party_add(struct barrier *barrier, struct party *party, struct contender *contender)
+{
+	party_begun(barrier, party);
+	party->counted = !barrier->acting;
+	party->resets = barrier->resets;
+	barrier->count += party->counted;
+	contend_add(party->counted ? &barrier->arrived : &barrier->early, &party->node, contender, 0);
 }
 
 /* [party] Its wait has ended and was not decided for: it has gone. */
@@ -261,25 +311,22 @@ static void party_leave(struct barrier *barrier, struct party *party)
 }
 
 /* [any, suspends] Be one of those who wait: the answer; why the wait has ended early; or ANSWER_NONE: look again. */
-static int barrier_wait(struct barrier *barrier, hilo_time deadline)
+static int barrier_wait(struct barrier *barrier, struct party *party, hilo_time deadline)
 {
 	struct contender contender;
-	struct party party = {.answer = ANSWER_NONE};
 	int rc = hilo__contend_begin(&contender, WAIT_BARRIER, barrier, deadline);
 
 	if (rc < 0)
 		return rc;
 	spin_lock(&barrier->lock);
-	if (barrier_waits(barrier)) {
-		party.counted = !barrier->acting;
-		barrier->count += party.counted;
-		contend_add(party.counted ? &barrier->arrived : &barrier->early, &party.node, &contender, 0);
+	if (barrier_waits(barrier) && !party_is_dropped(barrier, party)) {
+		party_add(barrier, party, &contender);
 		spin_unlock(&barrier->lock);
 		rc = hilo__contend_wait(&contender);
 		if (rc < 0)
-			party_leave(barrier, &party);
+			party_leave(barrier, party);
 		else
-			rc = party.answer;
+			rc = party->answer;
 	} else {
 		/* Not from here: the action may wait. */
 		spin_unlock(&barrier->lock);
@@ -292,17 +339,21 @@ static int barrier_wait(struct barrier *barrier, hilo_time deadline)
 /* [any, suspends] Arrive, however often that takes; *@at_once: it took no waiting. */
 static int barrier_arrive(struct barrier *barrier, hilo_time deadline, bool *at_once)
 {
-	int rc = barrier_try(barrier, false);
+	struct party party = {.answer = ANSWER_NONE};
+	int rc = barrier_try(barrier, &party);
 
 	*at_once = rc != ANSWER_NONE;
-	while (rc == ANSWER_NONE || rc == ANSWER_AGAIN) {
+	while (rc == ANSWER_NONE) {
 		rc = contend_try_on(thread_self(), deadline);
 		if (rc == 0)
-			rc = barrier_wait(barrier, deadline);
-		if (rc == ANSWER_NONE || rc == ANSWER_AGAIN)
-			rc = barrier_try(barrier, rc == ANSWER_AGAIN);
-		else if (rc < 0 && rc != -EPIPE)
+			rc = barrier_wait(barrier, &party, deadline);
+		if (rc == ANSWER_NONE) {
+			rc = barrier_try(barrier, &party);
+		} else if (rc < 0 && rc != -EPIPE) {
+			if (party.again)
+				party_give_up(barrier, &party);
 			return hilo__error_own(rc);
+		}
 	}
 	return rc == -EPIPE ? hilo_fail(-EPIPE, "hilo_barrier_wait: the barrier is broken, or was reset")
 			    : rc;
@@ -342,6 +393,7 @@ int hilo_barrier_reset(hilo_barrier *public)
 		return hilo_fail(-EINVAL, "hilo_barrier_reset: barrier is NULL");
 	spin_lock(&barrier->lock);
 	barrier->broken = false;
+	barrier->resets++; /* I4 */
 	round_drop(barrier, &won);
 	return 0;
 }

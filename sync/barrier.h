@@ -44,11 +44,12 @@ HILO_API int hilo_barrier_destroy(hilo_barrier *barrier);
 
 /*
  * [any, suspends] Arrive, and wait until all parties have. Who of them has come: each number from 0 to parties - 1
- * once, in the order of arrival; who comes last does not wait. Who comes while the action of a round runs waits for
- * the next one. One whose wait ends while the action runs has gone: the others pass without him, with the numbers
- * they have. -EPIPE: the barrier is broken, or was reset while we waited; -ECANCELED, -ETIMEDOUT: we have not
- * arrived, or have gone. Who comes last gets what the action has failed with, the others -EPIPE. -EDEADLK from a
- * callback that would have to wait; -ENOMEM for a plain thread's first wait; -EINVAL for NULL.
+ * once, in the order of arrival; who comes last does not wait. If somebody leaves as the last one comes, those who
+ * wait arrive anew, in any order. Who comes while the action of a round runs waits for the next one. One whose wait
+ * ends while the action runs has gone: the others pass without him, with the numbers they have. -EPIPE: the barrier is
+ * broken, or was reset while we waited; -ECANCELED, -ETIMEDOUT: we have not arrived, or have gone. Who comes last gets
+ * what the action has failed with, the others -EPIPE. -EDEADLK from a callback that would have to wait; -ENOMEM
+ * for a plain thread's first wait; -EINVAL for NULL.
  */
 HILO_API HILO_MUST_CHECK int hilo_barrier_wait(hilo_barrier *barrier, hilo_time deadline);
 
@@ -64,7 +65,10 @@ HILO_API int hilo_barrier_reset(hilo_barrier *barrier);
  */
 HILO_API int hilo_barrier_abort(hilo_barrier *barrier);
 
-/* [any] How many have to arrive; how many have, in this round; 1 if it is broken. NULL: 0. */
+/*
+ * [any] How many have to arrive; how many have, in this round, without those who are just arriving anew; 1 if it is
+ * broken. NULL: 0.
+ */
 HILO_API unsigned hilo_barrier_parties(const hilo_barrier *barrier);
 HILO_API unsigned hilo_barrier_n_waiting(const hilo_barrier *barrier);
 HILO_API int hilo_barrier_broken(const hilo_barrier *barrier);

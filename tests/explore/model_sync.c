@@ -345,7 +345,22 @@ static void tries_to_pass_and_destroys(void)
 
 static void passes_plainly(void)
 {
-	code[0] = hilo_barrier_wait(&barrier, HILO_FOREVER);
+	code[explore_self()] = hilo_barrier_wait(&barrier, HILO_FOREVER);
+}
+
+/* Whom the others wait for. If one of them has left, the other one is there still, and is sent away. */
+static void third_passes_or_resets(void)
+{
+	code[2] = -EPIPE;
+	if (hilo_barrier_n_waiting(&barrier) < 2) {
+		EXPLORE_CHECK(hilo_barrier_abort(&barrier) == 0);
+		return;
+	}
+	code[2] = hilo_barrier_wait(&barrier, HILO_NO_WAIT);
+	if (code[2] < 0) {
+		EXPLORE_CHECK(code[2] == -ETIMEDOUT && hilo_barrier_destroy(&barrier) == -EBUSY);
+		EXPLORE_CHECK(hilo_barrier_reset(&barrier) == 0);
+	}
 }
 
 static void setup_three(void)
@@ -388,6 +403,14 @@ static void finish_three_passed(void)
 	finish();
 	EXPLORE_CHECK((code[0] >= 0) == (code[1] >= 0) && (code[0] >= 0) == (code[2] >= 0));
 	EXPLORE_CHECK(code[0] < 0 || code[0] + code[1] + code[2] == 3);
+}
+
+static void finish_reset(void)
+{
+	finish_three_passed();
+	EXPLORE_CHECK(code[2] >= 0 || code[1] == -EPIPE);
+	EXPLORE_CHECK(code[2] >= 0 || code[0] == -EPIPE || code[0] == -ECANCELED);
+	EXPLORE_CHECK(hilo_barrier_n_waiting(&barrier) == 0 && hilo_barrier_destroy(&barrier) == 0);
 }
 
 /* One may have gone while the other one, the last, acted. */
@@ -505,6 +528,10 @@ static const struct explore_model models[] = {
 		      canceller_of_T0),
 	EXPLORE_MODEL("barrier_destroy", "T0 passes; T1 does if T0 is there, else ends it; T2 cancels T0",
 		      setup, finish, passes_plainly, tries_to_pass_and_destroys, canceller_of_T0),
+	EXPLORE_MODEL_BOUND(2, "barrier_reset",
+			    "T0, T1 pass; T2 does if they are there, else resets; T3 cancels T0", setup_three,
+			    finish_reset, passes_plainly, passes_plainly, third_passes_or_resets,
+			    canceller_of_T0),
 	EXPLORE_MODEL_BOUND(2, "group_count", "T0 waits, frees the group; T1, T2 are done", setup, finish,
 			    group_waits_and_frees, is_done, is_done),
 	EXPLORE_MODEL_BOUND(2, "group_two", "T0, T1 wait, the last one frees; T2 is done twice", setup,
