@@ -11,6 +11,9 @@
  *     then on the condition is not touched. A node that was won for is left alone by its contender until that is
  *     told; so they are linked through their nodes meanwhile, however many they are.
  *
+ * I1  `waiting` counts those who are in the list, or were taken out and not won, and are still to come for the lock.
+ *     While it is not 0 the condition does not end. Who has won one counts it down: it does not come any more.
+ *
  * Rejected: to put those who are notified into the mutex's list, which spares them a run that ends in waiting
  * for the mutex. It would be two objects under one wait, for the sake of who notifies many at once; most
  * notify one, after unlocking.
@@ -27,6 +30,7 @@
 struct condition {
 	struct list waiters;	 /* under the lock, as the rest; zero is an empty one */
 	const hilo_mutex *mutex; /* of those that wait */
+	size_t waiting;		 /* I1 */
 	struct spinlock lock;
 };
 
@@ -56,7 +60,7 @@ int hilo_condition_destroy(hilo_condition *public)
 	bool waited;
 
 	condition_lock(condition);
-	waited = !list_empty(&condition->waiters);
+	waited = MUTANT(372, condition->waiting > 0, !list_empty(&condition->waiters)); /* I1 */
 	spin_unlock(&condition->lock);
 	return waited ? hilo_fail(-EBUSY, "hilo_condition_destroy: somebody waits for the condition %p",
 				  (void *)public)
@@ -86,6 +90,7 @@ static int waiter_add(struct condition *condition, hilo_mutex *mutex, struct con
 	}
 	condition->mutex = mutex;
 	contend_add(&condition->waiters, node, contender, 0);
+	condition->waiting++;
 	spin_unlock(&condition->lock);
 	MUTANT(190, (void)hilo_mutex_unlock(mutex), (void)0); /* P1 */
 	return 0;
@@ -110,6 +115,7 @@ static int wait_without(struct condition *condition, struct contend_node *node, 
 	if (rc < 0) {
 		spin_lock(&condition->lock);
 		(void)contend_remove(node);
+		condition->waiting--;
 		spin_unlock(&condition->lock);
 	}
 	return rc;
@@ -178,6 +184,7 @@ static size_t waiters_win(struct condition *condition, size_t n, struct list *li
 	while (count < n && (node = contend_pop(&condition->waiters))) {
 		if (contend_win(node, &won)) {
 			list_add_tail(list, &node->link);
+			condition->waiting--;
 			count++;
 		} else {
 			count += MUTANT(192, 0, 1);

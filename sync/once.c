@@ -10,13 +10,18 @@
  *
  * I1  There is at most one runner: the one that made NEW RUNNING, or that the last one has won for it. One that was
  *     won runs its function, cancelled or not: so the right to do that is not lost.
+ * I2  Who waits is in the list until it was won, or has taken itself out. A runner does not leave RUNNING for NEW or
+ *     DONE before the list is empty: nobody comes for it any more then, and the object may be freed. Whose wait has
+ *     ended cannot be won, and is on its way to take itself out: that takes no longer than a lock that is held.
+ *
  * P1  DONE is released by the runner, acquired by all who find it: they see what was done.
  * P2  DONE is the last access of the runner to the object, LIST included. Whoever finds it may free the object. All
  *     that wait were won before, under LIST; such a node stays until its contender is told, and links it to the others.
  * P3  LIST is taken with acquire and given back with release, as a lock.
  *
  * Rejected: a spinlock beside the state. It would be given back before DONE is there, and who comes in between would
- * wait for what has happened; or after it, when the object may be gone.
+ * wait for what has happened; or after it, when the object may be gone. And to take those who cannot be won out of the
+ * list: they come for it all the same, and look at an object that is gone.
  */
 #include <hilo/sync/once.h>
 
@@ -95,47 +100,71 @@ static inline void once_unlock(struct once *once, uint32_t state)
 	store_release(&once->state, state); /* P1, P3 */
 }
 
+/*
+ * [runner, has the list, which it may give back meanwhile] Win, for @won, the first who waits, or @all of them. If it
+ * was not the first of several, the list is empty then: I2.
+ */
+static void once_win(struct once *once, struct list *won, bool all)
+{
+	struct list *link, *next;
+	struct contend_won one;
+
+	for (unsigned round = 0;; round++) {
+		list_for_each_safe(link, next, &once->waiters)
+		{
+			if (!contend_win(list_entry(link, struct contend_node, link), &one))
+				continue;
+			list_del(link);
+			list_add_tail(won, link);
+			if (!all)
+				return;
+		}
+		if (MUTANT(373, list_empty(&once->waiters), true)) /* I2 */
+			return;
+		once_unlock(once, ONCE_RUNNING);
+		spin_pause(round);
+		(void)once_lock(once);
+	}
+}
+
 /* [runner] It was done: tell all. */
 static void once_tell(struct once *once)
 {
-	struct list list = LIST_INIT(list), *link, *next;
-	struct contend_node *node;
-	struct contend_won won;
+	struct list won = LIST_INIT(won);
 
 	(void)once_lock(once);
-	while ((node = contend_pop(&once->waiters)))
-		if (contend_win(node, &won))
-			list_add_tail(&list, &node->link);
+	once_win(once, &won, true);
 	MUTANT(194, (void)0, store_release(&once->state, ONCE_DONE)); /* P2 */
 	once_unlock(once, ONCE_DONE);
-	for (link = list.next; link != &list; link = next) {
+	for (struct list *link = won.next, *next; link != &won; link = next) {
 		struct once_waiter *waiter = list_entry(link, struct once_waiter, node.link);
+		struct contend_won one = {waiter->node.contender, waiter->node.number};
 
 		next = link->next; /* it goes with being told */
 		waiter->done = true;
-		won = (struct contend_won){waiter->node.contender, waiter->node.number};
-		contend_tell(&won);
+		contend_tell(&one);
 	}
 }
 
 /* [runner] It was not done: the first who waits is the next runner. */
 static void once_pass_on(struct once *once)
 {
+	struct list won = LIST_INIT(won);
 	struct contend_node *node;
-	struct contend_won won;
+	struct contend_won one;
 
 	(void)once_lock(once);
-	while ((node = contend_pop(&once->waiters)))
-		if (contend_win(node, &won))
-			break;
+	once_win(once, &won, false);
+	node = contend_pop(&won);
 	if (!node) {
 		once_unlock(once, ONCE_NEW);
 		return;
 	}
-	once->runner = won.contender->wait.task;
+	once->runner = node->contender->wait.task;
 	container_of(node, struct once_waiter, node)->done = false;
 	once_unlock(once, ONCE_RUNNING);
-	contend_tell(&won);
+	one = (struct contend_won){node->contender, node->number};
+	contend_tell(&one);
 }
 
 static int once_execute(struct once *once, int (*fn)(void *arg), void *arg)
@@ -167,9 +196,10 @@ static int once_wait(struct once *once, hilo_time deadline)
 		rc = hilo__contend_wait(&contender);
 		if (rc == 0) {
 			rc = !waiter.done;
-		} else if ((state = once_lock(once)) != ONCE_DONE) {
+		} else {
+			(void)once_lock(once); /* RUNNING: I2 */
 			(void)contend_remove(&waiter.node);
-			once_unlock(once, state);
+			once_unlock(once, ONCE_RUNNING);
 		}
 	} else if (state == ONCE_NEW) {
 		once->runner = contender.wait.task;

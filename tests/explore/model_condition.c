@@ -3,7 +3,8 @@
  * model_condition.c - the shipped condition.c, over mutex.c and contend.c: items that are put and taken under a mutex.
  *
  * Checked: nobody waits for ever for an item that is there, whoever is cancelled meanwhile; each is taken once; when a
- * wait has returned, the caller has the mutex; who was notified may free condition and mutex.
+ * wait has returned, the caller has the mutex; who was notified may free condition and mutex; who may end the condition
+ * may free it.
  */
 #include <hilo/sync/condition.h>
 
@@ -32,7 +33,9 @@ int hilo__error_own(int code)
 
 int hilo_fail(int code, const char *format, ...)
 {
-	explore_fail("hilo_fail(%d, \"%s\")", code, format);
+	if (code != -EBUSY)
+		explore_fail("hilo_fail(%d, \"%s\")", code, format);
+	return code;
 }
 
 const char *hilo__task_label(const hilo_task *task, char buf[TASK_LABEL_SIZE])
@@ -138,6 +141,26 @@ static void notify_who_waits(void)
 		cpu_relax();
 }
 
+static void wait_or_not(void)
+{
+	int rc;
+
+	if (hilo_mutex_lock(&mutex, HILO_FOREVER) < 0)
+		return;
+	rc = hilo_condition_wait(&condition, &mutex, HILO_FOREVER);
+	EXPLORE_CHECK(rc == 0 || rc == -ECANCELED);
+	unlock();
+}
+
+static void notify_and_destroy(void)
+{
+	if (!(load_acquire(&records[0].state) & TASK_PARKED))
+		return;
+	(void)hilo_condition_notify(&condition, 1);
+	if (hilo_condition_destroy(&condition) == 0)
+		explore_retire(&condition, sizeof(condition));
+}
+
 static int wait_and_take(void)
 {
 	int rc = 0;
@@ -196,6 +219,9 @@ static const struct explore_model models[] = {
 			   take, put_for_all),
 	EXPLORE_MODEL("condition_free", "T0 waits, frees all; T1 notifies once it waits", setup, finish_gone,
 		      wait_and_free, notify_who_waits),
+	EXPLORE_MODEL("condition_destroy",
+		      "T0 waits; T1 notifies once it does, ends it if it may; T2 cancels T0", setup,
+		      finish_gone, wait_or_not, notify_and_destroy, cancels_T0),
 	EXPLORE_MODEL_LONG(1, "condition_cancel", "T0 takes, puts back; T1 takes; T2 puts one; T3 cancels T0",
 			   setup, finish, take_and_put_back, take, put, cancels_T0),
 };

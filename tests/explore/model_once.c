@@ -3,7 +3,7 @@
  * model_once.c - the shipped once.c, over contend.c.
  *
  * Checked: what is to be done once is done once, though runners fail and callers are cancelled; who is told so, or sees
- * it, sees what was done; nobody waits for ever; who finds it done may free it.
+ * it, sees what was done; nobody waits for ever; who finds it done, or may end it, may free it.
  */
 #include <hilo/sync/once.h>
 
@@ -16,6 +16,7 @@
 static hilo_once once;
 static int work; /* done by the one runner that succeeds */
 static unsigned failures;
+static bool waited; /* T1 did while T0 ran it */
 
 void hilo__task_wake(struct hilo_task *task, uint32_t episode)
 {
@@ -30,7 +31,9 @@ int hilo__error_own(int code)
 
 int hilo_fail(int code, const char *format, ...)
 {
-	explore_fail("hilo_fail(%d, \"%s\")", code, format);
+	if (code != -EBUSY)
+		explore_fail("hilo_fail(%d, \"%s\")", code, format);
+	return code;
 }
 
 int hilo__locker(struct hilo_task **ret)
@@ -55,6 +58,7 @@ static void setup(void)
 	memset(&once, 0, sizeof(once));
 	work = 0;
 	failures = 0;
+	waited = false;
 }
 
 static void finish(void)
@@ -122,6 +126,40 @@ static void run_only(void)
 	EXPLORE_CHECK(hilo_once_run(&once, does, NULL, HILO_FOREVER) == 0);
 }
 
+static bool T1_waits(void)
+{
+	return load_acquire(&records[1].state) & TASK_PARKED;
+}
+
+static int does_and_looks(void *arg)
+{
+	waited = T1_waits();
+	return does(arg);
+}
+
+static int fails_and_looks(void *arg)
+{
+	waited = T1_waits();
+	return fails(arg);
+}
+
+/* Who else has called waits already, or will find what it was that T0 did. */
+static void run_and_destroy(void)
+{
+	EXPLORE_CHECK(hilo_once_run(&once, does_and_looks, NULL, HILO_FOREVER) == 0);
+	if (waited && hilo_once_destroy(&once) == 0)
+		explore_retire(&once, sizeof(once));
+}
+
+static void run_in_vain_and_destroy(void)
+{
+	int rc = hilo_once_run(&once, fails_and_looks, NULL, HILO_FOREVER);
+
+	EXPLORE_CHECK(rc == -EIO || rc == 0);
+	if (waited && hilo_once_destroy(&once) == 0)
+		explore_retire(&once, sizeof(once));
+}
+
 static void cancels_T1(void)
 {
 	if (task_state_cancel(&records[1].state, 1))
@@ -135,6 +173,10 @@ static const struct explore_model models[] = {
 			   run),
 	EXPLORE_MODEL_LONG(1, "once_cancel", "T0 runs in vain; T1 runs, T3 cancels it; T2 runs", setup,
 			   finish, run_in_vain, run_if_not_cancelled, run, cancels_T1),
+	EXPLORE_MODEL("once_destroy", "T0 runs, ends it if T1 has waited; T1 runs, T2 cancels it", setup,
+		      finish_gone, run_and_destroy, run_if_not_cancelled, cancels_T1),
+	EXPLORE_MODEL("once_destroy_new", "T0 runs in vain, ends it if T1 has waited; T1 runs, T2 cancels it",
+		      setup, finish_gone, run_in_vain_and_destroy, run_if_not_cancelled, cancels_T1),
 	EXPLORE_MODEL("once_free", "T0 runs; T1 frees it as soon as it is done", setup, finish_gone, run_only,
 		      look_and_free),
 };
