@@ -196,13 +196,13 @@ static inline int hilo__queue_wait(hilo_queue *queue, struct queue_waiter *waite
 	return rc;
 }
 
-/* [no lock] Do what is left to be done. */
+/* [no lock] Do what is left to be done; first of all tell who was won, who may be waiting for just that. */
 static inline void hilo__queue_after(const struct queue_after *after)
 {
-	if (HILO__UNLIKELY(after->memory != NULL))
-		hilo__free(after->memory);
 	if (after->won.contender)
 		contend_tell(&after->won);
+	if (HILO__UNLIKELY(after->memory != NULL))
+		hilo__free(after->memory);
 }
 
 /* [no lock] Give the queue memory for more items; not needed any more, it is freed. 0; -ENOMEM. */
