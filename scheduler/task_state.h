@@ -205,7 +205,10 @@ static inline bool task_state_consume(task_state *word)
 
 /*
  * [task] The wait @episode is over: from here on its wake-ups are stale. False: somebody else has ended it
- * (task_state_win).
+ * (task_state_win), which notified us if we were not parked. Either way the notification goes with the wait, or the
+ * next one began with a round in vain. Nothing is lost with it: we wait for nothing now, so that no wake-up is on its
+ * way to the next wait, and who cancels or nudges has left word elsewhere, a count or a flag, which is looked at before
+ * that one parks.
  */
 static inline bool task_state_end_wait(task_state *word, uint32_t episode)
 {
@@ -213,8 +216,11 @@ static inline bool task_state_end_wait(task_state *word, uint32_t episode)
 	uint64_t state = load_relaxed(word);
 
 	do {
-		if (MUTANT(170, task_state_episode(state) != episode, 0))
+		if (MUTANT(170, task_state_episode(state) != episode, 0)) {
+			if (MUTANT(374, state & TASK_NOTIFIED, 0))
+				(void)and_acq_rel(word, ~TASK_NOTIFIED); /* P1 */
 			return false;
+		}
 	} while (!cas_acq_rel(word, &state, (state + TASK_EPISODE_ONE) & ~TASK_NOTIFIED)); /* P1 */
 	return true;
 }

@@ -152,6 +152,8 @@ static void task_waits_to_be_won(void)
 			task_park();
 	}
 	EXPLORE_CHECK(!task_state_end_wait(&word, 5));
+	/* relaxed: the winner's change of it is seen above */
+	EXPLORE_CHECK(!(load_relaxed(&word) & TASK_NOTIFIED));
 	EXPLORE_CHECK(plain_load(&payload) == 9u);
 }
 
