@@ -48,16 +48,18 @@
  * P3  The contender returns only once it was told, and it is told after the object's lock was given back. So it
  *     may free the object: the giver does not touch it any more. It may not touch the contender or the node
  *     after telling, either: it wakes by a handle that was copied before.
- *     Between winning and telling the contender spins, if it was not parked: so nothing suspends there, calls
- *     the user or asks for memory, and it is not left to another task to tell. Nor may anything suspend between
- *     hilo__contend_begin and _end but hilo__contend_wait: a wake-up may end the wait in the task's state.
+ *     Between winning and telling the contender spins, if it was not parked, or was held (task_state_hold): so
+ *     nothing suspends there, calls the user or asks for memory, and it is not left to another task to tell. Nor may
+ *     anything suspend between hilo__contend_begin and _end but hilo__contend_wait, or hilo__wait_park of its wait:
+ *     a winner may end the wait in the task's state.
  * P4  A node leaves its list under the object's lock only. If it is not the one that was won for, its contender
  *     takes that lock before the node's place is used again.
  *
  * Rejected: to win by a CAS of `outcome`, and to wake by another one, of the task's state: 8 ns more for each.
  * Rejected: a wake-up after which everybody looks again, as futexes have it. Who was woken and is cancelled then
- * has to pass the wake-up on, and whoever forgets that in one of its paths has lost it. And telling under
- * the lock: one store less, but who has been told and frees the object frees a lock that is held.
+ * has to pass the wake-up on, and whoever forgets that in one of its paths has lost it. (The rwlock does so while
+ * it is not given in turns: there who looks, or leaves, ends in one place, which passes on.) And telling under the
+ * lock: one store less, but who has been told and frees the object frees a lock that is held.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -159,9 +161,10 @@ static inline struct contend_node *contend_pop(struct list *list)
 }
 
 /*
- * [holds the object's lock, has taken @node out] Win its contender. False: it has left, or somebody else has won
- * it, and the node may be forgotten. True: it has to be told, after the lock was given back; what it gets is
- * put into its node before.
+ * [any, and the contender cannot be gone: mostly by the object's lock, under which @node was in its list] Win it.
+ * False: it has left, or somebody else has won it, and the node may be forgotten. True: it has to be told, after the
+ * lock was given back; what it gets is put into its node before. Of a node that stays in the list the contender is not
+ * told before it was taken out.
  */
 static inline bool contend_win(const struct contend_node *node, struct contend_won *ret)
 {

@@ -9,7 +9,7 @@
  *	| episode: number of this wait     |   reason   |  cancels   |      unused       |W | N| P|
  *
  * P  PARKED    the task has left its stack and waits; whoever clears P makes it ready, alone.
- * N  NOTIFIED  a wake-up has come in this episode and was not consumed yet.
+ * N  NOTIFIED  somebody has woken it, or has ended its wait, while it was not parked, and it has not consumed that yet.
  * W  WOKEN     the last wait was ended by who has woken it; a hint for who fetches the task's lines ahead.
  * cancels      how many requests to cancel are set (saturates at 255).
  * reason       of the first of them, by its number (reason.h); 0: none was given.
@@ -17,27 +17,30 @@
  *              of the record, kept while the record is free. A wake-up names the episode it is meant for;
  *              in any other it does nothing.
  *
- * A task that waits does: read its episode; register (task, episode) with whatever shall wake it;
- * look whether that has happened; leave its stack; *commit*: set P unless N is set. Whoever wakes it
- * does: copy (task, episode); detach the waiter; *wake*: clear P, or else set N. The episode makes
- * late wake-ups harmless, so that a waker needs no reference: the record's memory is never used for
- * anything but tasks, so the word can always be touched. 2^32 waits would have to pass between the
- * copy and the wake for a number to repeat.
+ * A task that waits does: read its episode; register (task, episode) with whatever shall wake it; look whether
+ * that has happened; leave its stack; *commit*: set P unless N is set. Whoever wakes it does: copy (task,
+ * episode); detach the waiter; *wake*: clear P, or else set N. Who would be the only one to decide what the
+ * wait has come to does *win* instead: the same, and the next episode, if nobody has ended this one; then the
+ * task waits until it is told. The episode makes late ones harmless, so that neither needs a reference: the
+ * record's memory is never used for anything but tasks, so the word can always be touched. 2^32 waits would
+ * have to pass between the copy and the wake for a number to repeat.
  *
- * I1  P is set by the task's own thread after its stack was left, cleared by exactly one wake or
- *     cancel; between that and the next run the task belongs to whoever cleared P, who queues it.
- *     Who only looks at the stack holds it so, too, and sets P again; if N is set by then, he queues it.
- * I2  N is set at most once per consumption; a task that finds it set does not park.
- * P1  wake and cancel release (their CAS), end_wait, consume and commit acquire: what the waker did
- *     before, the task sees after. A task that was parked sees it through the queue as well.
- * P2  commit releases the task's stack to whoever clears P (acquire in wake, cancel and hold).
+ * I1  P is set by the task's own thread after its stack was left, cleared by exactly one wake, win, cancel or
+ *     nudge; between that and the next run the task belongs to whoever cleared P, who queues it. Who only looks
+ *     at the stack holds it so, too, and sets P again; if N is set by then, he queues it.
+ * I2  A task that finds N set does not park. N is cleared by the task alone, when it looks again, and at the end of
+ *     the wait, whoever has ended that.
+ * P1  wake, win, cancel and nudge release (their CAS), end_wait, consume and commit acquire: what the waker did
+ *     before, the task sees after. A task that was parked sees it through the queue as well. What a winner puts into
+ *     the wait afterwards it tells by a word of its own.
+ * P2  commit releases the task's stack to whoever clears P (acquire in wake, win, cancel, nudge and hold).
  *
  * Every change is one read-modify-write, so that a cancel is never overwritten. Rejected: a plain
  * store on resume, which is two nanoseconds cheaper. A cancel that lands in the owner's store buffer
  * is then lost: the owner has read "no cancel" before its own store becomes visible.
  * Rejected: a reference for every wake-up in flight: two more locked instructions for each wait.
  *
- * Progress: all operations are lock-free; wake and cancel retry only when another one succeeded.
+ * Progress: all operations are lock-free; wake, win, cancel and nudge retry only when another one succeeded.
  */
 #include "scheduler/base/atomic.h"
 

@@ -2,12 +2,13 @@
 /*
  * wait.c - parking the current task, or the current plain thread, until woken, deadline or cancel.
  *
- * P1  A plain thread reads its futex word (acquire) before it commits; a wake bumps it (release)
- *     after it has cleared the state's P bit. So either the commit sees the notification, or the
- *     futex call sees a changed word, or the thread sleeps and is woken.
- * P2  A task ends its wait in its state word, and later begins another one, which releases kind and
- *     object. A report reads the state (acquire, pairs with the commit), then these (acquire), then the
- *     state again: what belongs to a later wait comes with the later episode.
+ * P1  A plain thread reads its futex word (acquire) before it commits; who has cleared the state's P
+ *     bit, by a wake or by winning the wait, bumps it afterwards (release). So either the commit sees
+ *     the notification, or the futex call sees a changed word, or the thread sleeps and is woken.
+ * P2  A wait is ended in the state word, by the task or by who wins it; later the task begins another
+ *     one, which releases kind and object. A report reads the state (acquire, pairs with the commit),
+ *     then these (acquire), then the state again: what belongs to a later wait comes with the later
+ *     episode.
  *
  * Since when a task waits is told by a time that its loop has at hand: the begin of the turn, or, where
  * leaving the task ends the turn, the clock. Rejected: the clock at each wait, 8 to 20 ns.

@@ -51,7 +51,7 @@ static void broadcast_give(hilo_broadcast *b)
 		spin_unlock(&b->channel.lock); /* P1 */
 		return;
 	}
-	MUTANT(255, b->channel.holders++, b->channel.holders); /* I5 */
+	MUTANT(255, b->channel.holders++, b->channel.holders); /* I1 of channel_impl.h */
 	hilo__contend_give_all(&b->channel.waiting, &b->channel.lock, hilo__receive_give);
 	spin_lock(&b->channel.lock); /* P1 */
 	while (broadcast_grant(b, &won)) {
@@ -95,7 +95,7 @@ static void broadcast_shut(hilo_broadcast *b)
 {
 	spin_lock(&b->channel.lock); /* P1 */
 	b->channel.shut = true;
-	b->channel.holders++; /* I5 */
+	b->channel.holders++; /* I1 of channel_impl.h */
 	hilo__contend_tell_all(&b->senders, &b->channel.lock);
 	spin_lock(&b->channel.lock); /* P1 */
 	hilo__contend_give_all(&b->channel.waiting, &b->channel.lock, hilo__receive_give);
@@ -181,7 +181,7 @@ static int broadcast_wait_send(hilo_broadcast *b, void *item, struct contender *
 	bool is_won = false;
 	int rc;
 
-	b->channel.holders++; /* I5 */
+	b->channel.holders++; /* I1 of channel_impl.h */
 	contend_add(&b->senders, &sender.node, contender, 0);
 	spin_unlock(&b->channel.lock); /* P1 */
 	rc = hilo__contend_wait(contender);

@@ -28,14 +28,14 @@
  * P3  That it was given the mutex is told to a waiter by the word alone, which names it. So it needs no outcome
  *     of its own, and whether a cancel or the mutex came first is decided by the word, too.
  *
- * Rejected: the contenders of contend_impl.h. Who has won one gives it what it waits for; here most wake-ups give
- * nothing, and their waiter has to stay where it is in the list. Rejected: a spinlock beside the word. Who unlocks
- * would have to give back first the one and then the other, and the mutex may be gone in between. Rejected: to
- * give the mutex always. Each unlocking of one that is fought for then waits until the next owner runs, some
- * hundreds of ns; so FAIR is an option, and STARVED limits the damage where it is not chosen. Rejected: yielding
- * now and then in a lock that was free, as other calls do whose waits are over at once. It would be done with the
- * mutex, which then is fought for, or at the cost of a count for each; and as in asyncio, what is free is
- * taken without suspending.
+ * Rejected: the contenders of contend_impl.h. Who is to be given something is won first, by a CAS of its own, and
+ * told afterwards; here the store that gives the mutex says both (P3), and most wake-ups give nothing. Rejected: a
+ * spinlock beside the word. Who unlocks would have to give back first the one and then the other, and the mutex may
+ * be gone in between. Rejected: to give the mutex always. Each unlocking of one that is fought for then waits until
+ * the next owner runs, some hundreds of ns; so FAIR is an option, and STARVED limits the damage where it is not
+ * chosen. Rejected: yielding now and then in a lock that was free, as other calls do whose waits are over at once.
+ * It would be done with the mutex, which then is fought for, or at the cost of a count for each; and as in asyncio,
+ * what is free is taken without suspending.
  */
 #include <hilo/sync/mutex.h>
 

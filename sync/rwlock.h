@@ -25,11 +25,11 @@ HILO_BEGIN_DECLS
  *            turn of the others. Of several writers the one that has waited longest is next. Where all who
  *            use it are tasks of one runtime with one worker they always take turns.
  *
- * Whoever has it may suspend. It does not nest: a reader that locks it once more may wait for a writer that
- * waits for it, which is told in debug mode (-EDEADLK). A reader does not become a writer, but a writer may
- * become a reader (hilo_rwlock_downgrade). One that is free, or is read and not waited for, is taken at once,
- * without suspending. It lies where you put it: all zero is a free one. It may be freed, without a call, by one who
- * has locked and unlocked it as a writer and knows that nobody else will use it any more.
+ * Whoever has it may suspend. It does not nest: a reader that locks it once more may wait for a writer that waits
+ * for it, which is told in debug mode (-EDEADLK). A reader does not become a writer, but a writer may become a
+ * reader (hilo_rwlock_downgrade). One that is free is taken at once, without suspending, and one that is read is by
+ * a reader, unless they take turns. It lies where you put it: all zero is a free one. It may be freed, without a
+ * call, by one who has locked and unlocked it as a writer and knows that nobody else will use it any more.
  */
 typedef struct hilo_rwlock {
 	void *hilo_private[8];
