@@ -306,7 +306,7 @@ struct held {
 	struct owned owned[RECEIVES];
 	int fd[RECEIVES][2];
 	atomic(unsigned) hogs, begun, completed;
-	int slept, error;
+	atomic(int) slept, error;
 };
 
 static struct held *held;
@@ -325,8 +325,10 @@ static int hog_sleeps(void *arg)
 	(void)add_seq_cst(&held->begun, 1);
 	test_errno_set(ENOTTY);
 	while (load_acquire(&held->completed) < RECEIVES)
-		held->slept |= nanosleep(&span, NULL); /* an interruption would answer -1 */
-	held->error |= test_errno_get() != ENOTTY;
+		if (nanosleep(&span, NULL) < 0) /* it was interrupted */
+			store_relaxed(&held->slept, -1);
+	if (test_errno_get() != ENOTTY)
+		store_relaxed(&held->error, 1);
 	return 0;
 }
 
@@ -371,8 +373,8 @@ static int hold(hilo_task_fn hog)
 	}
 	TASK_CHECK(rc, ==, 0);
 	test_join_thread(writer);
-	TASK_CHECK(held->slept, ==, 0);
-	TASK_CHECK(held->error, ==, 0);
+	TASK_CHECK(load_relaxed(&held->slept), ==, 0);
+	TASK_CHECK(load_relaxed(&held->error), ==, 0);
 	for (int i = 0; i < RECEIVES; i++)
 		close_pair(held->fd[i]);
 	return 0;

@@ -203,6 +203,10 @@ static void test_more_items_than_there_can_be_are_refused(void **state)
 	unsigned chunks = stack->vector->chunks;
 
 	(void)state;
+#if defined(HILO__ASAN) || defined(HILO__TSAN)
+	assert_int_equal(hilo_queue_free(stack), 0);
+	TEST_SKIP("sanitizers end the process when so much memory is asked for");
+#endif
 	stack->vector->chunks = QUEUE_CHUNKS;
 	stack->count = (size_t)QUEUE_CHUNK << (QUEUE_CHUNKS - 1);
 	assert_int_equal(hilo_queue_try_put(stack, number(1)), -ENOMEM);
