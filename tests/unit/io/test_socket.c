@@ -218,6 +218,8 @@ TASK_TEST(test_send_all_that_is_cancelled_tells_exactly_what_was_sent)
 
 	ends_open(&bulk.ends, SOCK_STREAM);
 	sender = hilo_spawn(bulk_sends, &bulk);
+	/* Some of it has arrived: it may be suspended before the kernel has been told. */
+	TASK_CHECK(hilo_fd_wait(bulk.ends.fd[0], HILO_READABLE, HILO_FOREVER), ==, HILO_READABLE);
 	TEST_UNTIL(hilo_task_get_state(sender) == HILO_TASK_SUSPENDED);
 	TASK_CHECK(hilo_task_cancel(sender), ==, 0);
 	TASK_CHECK(hilo_join(sender, HILO_FOREVER), ==, -ECANCELED);
