@@ -218,11 +218,12 @@ static int rx_wait(hilo_stream *stream, struct contender *contender, size_t want
 	if (start && rx_start(stream, want, &n)) {
 		spin_lock(&stream->lock);
 		rc = rx_ended(stream, n);
-		if (contend_remove(&node)) {
+		/* Not by whether it is in a list: who has won us, and is about to say so, has it in his. */
+		if (MUTANT(409, contend_is_open(contender), true)) {
+			(void)contend_remove(&node);
 			hilo__contend_end(contender);
 			return rc;
 		}
-		/* Somebody has won us, and is about to say so. */
 		spin_unlock(&stream->lock);
 		(void)hilo__contend_wait(contender);
 	} else {
