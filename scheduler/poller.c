@@ -34,7 +34,7 @@ static int poller_need_ring(struct poller *poller, struct poll_ring **ret)
 	spin_lock(&poller->making);
 	*ret = load_relaxed(&poller->ring); /* relaxed: under the lock */
 	if (!*ret) {
-		rc = hilo__ring_make(poller, ret);
+		rc = hilo__ring_make(ret);
 		if (rc == 0)
 			store_release(&poller->ring, *ret); /* P2 */
 	}
@@ -59,7 +59,6 @@ bool hilo__poller_start(struct poller *poller, struct poll_io *io)
 	io->more_is_there = false;
 	list_init(&io->op.link);
 	store_relaxed(&io->stopping, false);		      /* relaxed: the caller's own yet */
-	(void)add_relaxed(&poller->started, 1);		      /* relaxed: a figure */
 	if (HILO__UNLIKELY(load_relaxed(&poller->closing))) { /* relaxed: set by who is alone */
 		io->op.result = -ECANCELED;
 		return true;
@@ -139,7 +138,6 @@ int hilo__poller_init(struct poller *poller, bool is_ring)
 	atomic_setup(&poller->woken, 0);
 	atomic_setup(&poller->closing, false);
 	atomic_setup(&poller->ring, NULL);
-	atomic_setup(&poller->started, 0);
 	spin_init(&poller->making);
 	poller->is_ring = is_ring;
 	poller->backend = NULL;

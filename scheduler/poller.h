@@ -73,7 +73,6 @@ struct poller {
 	struct spinlock making; /* the ring */
 	atomic(struct poll_ring *) ring;
 	struct poll_backend *backend;
-	atomic(uint64_t) started; /* operations of poll_io.h, for statistics */
 };
 
 /* [waiter] Prepare @op, which is not submitted. */

@@ -63,7 +63,7 @@ void hilo__poller_signal(struct poller *poller);
 void hilo__poller_complete_io(struct poller *poller, struct poll_io *io, int result);
 
 /* poller_ring.c; the same as those of poller.h and poll_io.h. */
-int hilo__ring_make(struct poller *poller, struct poll_ring **ret);
+int hilo__ring_make(struct poll_ring **ret);
 void hilo__ring_fini(struct poller *poller);
 void hilo__ring_abandon(struct poller *poller);
 /* False: it was told to end already. */

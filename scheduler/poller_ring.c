@@ -487,12 +487,11 @@ int hilo__ring_wait(struct poller *poller, hilo_time deadline)
 	return rc > 0 ? rc : 0;
 }
 
-int hilo__ring_make(struct poller *poller, struct poll_ring **ret)
+int hilo__ring_make(struct poll_ring **ret)
 {
 	struct poll_ring *ring = hilo__calloc(1, sizeof(*ring));
 	int rc;
 
-	(void)poller;
 	if (!ring)
 		return -ENOMEM;
 	rc = hilo__uring_init(&ring->uring, RING_ENTRIES);
