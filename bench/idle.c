@@ -62,7 +62,7 @@ static struct switches switches_count(void)
 
 struct armed {
 	int listener;
-	hilo_watch *watch;
+	hilo_fd_watcher *watch;
 	hilo_handle *timer;
 	struct counter called;
 };

@@ -121,7 +121,7 @@ int hilo_fd_wait(int fd, unsigned events, hilo_time deadline)
  * A watch: each completion queues its call on the loop, whose run calls the user and resumes the
  * operation. Two holders: the user, until unwatch, and the call while it is queued.
  */
-struct hilo_watch {
+struct hilo_fd_watcher {
 	struct poll_op op;
 	struct call call;
 	struct hilo_loop *loop;
@@ -137,7 +137,7 @@ struct hilo_watch {
 	struct debug_mark open;
 };
 
-static void watch_unref(struct hilo_watch *watch)
+static void watch_unref(struct hilo_fd_watcher *watch)
 {
 	if (sub_acq_rel(&watch->refs, 1) != 1) /* P2 */
 		return;
@@ -147,7 +147,7 @@ static void watch_unref(struct hilo_watch *watch)
 
 static void watch_complete(struct poll_op *op)
 {
-	struct hilo_watch *watch = container_of(op, struct hilo_watch, op);
+	struct hilo_fd_watcher *watch = container_of(op, struct hilo_fd_watcher, op);
 
 	watch->result = op->result;
 	(void)add_relaxed(&watch->refs, 1); /* relaxed: the user's own keeps it until cancel returns */
@@ -156,7 +156,7 @@ static void watch_complete(struct poll_op *op)
 
 static void watch_run(struct call *call)
 {
-	struct hilo_watch *watch = container_of(call, struct hilo_watch, call);
+	struct hilo_fd_watcher *watch = container_of(call, struct hilo_fd_watcher, call);
 	/* A descriptor that broke for good: every event asked for, so that the user's own call finds out. */
 	unsigned events = watch->result > 0 ? (unsigned)watch->result : watch->op.events;
 
@@ -179,10 +179,10 @@ static void watch_run(struct call *call)
 
 static void watch_drop(struct call *call)
 {
-	watch_unref(container_of(call, struct hilo_watch, call));
+	watch_unref(container_of(call, struct hilo_fd_watcher, call));
 }
 
-int hilo_fd_watch(int fd, unsigned events, hilo_fd_fn fn, void *arg, hilo_watch **ret)
+int hilo_fd_watch(int fd, unsigned events, hilo_fd_fn fn, void *arg, hilo_fd_watcher **ret)
 {
 	struct watch_spec spec = {.call = "hilo_fd_watch",
 				  .fd = fd,
@@ -194,10 +194,10 @@ int hilo_fd_watch(int fd, unsigned events, hilo_fd_fn fn, void *arg, hilo_watch 
 	return hilo__fd_watch(&spec, ret);
 }
 
-int hilo__fd_watch(const struct watch_spec *spec, hilo_watch **ret)
+int hilo__fd_watch(const struct watch_spec *spec, hilo_fd_watcher **ret)
 {
 	struct hilo_loop *loop = thread_home(thread_self());
-	struct hilo_watch *watch;
+	struct hilo_fd_watcher *watch;
 	int rc = fd_check(spec->call, spec->fd, spec->events);
 
 	if (rc < 0)
@@ -231,12 +231,12 @@ int hilo__fd_watch(const struct watch_spec *spec, hilo_watch **ret)
 	return rc;
 }
 
-void hilo__watch_ready(hilo_watch *watch)
+void hilo__watch_ready(hilo_fd_watcher *watch)
 {
 	store_release(&watch->ready, true); /* P4 */
 }
 
-void hilo_fd_unwatch(hilo_watch *watch)
+void hilo_fd_unwatch(hilo_fd_watcher *watch)
 {
 	if (!watch)
 		return;

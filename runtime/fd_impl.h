@@ -22,10 +22,10 @@ struct watch_spec {
 };
 
 /* [task, callback] As hilo_fd_watch. */
-int hilo__fd_watch(const struct watch_spec *spec, hilo_watch **ret);
+int hilo__fd_watch(const struct watch_spec *spec, hilo_fd_watcher **ret);
 
 /* [who has made it] From here on @watch may be called. */
-void hilo__watch_ready(hilo_watch *watch);
+void hilo__watch_ready(hilo_fd_watcher *watch);
 
 /* [closing thread] End the readers and writers of @runtime, once no callback is left that could ask for them. */
 void hilo__runtime_free_readers(struct hilo_runtime *runtime);

@@ -122,7 +122,7 @@ HILO_API HILO_MUST_CHECK int hilo_fd_wait(int fd, unsigned events, hilo_time dea
 
 /* What a watch calls: the events that are there. */
 typedef void (*hilo_fd_fn)(int fd, unsigned events, void *arg);
-typedef struct hilo_watch hilo_watch;
+typedef struct hilo_fd_watcher hilo_fd_watcher;
 
 /*
  * [task, callback] Call @fn on the calling loop whenever @fd has one of @events, as long as it has
@@ -130,13 +130,13 @@ typedef struct hilo_watch hilo_watch;
  * file, which is always ready), -ENOSPC as hilo_fd_wait, -EINVAL, -ENOMEM, -EDEADLK outside of a loop.
  */
 HILO_API HILO_MUST_CHECK int hilo_fd_watch(int fd, unsigned events, hilo_fd_fn fn, void *arg,
-					   hilo_watch **ret);
+					   hilo_fd_watcher **ret);
 
 /*
  * [any] End a watch. From a callback of its own loop: @fn is not called any more; elsewhere a call may be
  * under way. Not while another thread frees the runtime; afterwards it may, and should, be called.
  */
-HILO_API void hilo_fd_unwatch(hilo_watch *watch);
+HILO_API void hilo_fd_unwatch(hilo_fd_watcher *watch);
 
 /*
  * [task, callback] Call @fn(@arg) on the calling loop whenever @fd is readable, or broken, as long as it is

@@ -33,7 +33,7 @@ enum direction {
 
 /* 4 KiB. */
 struct reader_page {
-	struct hilo_watch *watch[PAGE_FDS][DIRECTIONS];
+	struct hilo_fd_watcher *watch[PAGE_FDS][DIRECTIONS];
 };
 
 struct readers {
@@ -60,7 +60,7 @@ static struct readers *readers_of(struct hilo_runtime *runtime)
 }
 
 /* [lock] Where the watch of @fd is; NULL: that page was never made. */
-static struct hilo_watch **readers_find(struct readers *readers, int fd, enum direction direction)
+static struct hilo_fd_watcher **readers_find(struct readers *readers, int fd, enum direction direction)
 {
 	size_t index = (size_t)fd / PAGE_FDS;
 
@@ -70,10 +70,10 @@ static struct hilo_watch **readers_find(struct readers *readers, int fd, enum di
 }
 
 /* [any] Put @watch, or NULL, in the place of @fd, if there is one. Returns what was there. */
-static struct hilo_watch *readers_exchange(struct readers *readers, int fd, enum direction direction,
-					   struct hilo_watch *watch)
+static struct hilo_fd_watcher *readers_exchange(struct readers *readers, int fd, enum direction direction,
+						struct hilo_fd_watcher *watch)
 {
-	struct hilo_watch **place, *before = NULL;
+	struct hilo_fd_watcher **place, *before = NULL;
 
 	spin_lock(&readers->lock);
 	place = readers_find(readers, fd, direction);
@@ -135,7 +135,7 @@ static int readers_reach(struct readers *readers, int fd)
 static int reader_add(enum direction direction, const struct watch_spec *spec)
 {
 	struct hilo_loop *loop = thread_home(thread_self());
-	struct hilo_watch *watch;
+	struct hilo_fd_watcher *watch;
 	struct readers *readers = NULL;
 	int rc = 0;
 
@@ -159,7 +159,7 @@ static int reader_remove(const char *call, enum direction direction, int fd)
 	struct hilo_loop *loop = thread_home(self);
 	struct hilo_runtime *runtime = loop ? loop->runtime : self->closing;
 	struct readers *readers;
-	struct hilo_watch *watch;
+	struct hilo_fd_watcher *watch;
 
 	if (fd < 0)
 		return hilo_fail(-EBADF, "%s: descriptor %d", call, fd);

@@ -26,7 +26,7 @@ struct opened {
 	hilo_future *future[3];
 	hilo_task *task[4];
 	hilo_handle *handle[5];
-	hilo_watch *watch[6];
+	hilo_fd_watcher *watch[6];
 	hilo_queue *queue[7];
 	hilo_broadcast *broadcast[8];
 	int fds[2];

@@ -317,7 +317,7 @@ struct seen {
 	hilo_local_token token;
 	hilo_done_node node;
 	hilo_future *future;
-	hilo_watch *watch;
+	hilo_fd_watcher *watch;
 	atomic(unsigned) calls;
 	int fds[2];
 };

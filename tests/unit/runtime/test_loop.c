@@ -411,7 +411,7 @@ static void test_a_dropped_call_was_not_cancelled(void **state)
 
 static void test_outside_of_a_loop(void **state)
 {
-	hilo_watch *watch;
+	hilo_fd_watcher *watch;
 
 	(void)state;
 	assert_null(hilo_loop_current());
@@ -493,7 +493,7 @@ static void test_fd_wait_in_a_plain_thread(void **state)
 
 struct watched {
 	hilo_loop *loop;
-	hilo_watch *watch;
+	hilo_fd_watcher *watch;
 	int fds[2];
 	unsigned take; /* bytes at a time */
 	atomic(unsigned) calls, bytes;
@@ -602,7 +602,7 @@ PINNED_TEST(test_a_watch_is_ended_by_another_thread)
 
 PINNED_TEST(test_watches_are_checked)
 {
-	hilo_watch *watch = NULL;
+	hilo_fd_watcher *watch = NULL;
 	int fd = memfd_create("file", MFD_CLOEXEC);
 
 	TASK_CHECK(hilo_fd_watch(-1, HILO_READABLE, watched_call, NULL, &watch), ==, -EBADF);

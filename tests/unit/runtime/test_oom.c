@@ -147,7 +147,7 @@ static int ask_for_tasks(void)
 static int ask_for_calls(void)
 {
 	hilo_handle *handle = NULL;
-	hilo_watch *watch = NULL;
+	hilo_fd_watcher *watch = NULL;
 	int fds[2], rc = hilo_call_later(HILO_MINUTE, call_nothing, NULL, &handle);
 
 	if (rc == 0) {

@@ -527,7 +527,7 @@ struct files {
 static int files_main(void *arg)
 {
 	struct files *files = arg;
-	hilo_watch *watch = NULL;
+	hilo_fd_watcher *watch = NULL;
 
 	files->watched = hilo_fd_watch(files->fds[0], HILO_READABLE, watch_nothing, NULL, &watch);
 	TASK_CHECK(files->watched < 0, ==, watch == NULL);

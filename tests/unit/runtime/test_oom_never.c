@@ -130,7 +130,7 @@ static void tasks_end(void)
 static void calls_end(void)
 {
 	hilo_handle *handle = NULL;
-	hilo_watch *watch = NULL;
+	hilo_fd_watcher *watch = NULL;
 	int fds[2];
 
 	TASK_CHECK(hilo_call_later(HILO_MINUTE, call_nothing, NULL, &handle), ==, 0);

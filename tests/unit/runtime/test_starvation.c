@@ -27,7 +27,7 @@ struct world {
 	hilo_future *future;
 	hilo_loop *loop; /* that a callback or a pinned task belongs to */
 	hilo_done_node node;
-	hilo_watch *watch;
+	hilo_fd_watcher *watch;
 	atomic(unsigned) called;
 	atomic(unsigned) wrong; /* what callbacks found amiss; the hogs' ends do not order it */
 };
