@@ -37,77 +37,12 @@
  * wake who was misled by it. To wake all readers at once: they would be woken under LIST, or linked by their nodes,
  * which may be gone; so some at a time, and the last of these to look wakes the next.
  */
-#include <hilo/sync/rwlock.h>
+#include "sync/rwlock_impl.h"
 
 #include <errno.h>
 
-#include "runtime/contend_impl.h"
 #include "runtime/runtime_impl.h"
 #include "runtime/site_impl.h"
-#include "sync/barge_impl.h"
-#include "sync/mutex_impl.h"
-#include "sync/order_impl.h"
-#include "sync/won_impl.h"
-
-#define RW_WAITERS ((uintptr_t)1)
-#define RW_LIST ((uintptr_t)2)
-#define RW_READ ((uintptr_t)4)
-#define RW_TURNS ((uintptr_t)8)
-#define RW_WOKEN ((uintptr_t)16)
-#define RW_APART ((uintptr_t)32)
-#define RW_ONE ((uintptr_t)64)	/* reader */
-#define RW_WHO (~(uintptr_t)63) /* records are lines of the cache */
-#define RW_HOLDER (RW_WHO | RW_READ)
-
-/* How many are woken at once. */
-#ifdef HILO_EXPLORE
-#define WAKES 1
-#else
-#define WAKES 8
-#endif
-
-struct rwlock {
-	atomic(uintptr_t) word;
-	struct list readers, writers; /* LIST; zero is an empty one */
-	struct order_mark order;
-	const void *home;	 /* LIST; while somebody waits: sync/barge_impl.h */
-	atomic(uint32_t) passes; /* unlockings while somebody waits; about */
-	unsigned woken;		 /* LIST; of those that wait, how many were woken and have not looked */
-};
-
-_Static_assert(sizeof(struct rwlock) <= sizeof(hilo_rwlock), "HILO_RWLOCK_INIT has room for it");
-
-/* One that waits; on its stack. */
-struct rw_waiter {
-	struct contend_node node;
-	struct contender contender;
-	uint64_t since; /* cycles */
-	bool woken;	/* LIST; counted in the lock */
-};
-
-/* Whom to wake. */
-struct wakes {
-	unsigned count;
-	struct {
-		struct hilo_task *task;
-		uint32_t episode;
-	} one[WAKES];
-};
-
-static inline struct rwlock *rwlock_of(hilo_rwlock *lock)
-{
-	return (struct rwlock *)lock;
-}
-
-static inline bool is_written(uintptr_t word)
-{
-	return !(word & RW_READ) && word & RW_WHO;
-}
-
-static inline bool is_mine(uintptr_t word, const struct hilo_task *me)
-{
-	return me && !(word & RW_READ) && (word & RW_WHO) == (uintptr_t)me;
-}
 
 void hilo_rwlock_init(hilo_rwlock *lock)
 {
@@ -125,163 +60,6 @@ int hilo_rwlock_destroy(hilo_rwlock *lock)
 						  : "waited for");
 	return 0;
 }
-
-/* ---- the lists ---- */
-
-/* [any] Have them; the word, without LIST. */
-static uintptr_t lists_take(struct rwlock *lock)
-{
-	uintptr_t word = load_relaxed(&lock->word); /* relaxed: the CAS acquires */
-
-	for (unsigned round = 0;; round++) {
-		if (word & RW_LIST) {
-			spin_pause(round);
-			word = load_relaxed(&lock->word);		      /* relaxed: as above */
-		} else if (cas_acquire(&lock->word, &word, word | RW_LIST)) { /* P1 */
-			break;
-		}
-	}
-	if (!lock->readers.next) {
-		list_init(&lock->readers);
-		list_init(&lock->writers);
-	}
-	return word;
-}
-
-/* [has the lists] Give them back; the word is @word from now on. The last access: P2. */
-static inline void lists_give_back(struct rwlock *lock, uintptr_t word)
-{
-	MUTANT(323, store_release(&lock->word, word), store_relaxed(&lock->word, word)); /* P1 */
-}
-
-static inline bool somebody_waits(const struct rwlock *lock)
-{
-	return !list_empty(&lock->readers) || !list_empty(&lock->writers);
-}
-
-static inline struct rw_waiter *waiter_of(const struct list *link)
-{
-	return list_entry(link, struct rw_waiter, node.link);
-}
-
-/* [has the lists, somebody waits] A reader has waited longest. */
-static bool reader_is_first(const struct rwlock *lock)
-{
-	if (list_empty(&lock->readers) || list_empty(&lock->writers))
-		return list_empty(&lock->writers);
-	return (int64_t)(waiter_of(list_first(&lock->readers))->since -
-			 waiter_of(list_first(&lock->writers))->since) < 0;
-}
-
-/* [has the lists] Those that wait come first. */
-static bool takes_turns(const struct rwlock *lock)
-{
-	const struct list *list;
-
-	if (!somebody_waits(lock))
-		return false;
-	list = reader_is_first(lock) ? &lock->readers : &lock->writers;
-	return lock->home != BARGE_ANYWHERE || barge_is_late(waiter_of(list_first(list))->since);
-}
-
-/* [has the lists] It has looked, or is out of its list. */
-static void waiter_has_looked(struct rwlock *lock, struct rw_waiter *waiter)
-{
-	if (waiter->woken)
-		lock->woken--;
-	waiter->woken = false;
-}
-
-/* [has the lists] Take up to @most out of @list: they are in @won then. What they add to the word. */
-static uintptr_t waiters_win(struct rwlock *lock, struct list *list, uintptr_t most, struct list *won)
-{
-	struct contend_node *node;
-	uintptr_t count = 0;
-
-	while (count < most && (node = contend_pop(list))) {
-		waiter_has_looked(lock, container_of(node, struct rw_waiter, node));
-		count += won_add(won, node);
-	}
-	return count;
-}
-
-/* [has the lists] It is held by @holder, after a writer or after readers: by whom then. I2. */
-static uintptr_t next_turn(struct rwlock *lock, uintptr_t holder, bool was_written, struct list *won)
-{
-	bool readers = MUTANT(196, was_written, false) || reader_is_first(lock);
-	struct contend_node *writer;
-
-	if (is_written(holder))
-		return holder;
-	if (readers)
-		holder += waiters_win(lock, &lock->readers, UINTPTR_MAX, won) * RW_ONE;
-	if (holder & RW_WHO)
-		return holder | RW_READ;
-	if (waiters_win(lock, &lock->writers, 1, won) > 0) {
-		writer = list_entry(list_first(won), struct contend_node, link);
-		return (uintptr_t)writer->contender->wait.task;
-	}
-	holder = waiters_win(lock, &lock->readers, UINTPTR_MAX, won) * RW_ONE;
-	return holder ? holder | RW_READ : 0;
-}
-
-/* [has the lists] @waiter is to look. */
-static void wake_add(struct rwlock *lock, struct rw_waiter *waiter, struct wakes *wakes)
-{
-	waiter->woken = true;
-	lock->woken++;
-	wakes->one[wakes->count].task = waiter->contender.wait.task;
-	wakes->one[wakes->count++].episode = waiter->contender.wait.episode;
-}
-
-/* [has the lists] It is held by @holder, and who could have it is to look: I3. */
-static void wake_some(struct rwlock *lock, uintptr_t holder, bool was_written, struct wakes *wakes)
-{
-	bool writers = !list_empty(&lock->writers) && !(was_written && !list_empty(&lock->readers));
-
-	if (lock->woken || is_written(holder))
-		return;
-	if (!(holder & RW_READ) && writers) {
-		wake_add(lock, waiter_of(list_first(&lock->writers)), wakes);
-		return;
-	}
-	for (struct list *link = lock->readers.next; link != &lock->readers && wakes->count < WAKES;
-	     link = link->next)
-		wake_add(lock, waiter_of(link), wakes);
-}
-
-/*
- * [has the lists, somebody waits, or has under this hold of them] The lock is held by @holder, maybe nobody, from now
- * on, after a writer or not: give it, or wake who could have it, and give back the lists.
- */
-static void settle(struct rwlock *lock, uintptr_t holder, bool was_written)
-{
-	struct list won = LIST_INIT(won);
-	struct wakes wakes = {0};
-	uintptr_t bits = 0;
-	bool turns;
-
-	lock->home = barge_both(lock->home, barge_place());
-	turns = takes_turns(lock);
-	if (turns) {
-		holder = next_turn(lock, holder, was_written, &won);
-		turns = takes_turns(lock); /* those that are left; but not if it was not before, I2 */
-	}
-	if (turns) {
-		bits = RW_WAITERS | RW_TURNS;
-	} else if (somebody_waits(lock)) {
-		wake_some(lock, holder, was_written, &wakes);
-		bits = RW_WAITERS | (lock->woken ? RW_WOKEN : 0);
-	} else if (holder && lock->home == BARGE_ANYWHERE) {
-		bits = RW_APART;
-	}
-	MUTANT(325, (void)0, won_tell(&won)); /* P2 */
-	lists_give_back(lock, holder | bits);
-	won_tell(&won);
-	for (unsigned i = 0; i < wakes.count; i++)
-		hilo__task_wake(wakes.one[i].task, wakes.one[i].episode);
-}
-
 /* ---- locking ---- */
 
 /* [any] Whether one who comes now can have it, and what the word is then. */
@@ -348,13 +126,13 @@ static bool waiter_look(struct rwlock *lock, struct rw_waiter *waiter, const str
 	bool in;
 
 	if (contend_is_open(&waiter->contender)) {
-		word = lists_take(lock);
+		word = hilo__rwlock_take_lists(lock);
 		if (contend_is_open(&waiter->contender)) {
 			in = can_have(word, writer, &next);
 			MUTANT(324, waiter_has_looked(lock, waiter), (void)0);
 			if (in || *rc < 0)
 				(void)contend_remove(&waiter->node);
-			MUTANT(199, settle(lock, (in ? next : word) & RW_HOLDER, false),
+			MUTANT(199, hilo__rwlock_settle(lock, (in ? next : word) & RW_HOLDER, false),
 			       lists_give_back(lock, in ? next : word));
 			if (in)
 				*rc = 0;
@@ -376,7 +154,7 @@ static void waiter_add(struct rwlock *lock, struct rw_waiter *waiter, const stru
 	waiter->since = cycles_now();
 	lock->home = somebody_waits(lock) ? barge_both(lock->home, home) : home;
 	contend_add(writer ? &lock->writers : &lock->readers, &waiter->node, &waiter->contender, 0);
-	settle(lock, word & RW_HOLDER, false);
+	hilo__rwlock_settle(lock, word & RW_HOLDER, false);
 }
 
 static int rwlock_wait(struct rwlock *lock, const struct hilo_task *writer, hilo_time deadline)
@@ -388,7 +166,7 @@ static int rwlock_wait(struct rwlock *lock, const struct hilo_task *writer, hilo
 
 	if (rc < 0)
 		return rc;
-	word = lists_take(lock);
+	word = hilo__rwlock_take_lists(lock);
 	if (can_have(word, writer, &next)) {
 		lists_give_back(lock, next);
 	} else {
@@ -580,7 +358,7 @@ static int unlock_read(struct rwlock *lock, uintptr_t word)
 				   cas_relaxed(&lock->word, &word, next))) /* P1 */
 				return 0;
 		} else if (cas_acquire(&lock->word, &word, word | RW_LIST)) { /* P1 */
-			settle(lock, last ? 0 : (word - RW_ONE) & RW_HOLDER, false);
+			hilo__rwlock_settle(lock, last ? 0 : (word - RW_ONE) & RW_HOLDER, false);
 			return 0;
 		}
 	}
@@ -601,7 +379,7 @@ static int unlock_write(struct rwlock *lock, uintptr_t word)
 				   cas_relaxed(&lock->word, &word, next))) /* P1 */
 				return 0;
 		} else if (cas_acquire(&lock->word, &word, word | RW_LIST)) { /* P1 */
-			settle(lock, 0, true);
+			hilo__rwlock_settle(lock, 0, true);
 			return 0;
 		}
 	}
@@ -634,8 +412,8 @@ int hilo_rwlock_downgrade(hilo_rwlock *public)
 	word &= ~(RW_WAITERS | RW_LIST | RW_WOKEN | RW_TURNS);
 	if (cas_release(&lock->word, &word, (word & RW_APART) | RW_ONE | RW_READ)) /* P1 */
 		return 0;
-	(void)lists_take(lock);
-	settle(lock, RW_ONE | RW_READ, true);
+	(void)hilo__rwlock_take_lists(lock);
+	hilo__rwlock_settle(lock, RW_ONE | RW_READ, true);
 	return 0;
 }
 
