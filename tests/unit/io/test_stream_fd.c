@@ -115,12 +115,13 @@ static void test_pipe_that_cannot_be_opened_again(void **state)
 	assert_int_equal(test_run(4, pipe_without_proc, NULL), 0);
 }
 
-TASK_TEST(test_terminal)
+static int terminal_is_a_stream(void *arg)
 {
 	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), fd;
 	hilo_stream *stream;
 	char buf[64];
 
+	(void)arg;
 	TASK_CHECK(master, >=, 0);
 	TASK_CHECK(grantpt(master), ==, 0);
 	TASK_CHECK(unlockpt(master), ==, 0);
@@ -139,6 +140,17 @@ TASK_TEST(test_terminal)
 	TASK_CHECK(read(master, buf, sizeof(buf)), >, 0);
 	close(master);
 	return 0;
+}
+
+static void test_terminal(void **state)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	(void)state;
+	if (master < 0)
+		TEST_SKIP("there are no pseudo terminals here");
+	close(master);
+	test_each(terminal_is_a_stream);
 }
 
 TASK_TEST(test_regular_file)
