@@ -234,6 +234,18 @@ int hilo__stream_enter(const hilo_stream *stream, const char *call);
  */
 void hilo__stream_unlock(hilo_stream *stream, struct list *won);
 
+/* The same where it is open mostly: then it has its owner, and nothing is to be closed or freed. */
+static inline void stream_unlock(hilo_stream *stream, struct list *won)
+{
+	if (HILO__UNLIKELY(stream_state(stream) != STREAM_OPEN)) {
+		hilo__stream_unlock(stream, won);
+		return;
+	}
+	spin_unlock(&stream->lock);
+	if (!list_empty(won))
+		won_tell(won);
+}
+
 /*
  * [holds the lock, is counted in refs; it is let go of and taken again, and those of @won are told] Drop the stream,
  * if it was not: who waits is won, nothing more is sent.

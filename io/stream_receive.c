@@ -136,7 +136,7 @@ void hilo__stream_received(void *owner, ssize_t n, bool more)
 	spin_lock(&stream->lock);
 	rx_account(stream, n, more);
 	MUTANT(400, rx_win(stream, &won), (void)0);
-	hilo__stream_unlock(stream, &won);
+	stream_unlock(stream, &won);
 }
 
 /* [lock] Nothing else is in flight: count one more receive. */
@@ -381,7 +381,7 @@ void hilo__stream_read_end(struct stream_reader *reader, size_t taken)
 			hilo__stream_stop(stream, &won, true, false);
 		stream->refs--;
 	}
-	hilo__stream_unlock(stream, &won);
+	stream_unlock(stream, &won);
 }
 
 void hilo__stream_copy(struct stream_reader *reader, void *to, size_t size)

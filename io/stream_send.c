@@ -240,7 +240,7 @@ void hilo__stream_sent(void *owner, ssize_t n)
 	if (HILO__LIKELY(n != -ECANCELED))
 		MUTANT(408, hilo__stream_push(stream, &won), (void)0);
 	stream->refs--;
-	hilo__stream_unlock(stream, &won);
+	stream_unlock(stream, &won);
 }
 
 /* [lock] As wait_is_over; nobody overtakes those who wait for the turn, and who may take it has it. */

@@ -189,7 +189,7 @@ static HILO__ALWAYS_INLINE ssize_t write_source(const char *call, hilo_stream *s
 		stream->refs++;
 		hilo__stream_push(stream, &won);
 		stream->refs--;
-		hilo__stream_unlock(stream, &won);
+		stream_unlock(stream, &won);
 		return (ssize_t)size;
 	}
 	if (!stream->transport->can_write && stream_state(stream) == STREAM_OPEN) {
