@@ -53,6 +53,7 @@ static bool fd_start(struct transport_fd *fd, struct poll_io *io, unsigned flags
 	if (HILO__LIKELY(here == fd->runtime && here))
 		flags |= POLL_KEPT;
 	io->op.flags = (uint8_t)flags;
+	io->owner = fd->base.owner;
 	if (!hilo__io_start(fd->runtime, io))
 		return false;
 	*ret = io->op.result;

@@ -67,7 +67,7 @@ struct poll_io {
 	size_t length;
 	int64_t offset;
 	unsigned flags;
-	void *owner;	       /* the caller's */
+	void *owner;	       /* the caller's: what `complete` will look at first, or NULL */
 	atomic(uint8_t) state; /* the poller's: enum poll_io_state */
 	atomic(bool) stopping; /* the poller's: it was told to end */
 	bool begun;	       /* the poller's: the connection is on its way */
@@ -82,6 +82,7 @@ static inline void poll_io_init(struct poll_io *io, enum poll_io_kind kind, int 
 	io->poller = NULL;
 	io->data = data;
 	io->more = NULL;
+	io->owner = NULL;
 	io->length = length;
 	io->offset = -1;
 	io->flags = 0;

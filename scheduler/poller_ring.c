@@ -60,6 +60,9 @@
 /* After a kick the other thread is in the kernel; how long it is waited for there. */
 #define KICK_PAUSES 100
 
+/* Lines of an operation's owner that are looked at when it completes. */
+#define OWNER_LINES 4
+
 /* The most that one call moves. */
 #define LENGTH_MAX 0x7ffff000u
 
@@ -361,6 +364,30 @@ static int ring_ready(struct poller *poller, struct poll_ring *ring)
 	return completed > 0 ? completed : 0;
 }
 
+/*
+ * What is completed after the next one comes from no near cache: its operation is on its way meanwhile, and then what
+ * its owner looks at first.
+ */
+static inline void ring_prefetch(const struct uring_cqe *cqes, unsigned i, unsigned n)
+{
+#if !defined(HILO__ASAN) && !defined(HILO__TSAN)
+	if (i + 2 < n && cqes[i + 2].user_data > USER_EPOLL) {
+		const char *io = (const char *)(uintptr_t)cqes[i + 2].user_data;
+
+		__builtin_prefetch(io);
+		__builtin_prefetch(io + 64);
+	}
+	if (i + 1 < n && cqes[i + 1].user_data > USER_EPOLL) {
+		const char *owner = ((const struct poll_io *)(uintptr_t)cqes[i + 1].user_data)->owner;
+
+		for (int line = 0; line < OWNER_LINES; line++)
+			__builtin_prefetch(owner + 64 * line);
+	}
+#else
+	(void)cqes, (void)i, (void)n;
+#endif
+}
+
 /* [any] Complete what the kernel has, @max at most; -EBUSY: somebody else is at it. */
 static int ring_consume(struct poller *poller, struct poll_ring *ring, unsigned max, enum poll_reaper reaper)
 {
@@ -378,6 +405,7 @@ static int ring_consume(struct poller *poller, struct poll_ring *ring, unsigned 
 	for (unsigned i = 0; i < n; i++) {
 		bool ended = !(cqes[i].flags & URING_CQE_MORE);
 
+		ring_prefetch(cqes, i, n);
 		if (cqes[i].user_data == USER_WAKE)
 			ring_woken(poller, ring, ended, reaper);
 		else if (cqes[i].user_data == USER_EPOLL)
