@@ -32,31 +32,55 @@ struct opened {
 	int fds[2];
 };
 
-/* Of each kind so many; not known to the compiler, which would make several places of one. */
-static volatile size_t executors = 2, futures = 3, tasks = 4, handles = 5, watches = 6;
-static volatile size_t queues = 7, channels = 8;
+/* The number of each kind is one more than that of the kind. */
+enum opened_kind {
+	EXECUTORS = 1,
+	FUTURES,
+	TASKS,
+	HANDLES,
+	WATCHES,
+	QUEUES,
+	CHANNELS
+};
+
+/* One of each kind is opened in one place, however often a compiler writes down a loop; and that is no tail call. */
+static HILO__NOINLINE void open_one(struct opened *opened, enum opened_kind kind, size_t i)
+{
+	switch (kind) {
+	case EXECUTORS:
+		TASK_CHECK(hilo_executor_new(NULL, &opened->executor[i]), ==, 0);
+		break;
+	case FUTURES:
+		opened->future[i] = hilo_future_new();
+		break;
+	case TASKS:
+		opened->task[i] = hilo_spawn(test_entry_return, NULL);
+		break;
+	case HANDLES:
+		TASK_CHECK(hilo_call_later(HILO_MINUTE, call_nothing, NULL, &opened->handle[i]), ==, 0);
+		break;
+	case WATCHES:
+		TASK_CHECK(
+			hilo_fd_watch(opened->fds[0], HILO_READABLE, watch_nothing, NULL, &opened->watch[i]),
+			==, 0);
+		break;
+	case QUEUES:
+		opened->queue[i] = hilo_queue_new(i + 1);
+		break;
+	case CHANNELS:
+		opened->broadcast[i] = hilo_broadcast_new(1, NULL);
+		break;
+	}
+}
 
 static void open_all(struct opened *opened)
 {
 	TASK_CHECK(pipe(opened->fds), ==, 0);
-	for (size_t i = 0; i < executors; i++)
-		TASK_CHECK(hilo_executor_new(NULL, &opened->executor[i]), ==, 0);
-	for (size_t i = 0; i < futures; i++)
-		opened->future[i] = hilo_future_new();
-	for (size_t i = 0; i < tasks; i++)
-		opened->task[i] = hilo_spawn(test_entry_return, NULL);
-	for (size_t i = 0; i < tasks; i++)
+	for (enum opened_kind kind = EXECUTORS; kind <= CHANNELS; kind++)
+		for (size_t i = 0; i <= (size_t)kind; i++)
+			open_one(opened, kind, i);
+	for (size_t i = 0; i < array_size(opened->task); i++)
 		TASK_CHECK(hilo_await(opened->task[i], HILO_FOREVER), ==, 0);
-	for (size_t i = 0; i < handles; i++)
-		TASK_CHECK(hilo_call_later(HILO_MINUTE, call_nothing, NULL, &opened->handle[i]), ==, 0);
-	for (size_t i = 0; i < watches; i++)
-		TASK_CHECK(
-			hilo_fd_watch(opened->fds[0], HILO_READABLE, watch_nothing, NULL, &opened->watch[i]),
-			==, 0);
-	for (size_t i = 0; i < queues; i++)
-		opened->queue[i] = hilo_queue_new(i + 1);
-	for (size_t i = 0; i < channels; i++)
-		opened->broadcast[i] = hilo_broadcast_new(1, NULL);
 }
 
 static void end_all(struct opened *opened)
