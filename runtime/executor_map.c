@@ -139,7 +139,7 @@ static int map_begin_one(struct map *map)
 	struct place *place = map->idle;
 	int rc;
 
-	job_init(&place->job, map->fn, map->args + map->next * map->stride, place_over);
+	job_init(&place->job, map->fn, map->args ? map->args + map->next * map->stride : NULL, place_over);
 	place->at = map->next;
 	map->idle = place->next; /* once it is queued it may end at once */
 	rc = map->out ? hilo__executor_try(map->executor, &place->job)
