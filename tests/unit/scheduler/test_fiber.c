@@ -310,11 +310,17 @@ static void test_switch_as_a_function_preserves_callee_saved_registers(void **st
 #else
 #define RECURSION_MARGIN 1024
 #endif
+/* ThreadSanitizer remembers no more than 65,536 callers. */
+#ifdef HILO__TSAN
+#define RECURSION_FRAME 512
+#else
+#define RECURSION_FRAME 64
+#endif
 
 /* Down to the margin above the end of the stack, and back up. */
 static HILO__NOINLINE long recurse(struct flow *flow, long depth)
 {
-	volatile char frame[64];
+	volatile char frame[RECURSION_FRAME];
 	long below = 0;
 
 	frame[0] = (char)depth;
