@@ -1,125 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* test_poll_io.c - operations on a ring and over epoll: what they answer, once; their end when asked for. */
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
+#include "tests/unit/scheduler/poll_probe.h"
+
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
-#include <cmocka.h>
-
-#include "scheduler/base/clock.h"
-#include "scheduler/base/sys.h"
-#include "scheduler/poll_io.h"
-#include "tests/support/test.h"
-
-static struct poller poller;
-
-/* Which of the two: the same tests run on both. */
-static int setup_epoll(void **state)
-{
-	(void)state;
-	return hilo__poller_init(&poller, false);
-}
-
-static int setup_ring(void **state)
-{
-	(void)state;
-	return hilo__poller_ring_works() == 0 ? hilo__poller_init(&poller, true) : 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	hilo__sys_reset();
-	if (poller.backend) {
-		hilo__poller_abandon(&poller);
-		hilo__poller_fini(&poller);
-	}
-	return 0;
-}
-
-static void need_poller(void)
-{
-	if (!poller.backend)
-		TEST_SKIP("no io_uring here");
-}
-
-struct probe {
-	struct poll_io io;
-	int completions;
-	int result;
-	struct probe *next; /* started when this one has completed */
-};
-
-static void probe_complete(struct poll_op *op)
-{
-	struct probe *probe = container_of(container_of(op, struct poll_io, op), struct probe, io);
-
-	probe->completions++;
-	probe->result = op->result;
-	if (probe->next && hilo__poller_start(&poller, &probe->next->io)) {
-		probe->next->completions++;
-		probe->next->result = probe->next->io.op.result;
-	}
-}
-
-static void probe_init(struct probe *probe, enum poll_io_kind kind, int fd, const void *data, size_t length)
-{
-	*probe = (struct probe){0};
-	poll_io_init(&probe->io, kind, fd, (void *)(uintptr_t)data, length, probe_complete);
-}
-
-static void probe_start(struct probe *probe)
-{
-	if (hilo__poller_start(&poller, &probe->io)) {
-		probe->completions++;
-		probe->result = probe->io.op.result;
-	}
-}
-
-/* What is there now. */
-static void reap(void)
-{
-	for (int i = 0; i < 3; i++)
-		(void)hilo__poller_reap(&poller, POLL_BATCH, POLL_OWNER);
-}
-
-static int probe_await(struct probe *probe)
-{
-	while (!probe->completions)
-		(void)hilo__poller_wait(&poller, HILO_FOREVER);
-	assert_int_equal(probe->completions, 1);
-	return probe->result;
-}
-
-/* [0] is what the poller uses. */
-static void make_pair(int fd[2])
-{
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
-}
-
-static void close_pair(int fd[2])
-{
-	hilo__poller_forget(&poller, fd[0]);
-	assert_int_equal(close(fd[0]), 0);
-	assert_int_equal(close(fd[1]), 0);
-}
-
-static void test_a_receive_waits_for_bytes(void **state)
+POLL_TEST(test_a_receive_waits_for_bytes)
 {
 	char buf[8] = "";
 	struct probe probe;
-	int fd[2];
 
-	(void)state;
-	need_poller();
-	make_pair(fd);
 	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
 	probe_start(&probe);
 	reap();
@@ -129,91 +18,47 @@ static void test_a_receive_waits_for_bytes(void **state)
 	assert_int_equal(probe_await(&probe), 3);
 	assert_string_equal(buf, "abc");
 	assert_int_equal(hilo__poller_armed(&poller), 0);
-	close_pair(fd);
 }
 
-static void test_a_receive_takes_what_is_there(void **state)
+POLL_TEST(test_a_receive_takes_what_is_there)
 {
 	char buf[8] = "";
 	struct probe probe;
-	int fd[2];
 
-	(void)state;
-	need_poller();
-	make_pair(fd);
 	assert_int_equal(write(fd[1], "abc", 3), 3);
 	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
 	probe_start(&probe);
 	assert_int_equal(probe_await(&probe), 3);
 	assert_string_equal(buf, "abc");
-	close_pair(fd);
 }
 
-static void test_the_end_of_a_stream_is_0(void **state)
+POLL_TEST(test_the_end_of_a_stream_is_0)
 {
 	char buf[8];
 	struct probe probe;
-	int fd[2];
 
-	(void)state;
-	need_poller();
-	make_pair(fd);
 	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
 	probe.io.op.flags = POLL_LATER | POLL_KEPT;
 	probe_start(&probe);
 	assert_int_equal(shutdown(fd[1], SHUT_WR), 0);
 	assert_int_equal(probe_await(&probe), 0);
-	close_pair(fd);
 }
 
-static void test_a_send_to_a_closed_peer_fails_without_a_signal(void **state)
+POLL_TEST(test_a_send_to_a_closed_peer_fails_without_a_signal)
 {
 	struct probe probe;
-	int fd[2];
 
-	(void)state;
-	need_poller();
-	make_pair(fd);
-	assert_int_equal(close(fd[1]), 0);
+	close_end(1);
 	probe_init(&probe, POLL_IO_SEND, fd[0], "x", 1);
 	probe_start(&probe);
 	assert_int_equal(probe_await(&probe), -EPIPE);
-	assert_int_equal(close(fd[0]), 0);
 }
 
-/* A buffer of the kernel's that is full. */
-static size_t fill(int fd)
-{
-	char some[4096] = {0};
-	size_t all = 0;
-	ssize_t n;
-
-	while ((n = send(fd, some, sizeof(some), MSG_DONTWAIT)) > 0)
-		all += (size_t)n;
-	return all;
-}
-
-static void drain(int fd, size_t size)
-{
-	char some[4096];
-
-	while (size > 0) {
-		ssize_t n = read(fd, some, size < sizeof(some) ? size : sizeof(some));
-
-		assert_true(n > 0);
-		size -= (size_t)n;
-	}
-}
-
-static void test_a_send_waits_for_room(void **state)
+POLL_TEST(test_a_send_waits_for_room)
 {
 	struct probe probe;
 	size_t all;
-	int fd[2];
 
-	(void)state;
-	need_poller();
-	make_pair(fd);
 	all = fill(fd[0]);
 	probe_init(&probe, POLL_IO_SEND, fd[0], "xyz", 3);
 	probe_start(&probe);
@@ -222,20 +67,15 @@ static void test_a_send_waits_for_room(void **state)
 	drain(fd[1], all);
 	assert_int_equal(probe_await(&probe), 3);
 	drain(fd[1], 3);
-	close_pair(fd);
 }
 
 /* Both at once on one descriptor; each waits for its own. */
-static void test_sends_and_receives_do_not_disturb_each_other(void **state)
+POLL_TEST(test_sends_and_receives_do_not_disturb_each_other)
 {
 	struct probe in, out;
 	char buf[4] = "";
 	size_t all;
-	int fd[2];
 
-	(void)state;
-	need_poller();
-	make_pair(fd);
 	all = fill(fd[0]);
 	probe_init(&in, POLL_IO_RECV, fd[0], buf, 3);
 	probe_init(&out, POLL_IO_SEND, fd[0], "xyz", 3);
@@ -248,18 +88,13 @@ static void test_sends_and_receives_do_not_disturb_each_other(void **state)
 	assert_int_equal(out.completions, 0);
 	drain(fd[1], all);
 	assert_int_equal(probe_await(&out), 3);
-	close_pair(fd);
 }
 
-static void test_stopped_before_the_kernel_has_it(void **state)
+POLL_TEST(test_stopped_before_the_kernel_has_it)
 {
 	struct probe probe;
 	char buf[4];
-	int fd[2];
 
-	(void)state;
-	need_poller();
-	make_pair(fd);
 	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
 	probe_start(&probe);
 	hilo__poller_stop(&probe.io);
@@ -268,18 +103,13 @@ static void test_stopped_before_the_kernel_has_it(void **state)
 	reap();
 	assert_int_equal(probe.completions, 1);
 	assert_int_equal(hilo__poller_armed(&poller), 0);
-	close_pair(fd);
 }
 
-static void test_stopped_while_the_kernel_has_it(void **state)
+POLL_TEST(test_stopped_while_the_kernel_has_it)
 {
 	struct probe probe;
 	char buf[4];
-	int fd[2];
 
-	(void)state;
-	need_poller();
-	make_pair(fd);
 	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
 	probe_start(&probe);
 	reap();
@@ -292,45 +122,38 @@ static void test_stopped_while_the_kernel_has_it(void **state)
 	assert_int_equal(probe.completions, 0);
 	assert_int_equal(write(fd[1], "ab", 2), 2);
 	assert_int_equal(probe_await(&probe), 2);
-	close_pair(fd);
 }
 
 /* What has come is not lost, whoever is first. */
-static void test_stopped_when_bytes_have_come(void **state)
+POLL_TEST(test_stopped_when_bytes_have_come)
 {
 	struct probe probe;
 	char buf[4] = "";
-	int fd[2];
+	int ends[2];
 
-	(void)state;
-	need_poller();
 	for (unsigned i = 0; i < test_rounds(200); i++) {
-		make_pair(fd);
-		probe_init(&probe, POLL_IO_RECV, fd[0], buf, 3);
+		make_pair(ends);
+		probe_init(&probe, POLL_IO_RECV, ends[0], buf, 3);
 		probe_start(&probe);
 		if (i % 2)
 			reap();
-		assert_int_equal(write(fd[1], "abc", 3), 3);
+		assert_int_equal(write(ends[1], "abc", 3), 3);
 		if (i % 3 == 0)
 			hilo__poller_flush(&poller);
 		hilo__poller_stop(&probe.io);
 		if (probe_await(&probe) == -ECANCELED)
-			assert_int_equal(recv(fd[0], buf, 3, MSG_DONTWAIT), 3);
+			assert_int_equal(recv(ends[0], buf, 3, MSG_DONTWAIT), 3);
 		else
 			assert_int_equal(probe.result, 3);
-		close_pair(fd);
+		close_pair(ends);
 	}
 }
 
-static void test_one_is_started_by_the_completion_of_another(void **state)
+POLL_TEST(test_one_is_started_by_the_completion_of_another)
 {
 	struct probe first, second;
 	char a[2] = "", b[2] = "";
-	int fd[2];
 
-	(void)state;
-	need_poller();
-	make_pair(fd);
 	probe_init(&first, POLL_IO_RECV, fd[0], a, 1);
 	probe_init(&second, POLL_IO_RECV, fd[0], b, 1);
 	first.next = &second;
@@ -340,81 +163,61 @@ static void test_one_is_started_by_the_completion_of_another(void **state)
 	assert_int_equal(probe_await(&second), 1);
 	assert_string_equal(a, "1");
 	assert_string_equal(b, "2");
-	close_pair(fd);
 }
 
-static int listen_here(struct sockaddr_in *ret)
-{
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (poller.is_ring ? 0 : SOCK_NONBLOCK), 0);
-	socklen_t size = sizeof(*ret);
-
-	assert_true(fd >= 0);
-	*ret = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	assert_int_equal(bind(fd, (struct sockaddr *)ret, sizeof(*ret)), 0);
-	assert_int_equal(listen(fd, 8), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)ret, &size), 0);
-	return fd;
-}
-
-static void test_accept_and_connect(void **state)
+POLL_TEST(test_accept_and_connect)
 {
 	struct sockaddr_in address, peer;
 	socklen_t size = sizeof(peer);
 	struct probe in, out;
-	int listener, fd;
+	int listener, client;
 
-	(void)state;
-	need_poller();
 	listener = listen_here(&address);
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (poller.is_ring ? 0 : SOCK_NONBLOCK), 0);
+	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (poller.is_ring ? 0 : SOCK_NONBLOCK), 0);
 	probe_init(&in, POLL_IO_ACCEPT, listener, &peer, 0);
 	in.io.more = &size;
 	in.io.flags = SOCK_CLOEXEC;
 	probe_start(&in);
 	reap();
 	assert_int_equal(in.completions, 0);
-	probe_init(&out, POLL_IO_CONNECT, fd, &address, sizeof(address));
+	probe_init(&out, POLL_IO_CONNECT, client, &address, sizeof(address));
 	probe_start(&out);
 	assert_int_equal(probe_await(&out), 0);
 	assert_true(probe_await(&in) > 0);
 	assert_int_equal(peer.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
-	hilo__poller_forget(&poller, fd);
+	hilo__poller_forget(&poller, client);
 	hilo__poller_forget(&poller, listener);
 	close(in.result);
-	close(fd);
+	close(client);
 	close(listener);
 }
 
-static void test_connect_is_refused(void **state)
+POLL_TEST(test_connect_is_refused)
 {
 	struct sockaddr_in address;
 	struct probe out;
-	int listener, fd;
+	int listener, client;
 
-	(void)state;
-	need_poller();
 	listener = listen_here(&address);
 	close(listener);
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (poller.is_ring ? 0 : SOCK_NONBLOCK), 0);
-	probe_init(&out, POLL_IO_CONNECT, fd, &address, sizeof(address));
+	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (poller.is_ring ? 0 : SOCK_NONBLOCK), 0);
+	probe_init(&out, POLL_IO_CONNECT, client, &address, sizeof(address));
 	probe_start(&out);
 	assert_int_equal(probe_await(&out), -ECONNREFUSED);
-	hilo__poller_forget(&poller, fd);
-	close(fd);
+	hilo__poller_forget(&poller, client);
+	close(client);
 }
 
 /* On a ring the kernel answers -EAGAIN for such a descriptor: it waits for readiness instead. */
-static void test_a_descriptor_that_does_not_block(void **state)
+POLL_TEST(test_a_descriptor_that_does_not_block)
 {
 	struct probe probe;
 	char buf[4] = "";
-	int fd[2];
+	int ends[2];
 
-	(void)state;
-	need_poller();
-	assert_int_equal(pipe2(fd, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
 	for (int i = 0; i < 3; i++) {
-		probe_init(&probe, POLL_IO_READ, fd[0], buf, 3);
+		probe_init(&probe, POLL_IO_READ, ends[0], buf, 3);
 		probe_start(&probe);
 		reap();
 		assert_int_equal(probe.completions, 0);
@@ -423,13 +226,13 @@ static void test_a_descriptor_that_does_not_block(void **state)
 			assert_int_equal(probe_await(&probe), -ECANCELED);
 			continue;
 		}
-		assert_int_equal(write(fd[1], "abc", 3), 3);
+		assert_int_equal(write(ends[1], "abc", 3), 3);
 		assert_int_equal(probe_await(&probe), 3);
 	}
-	close_pair(fd);
+	close_pair(ends);
 }
 
-static void test_messages(void **state)
+POLL_TEST(test_messages)
 {
 	char text[] = "hola";
 	struct iovec to = {text, 4}, from;
@@ -437,12 +240,8 @@ static void test_messages(void **state)
 	struct msghdr receive = {.msg_iov = &from, .msg_iovlen = 1};
 	struct probe in, out;
 	char buf[8] = "";
-	int fd[2];
 
-	(void)state;
-	need_poller();
 	from = (struct iovec){buf, sizeof(buf)};
-	make_pair(fd);
 	probe_init(&in, POLL_IO_RECVMSG, fd[0], &receive, 0);
 	probe_init(&out, POLL_IO_SENDMSG, fd[1], &send, 0);
 	probe_start(&in);
@@ -452,36 +251,33 @@ static void test_messages(void **state)
 	assert_int_equal(probe_await(&in), 4);
 	assert_string_equal(buf, "hola");
 	hilo__poller_forget(&poller, fd[1]);
-	close_pair(fd);
 }
 
-static void test_files_on_a_ring(void **state)
+POLL_TEST(test_files_on_a_ring)
 {
 	char path[] = "/tmp/hilo_poll_io_XXXXXX", buf[8] = "";
 	struct probe probe;
-	int fd;
+	int file;
 
-	(void)state;
-	need_poller();
 	if (!poller.is_ring)
 		TEST_SKIP("files are for a ring");
-	fd = mkstemp(path);
-	assert_true(fd >= 0);
-	close(fd);
+	file = mkstemp(path);
+	assert_true(file >= 0);
+	close(file);
 	probe_init(&probe, POLL_IO_OPENAT, AT_FDCWD, path, 0);
 	probe.io.flags = O_RDWR | O_CLOEXEC;
 	probe_start(&probe);
-	fd = probe_await(&probe);
-	assert_true(fd >= 0);
-	probe_init(&probe, POLL_IO_WRITE, fd, "hola", 4);
+	file = probe_await(&probe);
+	assert_true(file >= 0);
+	probe_init(&probe, POLL_IO_WRITE, file, "hola", 4);
 	probe.io.offset = 2;
 	probe_start(&probe);
 	assert_int_equal(probe_await(&probe), 4);
-	probe_init(&probe, POLL_IO_FSYNC, fd, NULL, 0);
+	probe_init(&probe, POLL_IO_FSYNC, file, NULL, 0);
 	probe.io.flags = 1;
 	probe_start(&probe);
 	assert_int_equal(probe_await(&probe), 0);
-	probe_init(&probe, POLL_IO_READ, fd, buf, 8);
+	probe_init(&probe, POLL_IO_READ, file, buf, 8);
 	probe.io.offset = 2;
 	probe_start(&probe);
 	assert_int_equal(probe_await(&probe), 4);
@@ -490,7 +286,7 @@ static void test_files_on_a_ring(void **state)
 	probe_start(&probe);
 	assert_int_equal(probe_await(&probe), 0);
 	assert_int_equal(access(path, F_OK), -1);
-	close(fd);
+	close(file);
 }
 
 /* Those of readiness work beside. */
@@ -501,16 +297,13 @@ static void ready_complete(struct poll_op *op)
 	store_release(&ready, op->result);
 }
 
-static void test_readiness_beside_operations(void **state)
+POLL_TEST(test_readiness_beside_operations)
 {
 	struct poll_op op;
 	struct probe probe;
 	char buf[4];
-	int fd[2], other[2];
+	int other[2];
 
-	(void)state;
-	need_poller();
-	make_pair(fd);
 	make_pair(other);
 	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
 	probe_start(&probe);
@@ -529,19 +322,14 @@ static void test_readiness_beside_operations(void **state)
 	}
 	assert_int_equal(write(fd[1], "ab", 2), 2);
 	assert_int_equal(probe_await(&probe), 2);
-	close_pair(fd);
 	close_pair(other);
 }
 
-static void test_a_wake_ends_the_wait_before_and_after(void **state)
+POLL_TEST(test_a_wake_ends_the_wait_before_and_after)
 {
 	struct probe probe;
 	char buf[4];
-	int fd[2];
 
-	(void)state;
-	need_poller();
-	make_pair(fd);
 	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
 	probe_start(&probe);
 	for (int i = 0; i < 5; i++) {
@@ -556,30 +344,24 @@ static void test_a_wake_ends_the_wait_before_and_after(void **state)
 	assert_int_equal(hilo__poller_wait(&poller, hilo__clock_now() + 2 * HILO_MILLISECOND), 0);
 	hilo__poller_stop(&probe.io);
 	assert_int_equal(probe_await(&probe), -ECANCELED);
-	close_pair(fd);
 }
 
-static void test_a_deadline_ends_the_wait(void **state)
+POLL_TEST(test_a_deadline_ends_the_wait)
 {
 	hilo_time begin = hilo__clock_now();
 	struct probe probe;
 	char buf[4];
-	int fd[2];
 
-	(void)state;
-	need_poller();
-	make_pair(fd);
 	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
 	probe_start(&probe);
 	while (hilo__clock_now() < begin + 3 * HILO_MILLISECOND)
 		assert_int_equal(hilo__poller_wait(&poller, begin + 3 * HILO_MILLISECOND), 0);
 	hilo__poller_stop(&probe.io);
 	assert_int_equal(probe_await(&probe), -ECANCELED);
-	close_pair(fd);
 }
 
 /* More than the queue of the kernel has room for: all of it gets there before the owner sleeps. */
-static void test_two_thousand_at_once(void **state)
+POLL_TEST(test_two_thousand_at_once)
 {
 	enum {
 		N = 2000
@@ -587,14 +369,10 @@ static void test_two_thousand_at_once(void **state)
 	char bytes[N] = {0};
 	struct probe *probes;
 	char *buf;
-	int fd[2];
 
-	(void)state;
-	need_poller();
 	probes = calloc(N, sizeof(*probes));
 	buf = calloc(N, 1);
 	assert_true(probes && buf);
-	make_pair(fd);
 	for (int i = 0; i < N; i++) {
 		probe_init(&probes[i], POLL_IO_RECV, fd[0], &buf[i], 1);
 		probe_start(&probes[i]);
@@ -604,21 +382,16 @@ static void test_two_thousand_at_once(void **state)
 	for (int i = 0; i < N; i++)
 		assert_int_equal(probe_await(&probes[i]), 1);
 	assert_int_equal(hilo__poller_armed(&poller), 0);
-	close_pair(fd);
 	free(probes);
 	free(buf);
 }
 
 /* A guest takes the completion of a wake-up: the owner wakes all the same, before and after. */
-static void test_a_guest_takes_no_wake_away(void **state)
+POLL_TEST(test_a_guest_takes_no_wake_away)
 {
 	struct probe probe;
 	char buf[4];
-	int fd[2];
 
-	(void)state;
-	need_poller();
-	make_pair(fd);
 	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
 	probe_start(&probe);
 	(void)hilo__poller_wait(&poller, HILO_NO_WAIT);
@@ -631,22 +404,18 @@ static void test_a_guest_takes_no_wake_away(void **state)
 	}
 	hilo__poller_stop(&probe.io);
 	assert_int_equal(probe_await(&probe), -ECANCELED);
-	close_pair(fd);
 }
 
 /* What nobody waits for any more is ready: the owner sleeps. */
-static void test_readiness_that_nobody_wants_keeps_nobody_awake(void **state)
+POLL_TEST(test_readiness_that_nobody_wants_keeps_nobody_awake)
 {
 	hilo_time until;
 	struct probe probe;
 	struct poll_op op;
 	char buf[4];
-	int fd[2], other[2];
+	int other[2];
 	long calls;
 
-	(void)state;
-	need_poller();
-	make_pair(fd);
 	make_pair(other);
 	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
 	probe_start(&probe);
@@ -663,22 +432,17 @@ static void test_readiness_that_nobody_wants_keeps_nobody_awake(void **state)
 		(void)hilo__poller_wait(&poller, until);
 	calls = hilo__sys_calls(poller.is_ring ? SYS_CALL_IO_URING_ENTER : SYS_CALL_EPOLL_PWAIT2);
 	assert_true(calls < 20);
-	close_pair(fd);
 	close_pair(other);
 }
 
 /* Short calls, signals, delays: bytes stay in order, none is lost. */
-static void test_bytes_under_trouble(void **state)
+POLL_TEST(test_bytes_under_trouble)
 {
 	const struct sys_chaos chaos = {.seed = 7, .interrupt = 100, .shorten = 300};
 	char out[64], in[64];
 	size_t sent = 0, got = 0;
 	struct probe probe;
-	int fd[2];
 
-	(void)state;
-	need_poller();
-	make_pair(fd);
 	for (size_t i = 0; i < sizeof(out); i++)
 		out[i] = (char)i;
 	hilo__sys_chaos(&chaos);
@@ -696,18 +460,13 @@ static void test_bytes_under_trouble(void **state)
 		assert_memory_equal(in, out, sizeof(in));
 	}
 	hilo__poller_forget(&poller, fd[1]);
-	close_pair(fd);
 }
 
-static void test_what_is_left_is_ended_with_the_poller(void **state)
+POLL_TEST(test_what_is_left_is_ended_with_the_poller)
 {
 	struct probe running, queued, refused;
 	char buf[4];
-	int fd[2];
 
-	(void)state;
-	need_poller();
-	make_pair(fd);
 	probe_init(&running, POLL_IO_RECV, fd[0], buf, sizeof(buf));
 	probe_start(&running);
 	reap();
@@ -720,46 +479,36 @@ static void test_what_is_left_is_ended_with_the_poller(void **state)
 	assert_int_equal(queued.result, -ECANCELED);
 	assert_int_equal(refused.result, -ECANCELED);
 	assert_int_equal(running.completions + queued.completions + refused.completions, 3);
-	hilo__poller_fini(&poller);
-	poller.backend = NULL;
-	assert_int_equal(close(fd[0]), 0);
-	assert_int_equal(close(fd[1]), 0);
+	end_poller();
 }
 
 /* It would have waited for readiness, but there is no time any more. */
-static void test_the_end_comes_when_a_descriptor_does_not_block(void **state)
+POLL_TEST(test_the_end_comes_when_a_descriptor_does_not_block)
 {
 	struct probe probe;
 	char buf[4];
-	int fd[2];
+	int ends[2];
 
-	(void)state;
-	need_poller();
-	assert_int_equal(pipe2(fd, O_CLOEXEC | O_NONBLOCK), 0);
-	probe_init(&probe, POLL_IO_READ, fd[0], buf, sizeof(buf));
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	probe_init(&probe, POLL_IO_READ, ends[0], buf, sizeof(buf));
 	probe_start(&probe);
 	hilo__poller_flush(&poller);
 	hilo__poller_abandon(&poller);
 	assert_int_equal(probe.completions, 1);
 	assert_int_equal(probe.result, -ECANCELED);
-	hilo__poller_fini(&poller);
-	poller.backend = NULL;
-	assert_int_equal(close(fd[0]), 0);
-	assert_int_equal(close(fd[1]), 0);
+	end_poller();
+	assert_int_equal(close(ends[0]), 0);
+	assert_int_equal(close(ends[1]), 0);
 }
 
-static void test_no_ring_is_an_error_of_the_operation(void **state)
+POLL_TEST(test_no_ring_is_an_error_of_the_operation)
 {
 	static const enum sys_call calls[] = {SYS_CALL_IO_URING_SETUP, SYS_CALL_MMAP_FILE};
 	struct probe probe;
 	char buf[4];
-	int fd[2];
 
-	(void)state;
-	need_poller();
 	if (!poller.is_ring)
 		TEST_SKIP("a ring's");
-	make_pair(fd);
 	for (size_t i = 0; i < array_size(calls); i++) {
 		hilo__sys_fail(calls[i], 1, ENOMEM, true);
 		probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
@@ -773,14 +522,7 @@ static void test_no_ring_is_an_error_of_the_operation(void **state)
 	assert_int_equal(write(fd[1], "ab", 2), 2);
 	probe.completions = 0;
 	assert_int_equal(probe_await(&probe), 2);
-	close_pair(fd);
 }
-
-#define BOTH(test)                                                                                           \
-	{#test ", epoll", test, setup_epoll, teardown, NULL},                                                \
-	{                                                                                                    \
-#test ", ring", test, setup_ring, teardown, NULL                                             \
-	}
 
 int main(void)
 {
