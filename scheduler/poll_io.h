@@ -54,6 +54,7 @@ enum poll_io_state {
 	POLL_IO_QUEUED,	  /* will be given to the kernel */
 	POLL_IO_RUNNING,  /* the kernel has it */
 	POLL_IO_STOPPING, /* ... and will be told, or was told, to end it */
+	POLL_IO_LAST,	  /* was ended, and will be tried once more */
 	POLL_IO_WAITING,  /* over epoll: for its descriptor */
 	POLL_IO_DUE,	  /* over epoll: somebody makes the call */
 };
@@ -101,8 +102,9 @@ bool hilo__poller_start(struct poller *poller, struct poll_io *io);
 
 /*
  * [any] Ask that @io, which was started and may have completed, ends soon: with -ECANCELED, unless it had effect
- * before. Calls complete itself, before it returns, if the kernel knows nothing of it. The caller sees to it that @io
- * exists, and is not started for something else, during the call.
+ * before. One that accepts, and may have been woken for a connection, takes that. Calls complete itself, before it
+ * returns, if the kernel knows nothing of it. The caller sees to it that @io exists, and is not started for something
+ * else, during the call.
  */
 void hilo__poller_stop(struct poll_io *io);
 

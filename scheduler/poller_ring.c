@@ -11,6 +11,7 @@
  *
  *	IDLE -> QUEUED -> RUNNING -> (completion) IDLE, or QUEUED again, or WAITING (poller_ready.c)
  *	           |         `-> STOPPING -> (completion) IDLE
+ *	           |             `-> (one that accepts) LAST -> STOPPING
  *	           `-> (stop) IDLE
  *
  * I1  Queue, cancels and the filling of the submission queue are under the lock. Entering the kernel is not: it takes
@@ -41,6 +42,11 @@
  * The kernel ends the operations of a thread that ends (a spare worker's): -ECANCELED though nobody asked. They had
  * no effect, and are started again. A descriptor that says O_NONBLOCK is answered -EAGAIN: its operation waits for
  * readiness instead.
+ *
+ * Of those who accept from one socket the kernel wakes one for a connection. If it ends that one on its way, it has
+ * not tried, and wakes no other: the connection would lie there until the next one comes. So if the socket is readable
+ * when it was ended, it is tried once more, with the next cancel right behind it. If it is not, what it may have been
+ * woken for has been taken, and for what comes later another one is woken: it is no longer among those that wait.
  *
  * Rejected: DEFER_TASKRUN (uring.c). One ring for all loops: its lock and its completions would be shared by all cores.
  * Buffers and descriptors that are registered with the ring: they tie a connection to it, and tasks move.
@@ -227,6 +233,19 @@ static void ring_watch_wake(struct poller *poller, struct poll_ring *ring, enum 
 	}
 }
 
+/* [lock] @io into the submission queue. */
+static void ring_give(struct poll_ring *ring, struct poll_io *io, struct uring_sqe *sqe)
+{
+	bool last = load_relaxed(&io->state) == POLL_IO_LAST; /* relaxed: under the lock */
+
+	sqe_fill(sqe, io);
+	store_release(&io->state, last ? POLL_IO_STOPPING : POLL_IO_RUNNING); /* P1 */
+	ring_gives();
+	uring_push(&ring->uring);
+	if (last)
+		list_add_tail(&ring->cancels, &io->op.link);
+}
+
 /* [any] What is to be told to the kernel, as far as there is room, into the submission queue. */
 static void ring_fill(struct poller *poller, struct poll_ring *ring, enum poll_reaper reaper)
 {
@@ -236,12 +255,8 @@ static void ring_fill(struct poller *poller, struct poll_ring *ring, enum poll_r
 	spin_lock(&ring->lock);
 	ring_watch_wake(poller, ring, reaper);
 	ring_watch(ring, &ring->watches_epoll, poller->backend->epoll_fd, USER_EPOLL, 0);
-	while ((io = ring_next(ring, &ring->queue, &sqe))) {
-		sqe_fill(sqe, io);
-		store_release(&io->state, POLL_IO_RUNNING); /* P1 */
-		ring_gives();
-		uring_push(&ring->uring);
-	}
+	while ((io = ring_next(ring, &ring->queue, &sqe)))
+		ring_give(ring, io, sqe);
 	while ((io = ring_next(ring, &ring->cancels, &sqe))) {
 		sqe->code = URING_ASYNC_CANCEL;
 		sqe->fd = -1;
@@ -255,20 +270,20 @@ static void ring_fill(struct poller *poller, struct poll_ring *ring, enum poll_r
 	spin_unlock(&ring->lock);
 }
 
-/* [owner of @io] Queue it. False: it was told to end. */
-static bool ring_queue(struct poll_ring *ring, struct poll_io *io)
+/* [owner of @io] Queue it, as @state says. False: it was told to end, and is not to be tried once more. */
+static bool ring_queue(struct poll_ring *ring, struct poll_io *io, enum poll_io_state state)
 {
-	bool stopping;
+	bool refused;
 
 	spin_lock(&ring->lock);
-	stopping = load_relaxed(&io->stopping); /* relaxed: I2 */
-	if (!stopping) {
+	refused = state == POLL_IO_QUEUED && load_relaxed(&io->stopping); /* relaxed: I2 */
+	if (!refused) {
 		list_add_tail(&ring->queue, &io->op.link);
-		store_relaxed(&io->state, POLL_IO_QUEUED); /* relaxed: under the lock */
-		store_relaxed(&ring->queued, true);	   /* relaxed: P2 */
+		store_relaxed(&io->state, state);   /* relaxed: under the lock */
+		store_relaxed(&ring->queued, true); /* relaxed: P2 */
 	}
 	spin_unlock(&ring->lock);
-	return !stopping;
+	return !refused;
 }
 
 static inline struct poll_ring *ring_of(struct poller *poller)
@@ -278,7 +293,7 @@ static inline struct poll_ring *ring_of(struct poller *poller)
 
 bool hilo__ring_start(struct poller *poller, struct poll_io *io)
 {
-	return ring_queue(ring_of(poller), io);
+	return ring_queue(ring_of(poller), io, POLL_IO_QUEUED);
 }
 
 bool hilo__ring_stop(struct poll_io *io)
@@ -310,6 +325,19 @@ static inline bool io_restarts(const struct poll_io *io)
 	return io->op.kind <= POLL_IO_WRITEV && io->op.kind != POLL_IO_CONNECT;
 }
 
+/* [owner of @io] It was ended, and may have been woken for a connection that is there. */
+static bool io_tries_again(const struct poll_io *io)
+{
+	struct pollfd listener = {.fd = io->op.fd, .events = POLLIN};
+	const struct timespec now = {0, 0};
+	int rc;
+
+	if (io->op.kind != POLL_IO_ACCEPT)
+		return false;
+	rc = hilo__sys_ppoll(&listener, 1, &now);
+	return rc == -EINTR || (rc > 0 && listener.revents & POLLIN);
+}
+
 /* [reaper] The kernel has ended @io. Returns whether it is complete. */
 static bool ring_finish(struct poller *poller, struct poll_ring *ring, struct poll_io *io,
 			const struct uring_cqe *cqe)
@@ -325,8 +353,10 @@ static bool ring_finish(struct poller *poller, struct poll_ring *ring, struct po
 	}
 	/* relaxed: set by who is alone */
 	if (io_restarts(io) && !load_relaxed(&poller->closing)) {
-		if (ended && ring_queue(ring, io))
+		if (ended && ring_queue(ring, io, POLL_IO_QUEUED))
 			return false;
+		if (ended && io_tries_again(io))
+			return !ring_queue(ring, io, POLL_IO_LAST);
 		if (rc == -EAGAIN && hilo__ready_again(poller, io, &rc))
 			return false;
 	}
@@ -561,19 +591,24 @@ static void ring_end_all(struct poll_ring *ring)
 }
 
 /* [closing thread] Operations that were not given to the kernel. */
-static void ring_end_queued(struct poll_ring *ring)
+static void ring_end_queued(struct poller *poller, struct poll_ring *ring)
 {
 	struct list *first;
 
-	while ((first = list_first(&ring->queue)))
-		hilo__ring_stop(container_of(list_entry(first, struct poll_op, link), struct poll_io, op));
+	while ((first = list_pop_first(&ring->queue))) {
+		struct poll_io *io =
+			container_of(list_entry(first, struct poll_op, link), struct poll_io, op);
+
+		store_relaxed(&io->state, POLL_IO_IDLE); /* relaxed: nobody else is left */
+		hilo__poller_complete_io(poller, io, -ECANCELED);
+	}
 }
 
 void hilo__ring_abandon(struct poller *poller)
 {
 	struct poll_ring *ring = ring_of(poller);
 
-	ring_end_queued(ring);
+	ring_end_queued(poller, ring);
 	while (load_relaxed(&poller->armed)) { /* relaxed: nobody else is left */
 		ring_end_all(ring);
 		(void)hilo__uring_enter(&ring->uring, HILO_MILLISECOND);
