@@ -140,6 +140,8 @@ bool hilo__loop_drop(struct hilo_loop *loop)
 		tie->cut(tie);
 		any = true;
 	}
+	/* Watches that nobody has ended: hilo_fd_unwatch, which may come later, finds them cancelled. */
+	any |= hilo__poller_abandon(&loop->poller);
 	return any;
 }
 
@@ -148,8 +150,6 @@ void hilo__loop_fini(struct hilo_loop *loop)
 	/* A thread that has posted here may still be on its way out: P2 of task.c. */
 	while (load_acquire(&loop->visitors))
 		(void)sched_yield();
-	/* Watches that nobody has ended: hilo_fd_unwatch, which may come later, finds them cancelled. */
-	hilo__poller_abandon(&loop->poller);
 	hilo__poller_fini(&loop->poller);
 	hilo__stack_cache_drain(&loop->stacks);
 	hilo__heap_return(loop->heap);

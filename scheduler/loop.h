@@ -214,7 +214,7 @@ void hilo__loop_notify(struct hilo_loop *loop);
 
 int hilo__loop_init(struct hilo_loop *loop, struct hilo_runtime *runtime, unsigned index);
 
-/* [closing thread] End the calls, the timers and the ties that are left. True: there were some. */
+/* [closing thread] End the calls, timers, ties and operations that are left. True: there were some. */
 bool hilo__loop_drop(struct hilo_loop *loop);
 
 /* [closing thread] Free what the loop has, after hilo__loop_drop. */

@@ -150,12 +150,20 @@ int hilo__poller_init(struct poller *poller, bool is_ring)
 	return rc;
 }
 
-void hilo__poller_abandon(struct poller *poller)
+void hilo__poller_close(struct poller *poller)
 {
 	store_relaxed(&poller->closing, true); /* relaxed: nobody else is left */
+}
+
+bool hilo__poller_abandon(struct poller *poller)
+{
+	hilo__poller_close(poller);
+	if (!load_relaxed(&poller->armed)) /* relaxed: as above */
+		return false;
 	hilo__epoll_abandon(poller);
 	if (poller_ring(poller))
 		hilo__ring_abandon(poller);
+	return true;
 }
 
 void hilo__poller_fini(struct poller *poller)

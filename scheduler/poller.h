@@ -99,8 +99,14 @@ int hilo__poller_ring_works(void);
 /* [creator] @is_ring: it works. -EMFILE, -ENFILE, -ENOMEM: nothing was made. */
 int hilo__poller_init(struct poller *poller, bool is_ring);
 
-/* [creator] Nobody else uses it any more: cancel what is still submitted, and wait for what the kernel still does. */
-void hilo__poller_abandon(struct poller *poller);
+/* [creator] Nobody else uses it any more: what is started from here on completes at once, with -ECANCELED. */
+void hilo__poller_close(struct poller *poller);
+
+/*
+ * [creator] It is closed: cancel what is still submitted, and wait for what the kernel still does. True: there was
+ * something.
+ */
+bool hilo__poller_abandon(struct poller *poller);
 
 /* [creator] No operation may be submitted, nobody may sleep in it. */
 void hilo__poller_fini(struct poller *poller);

@@ -165,20 +165,23 @@ void hilo__scheduler_end(struct hilo_runtime *runtime)
 		while (load_seq_cst(&runtime->loops[i]->visitors)) /* P1 */
 			(void)sched_yield();
 	/*
-	 * Done callbacks run even now, and may cause others on any loop: none goes before all are quiet. They
-	 * belong to no loop any more, neither to that of a task which ends another runtime.
+	 * Done callbacks, and completions of what the kernel has, run even now, and may cause others on any loop:
+	 * none goes before all are quiet. They belong to no loop any more, neither to that of a task which ends
+	 * another runtime.
 	 */
 	self->loop = NULL;
 	self->closing = runtime;
+	for (unsigned i = 0; i < all; i++)
+		hilo__poller_close(&runtime->loops[i]->poller);
 	do {
 		again = false;
 		for (unsigned i = 0; i < all; i++)
 			again |= hilo__loop_drop(runtime->loops[i]);
 	} while (again);
-	self->closing = closing; /* of one whose callback has made this one, in vain */
-	self->loop = loop;
 	for (unsigned i = 0; i < all; i++)
 		hilo__loop_fini(runtime->loops[i]);
+	self->closing = closing; /* of one whose callback has made this one, in vain */
+	self->loop = loop;
 }
 
 void hilo__scheduler_free(struct hilo_runtime *runtime)

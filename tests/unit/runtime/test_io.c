@@ -16,10 +16,13 @@
 #include "scheduler/scheduler.h"
 #include "scheduler/wait.h"
 
+static unsigned poller_flag; /* of the runtime that runs */
+
 static void run_each(unsigned flag, hilo_task_fn body)
 {
 	static const unsigned workers[] = {1, 2, 4};
 
+	poller_flag = flag;
 	if (flag == HILO_POLLER_URING && hilo__poller_ring_works() < 0)
 		TEST_SKIP("no io_uring here");
 	for (size_t i = 0; i < array_size(workers); i++) {
@@ -296,6 +299,49 @@ IO_TEST(a_plain_thread_starts_one_that_an_object_owns)
 	return 0;
 }
 
+/* What its end completes belongs to the runtime that ends, not to the one that has ended it. */
+struct last {
+	struct owned owned;
+	hilo_runtime *seen;
+};
+
+static void last_complete(struct poll_op *op)
+{
+	struct last *last = container_of(container_of(op, struct poll_io, op), struct last, owned.io);
+
+	last->seen = hilo__io_runtime();
+	store_release(&last->owned.happened, 1);
+}
+
+static int last_start(void *arg)
+{
+	struct last *last = arg;
+
+	TASK_CHECK(hilo__io_start(NULL, &last->owned.io), ==, false);
+	return 0;
+}
+
+IO_TEST(what_is_left_completes_in_the_runtime_that_ends)
+{
+	hilo_opts opts = {.size = sizeof(opts), .workers = 2, .flags = poller_flag};
+	struct last last = {.owned = {.runtime = NULL}};
+	hilo_runtime *other;
+	int fd[2];
+
+	make_pair(fd);
+	TASK_CHECK(hilo_runtime_new(&opts, &other), ==, 0);
+	poll_io_init(&last.owned.io, POLL_IO_RECV, fd[0], last.owned.buf, 4, last_complete);
+	TASK_CHECK(hilo_runtime_run_until_complete(other, last_start, &last), ==, 0);
+	TASK_CHECK(hilo_runtime_close(other, HILO_FOREVER), ==, 0);
+	TASK_CHECK(load_acquire(&last.owned.happened), ==, 1);
+	TASK_CHECK(last.owned.io.op.result, ==, -ECANCELED);
+	TASK_CHECK(last.seen, ==, other);
+	TASK_CHECK(hilo_runtime_current(), !=, other);
+	TASK_CHECK(hilo_runtime_free(other), ==, 0);
+	close_pair(fd);
+	return 0;
+}
+
 /*
  * A hundred receives under way, and then every thread held: in a system call, or computing. All complete all the
  * same; the hogs end only when they have.
@@ -404,6 +450,7 @@ int main(void)
 		BOTH(a_plain_thread_waits_itself),
 		BOTH(a_callback_does_not_wait),
 		BOTH(a_plain_thread_starts_one_that_an_object_owns),
+		BOTH(what_is_left_completes_in_the_runtime_that_ends),
 		BOTH(threads_that_sleep_hold_up_no_receive),
 		BOTH(threads_that_compute_hold_up_no_receive),
 	};
