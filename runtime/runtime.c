@@ -190,6 +190,7 @@ int hilo_task_foreach(hilo_runtime *runtime, void (*fn)(hilo_task *task, void *a
 int hilo_runtime_get_stats(const hilo_runtime *runtime, unsigned index, hilo_worker_stats *stats)
 {
 	hilo_worker_stats now = {.size = sizeof(now)};
+	struct poller_counts *counts;
 	struct loop_stats *from;
 
 	if (!runtime || !stats || index >= runtime_loops(runtime))
@@ -204,5 +205,9 @@ int hilo_runtime_get_stats(const hilo_runtime *runtime, unsigned index, hilo_wor
 	now.sleeps = load_relaxed(&from->sleeps);
 	now.polls = load_relaxed(&from->polls);
 	now.timers = load_relaxed(&from->timers);
+	counts = &runtime->loops[index]->poller.counts;
+	now.operations = load_relaxed(&counts->operations);
+	now.watches = load_relaxed(&counts->polls);
+	now.poll_calls = load_relaxed(&counts->calls);
 	return SIZED_OUT(hilo_worker_stats, stats, &now, timers);
 }

@@ -209,6 +209,12 @@ typedef struct hilo_worker_stats {
 	uint64_t sleeps;    /* times it went to sleep in the kernel */
 	uint64_t polls;	    /* visits to the poller */
 	uint64_t timers;    /* timers that fired here */
+	/* Operations on descriptors that were given to the kernel; 0 without io_uring. */
+	uint64_t operations;
+	/* Times that the kernel was told to watch a descriptor: for readiness; without io_uring also for operations. */
+	uint64_t watches;
+	/* System calls that handed operations over, fetched what has happened, or slept. */
+	uint64_t poll_calls;
 } hilo_worker_stats;
 
 /*

@@ -139,6 +139,9 @@ int hilo__poller_init(struct poller *poller, bool is_ring)
 	atomic_setup(&poller->closing, false);
 	atomic_setup(&poller->ring, NULL);
 	spin_init(&poller->making);
+	atomic_setup(&poller->counts.operations, 0);
+	atomic_setup(&poller->counts.polls, 0);
+	atomic_setup(&poller->counts.calls, 0);
 	poller->is_ring = is_ring;
 	poller->backend = NULL;
 	poller->wake_fd = hilo__sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -63,6 +63,13 @@ struct poll_op {
 	atomic(uint32_t) pending;
 };
 
+/* What it has done, for statistics. */
+struct poller_counts {
+	atomic(uint64_t) operations; /* of poll_io.h, given to a ring */
+	atomic(uint64_t) polls;	     /* times that the kernel was told what to watch a descriptor for */
+	atomic(uint64_t) calls;	     /* to hand over, fetch and sleep: io_uring_enter, epoll_wait */
+};
+
 /* The poller of one loop, to be embedded. */
 struct poller {
 	atomic(uint32_t) armed; /* operations submitted and neither completed nor cancelled */
@@ -73,6 +80,7 @@ struct poller {
 	struct spinlock making; /* the ring */
 	atomic(struct poll_ring *) ring;
 	struct poll_backend *backend;
+	struct poller_counts counts;
 };
 
 /* [waiter] Prepare @op, which is not submitted. */

@@ -78,9 +78,10 @@ static int poller_find_or_make(struct poll_backend *backend, int fd, struct poll
 }
 
 /* [lock @file] Tell the kernel what to report for @fd. On failure all is as before. */
-static int poll_fd_tell(struct poll_backend *backend, struct poll_fd *file, int call, int fd, unsigned events,
+static int poll_fd_tell(struct poller *poller, struct poll_fd *file, int call, int fd, unsigned events,
 			bool lasting)
 {
+	struct poll_backend *backend = poller->backend;
 	uint32_t sequence = file->sequence + 1;
 	struct epoll_event event = {0};
 	int rc;
@@ -94,6 +95,7 @@ static int poll_fd_tell(struct poll_backend *backend, struct poll_fd *file, int 
 		event.events |= EPOLLONESHOT;
 	event.data.u64 = (uint64_t)sequence << 32 | (uint32_t)fd;
 
+	(void)add_relaxed(&poller->counts.polls, 1); /* relaxed: statistics */
 	rc = hilo__sys_epoll_ctl(backend->epoll_fd, call, fd, &event);
 	if (rc < 0)
 		return rc;
@@ -179,7 +181,7 @@ static inline bool poll_is_gone(int rc)
 /* [lock @file] Arm for what waits already; if that fails, it all ends. Returns what was completed. */
 static int poll_fd_rearm(struct poller *poller, struct poll_fd *file, int fd, bool lasting)
 {
-	int rc = poll_fd_tell(poller->backend, file, EPOLL_CTL_MOD, fd, poll_fd_wanted(file), lasting);
+	int rc = poll_fd_tell(poller, file, EPOLL_CTL_MOD, fd, poll_fd_wanted(file), lasting);
 
 	if (rc == 0)
 		return 0;
@@ -189,7 +191,6 @@ static int poll_fd_rearm(struct poller *poller, struct poll_fd *file, int fd, bo
 /* [lock @file] Make sure that the events of @op will be reported; it is not on the list yet. */
 static int poll_fd_arm(struct poller *poller, struct poll_fd *file, const struct poll_op *op)
 {
-	struct poll_backend *backend = poller->backend;
 	bool lasting = op->flags & POLL_KEPT;
 	unsigned events = op->events;
 	int rc = -ENOENT;
@@ -200,16 +201,16 @@ static int poll_fd_arm(struct poller *poller, struct poll_fd *file, const struct
 		events |= file->armed; /* as good as another wait soon */
 	}
 	if (file->known) {
-		rc = poll_fd_tell(backend, file, EPOLL_CTL_MOD, op->fd, events | poll_fd_wanted(file),
+		rc = poll_fd_tell(poller, file, EPOLL_CTL_MOD, op->fd, events | poll_fd_wanted(file),
 				  lasting);
 		if (poll_is_gone(rc))
 			(void)poll_fd_fail(poller, file, -EBADF);
 	}
 	if (rc == -ENOENT)
-		rc = poll_fd_tell(backend, file, EPOLL_CTL_ADD, op->fd, op->events, lasting);
+		rc = poll_fd_tell(poller, file, EPOLL_CTL_ADD, op->fd, op->events, lasting);
 	/* The number has come back to a file that was registered under it before. */
 	if (rc == -EEXIST)
-		rc = poll_fd_tell(backend, file, EPOLL_CTL_MOD, op->fd, op->events, lasting);
+		rc = poll_fd_tell(poller, file, EPOLL_CTL_MOD, op->fd, op->events, lasting);
 	return rc;
 }
 
@@ -415,6 +416,7 @@ int hilo__epoll_reap(struct poller *poller, unsigned max)
 	/* relaxed, here and below: protects nothing, it spares two threads the same work */
 	if (load_relaxed(&backend->reaping) || xchg_relaxed(&backend->reaping, true))
 		return -EBUSY;
+	(void)add_relaxed(&poller->counts.calls, 1); /* relaxed: statistics */
 	n = hilo__sys_epoll_wait(backend->epoll_fd, events, max < POLL_BATCH ? (int)max : POLL_BATCH, 0);
 	for (int i = 0; i < n; i++)
 		if ((uint32_t)events[i].data.u64 < POLL_TIMER)
@@ -474,6 +476,7 @@ int hilo__epoll_wait(struct poller *poller, hilo_time deadline)
 	uint64_t count;
 	int n;
 
+	(void)add_relaxed(&poller->counts.calls, 1); /* relaxed: statistics */
 	n = poller_take(poller->backend, events, deadline);
 	for (int i = 0; i < n; i++) {
 		uint32_t what = (uint32_t)events[i].data.u64;

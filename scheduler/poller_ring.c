@@ -246,17 +246,29 @@ static void ring_give(struct poll_ring *ring, struct poll_io *io, struct uring_s
 		list_add_tail(&ring->cancels, &io->op.link);
 }
 
+/* [any] hilo__uring_enter, counted. */
+static int ring_enter(struct poller *poller, struct poll_ring *ring, int64_t span)
+{
+	(void)add_relaxed(&poller->counts.calls, 1); /* relaxed: statistics */
+	return hilo__uring_enter(&ring->uring, span);
+}
+
 /* [any] What is to be told to the kernel, as far as there is room, into the submission queue. */
 static void ring_fill(struct poller *poller, struct poll_ring *ring, enum poll_reaper reaper)
 {
 	struct uring_sqe *sqe;
+	unsigned given = 0;
 	struct poll_io *io;
 
 	spin_lock(&ring->lock);
 	ring_watch_wake(poller, ring, reaper);
 	ring_watch(ring, &ring->watches_epoll, poller->backend->epoll_fd, USER_EPOLL, 0);
-	while ((io = ring_next(ring, &ring->queue, &sqe)))
+	while ((io = ring_next(ring, &ring->queue, &sqe))) {
 		ring_give(ring, io, sqe);
+		given++;
+	}
+	/* relaxed: statistics, under the lock */
+	store_relaxed(&poller->counts.operations, load_relaxed(&poller->counts.operations) + given);
 	while ((io = ring_next(ring, &ring->cancels, &sqe))) {
 		sqe->code = URING_ASYNC_CANCEL;
 		sqe->fd = -1;
@@ -465,7 +477,7 @@ void hilo__ring_flush(struct poller *poller, enum poll_reaper reaper)
 	if (load_relaxed(&ring->queued)) /* relaxed: a hint; the owner sees its own */
 		ring_fill(poller, ring, reaper);
 	if (uring_unsubmitted(&ring->uring) || hilo__uring_wants_enter(&ring->uring))
-		rc = hilo__uring_enter(&ring->uring, 0);
+		rc = ring_enter(poller, ring, 0);
 	/* The owner may have begun to sleep before there was something to submit. */
 	if (rc < 0 && reaper == POLL_GUEST && uring_unsubmitted(&ring->uring))
 		hilo__poller_wake(poller);
@@ -533,7 +545,7 @@ int hilo__ring_wait(struct poller *poller, hilo_time deadline)
 	span = ring_span(poller, ring, deadline);
 	ring_fill(poller, ring, POLL_OWNER);
 	/* There is more than the queue has room for, or a guest has just added to it: P2. */
-	rc = hilo__uring_enter(&ring->uring, load_relaxed(&ring->queued) ? 0 : span); /* relaxed: P2 */
+	rc = ring_enter(poller, ring, load_relaxed(&ring->queued) ? 0 : span); /* relaxed: P2 */
 	/* The kernel is short of something: completions that are reaped, or time, will help. */
 	if (rc < 0 && rc != -ETIME && rc != -EINTR && !uring_completions(&ring->uring))
 		(void)hilo__sys_ppoll(NULL, 0, &pause);
@@ -611,7 +623,7 @@ void hilo__ring_abandon(struct poller *poller)
 	ring_end_queued(poller, ring);
 	while (load_relaxed(&poller->armed)) { /* relaxed: nobody else is left */
 		ring_end_all(ring);
-		(void)hilo__uring_enter(&ring->uring, HILO_MILLISECOND);
+		(void)ring_enter(poller, ring, HILO_MILLISECOND);
 		while (ring_consume(poller, ring, POLL_BATCH, POLL_OWNER) > 0)
 			;
 	}

@@ -299,6 +299,39 @@ IO_TEST(a_plain_thread_starts_one_that_an_object_owns)
 	return 0;
 }
 
+static uint64_t stats_sum(size_t offset)
+{
+	hilo_worker_stats stats = {.size = sizeof(stats)};
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; hilo_runtime_get_stats(hilo_runtime_current(), i, &stats) == 0; i++)
+		sum += *(uint64_t *)(void *)((char *)&stats + offset);
+	return sum;
+}
+
+/* On a ring the kernel makes them; else it is told to watch the descriptor, once, since it is kept. */
+IO_TEST(the_figures_tell_who_makes_the_calls)
+{
+	uint64_t calls = stats_sum(offsetof(hilo_worker_stats, poll_calls));
+	char buf[8] = "";
+	int fd[2];
+
+	make_pair(fd);
+	TASK_CHECK(receive(fd[0], buf, 4, hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);
+	TASK_CHECK(transmit(fd[1], "hola"), ==, 4);
+	TASK_CHECK(receive(fd[0], buf, 4, HILO_FOREVER), ==, 4);
+	if (poller_flag == HILO_POLLER_URING) {
+		TASK_CHECK(stats_sum(offsetof(hilo_worker_stats, operations)), ==, 3);
+		TASK_CHECK(stats_sum(offsetof(hilo_worker_stats, watches)), ==, 0);
+	} else {
+		TASK_CHECK(stats_sum(offsetof(hilo_worker_stats, operations)), ==, 0);
+		TASK_CHECK(stats_sum(offsetof(hilo_worker_stats, watches)), >, 0);
+	}
+	TASK_CHECK(stats_sum(offsetof(hilo_worker_stats, poll_calls)), >, calls);
+	close_pair(fd);
+	return 0;
+}
+
 /* What its end completes belongs to the runtime that ends, not to the one that has ended it. */
 struct last {
 	struct owned owned;
@@ -450,6 +483,7 @@ int main(void)
 		BOTH(a_plain_thread_waits_itself),
 		BOTH(a_callback_does_not_wait),
 		BOTH(a_plain_thread_starts_one_that_an_object_owns),
+		BOTH(the_figures_tell_who_makes_the_calls),
 		BOTH(what_is_left_completes_in_the_runtime_that_ends),
 		BOTH(threads_that_sleep_hold_up_no_receive),
 		BOTH(threads_that_compute_hold_up_no_receive),

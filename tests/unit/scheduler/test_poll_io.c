@@ -208,6 +208,49 @@ POLL_TEST(test_connect_is_refused)
 	close(client);
 }
 
+static uint64_t count(atomic(uint64_t) * counter)
+{
+	return load_relaxed(counter); /* relaxed: only this thread counts */
+}
+
+/* Each waits for its peer, and is one operation all the same: no poll, and then the call. */
+POLL_TEST(test_each_call_is_an_operation_of_the_kernels)
+{
+	struct sockaddr_in address;
+	struct probe probe[6];
+	char buf[4] = "";
+	int listener = listen_here(&address), client, pipe_ends[2];
+	bool ring = poller.is_ring;
+
+	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (ring ? 0 : SOCK_NONBLOCK), 0);
+	assert_int_equal(pipe2(pipe_ends, O_CLOEXEC | (ring ? 0 : O_NONBLOCK)), 0);
+	probe_init(&probe[0], POLL_IO_ACCEPT, listener, NULL, 0);
+	probe[0].io.flags = SOCK_CLOEXEC;
+	probe_init(&probe[1], POLL_IO_CONNECT, client, &address, sizeof(address));
+	probe_init(&probe[2], POLL_IO_RECV, fd[0], buf, 1);
+	probe_init(&probe[3], POLL_IO_SEND, fd[1], "x", 1);
+	probe_init(&probe[4], POLL_IO_READ, pipe_ends[0], buf, 1);
+	probe_init(&probe[5], POLL_IO_WRITE, pipe_ends[1], "y", 1);
+	for (int i = 0; i < 6; i++) {
+		probe_start(&probe[i]);
+		reap();
+	}
+	for (int i = 0; i < 6; i++)
+		assert_true(probe_await(&probe[i]) >= 0);
+	assert_int_equal(count(&poller.counts.operations), ring ? 6 : 0);
+	if (ring)
+		assert_int_equal(count(&poller.counts.polls), 0);
+	else
+		assert_true(count(&poller.counts.polls) >= 3);
+	assert_true(count(&poller.counts.calls) > 0);
+	assert_int_equal(close(probe[0].result), 0);
+	hilo__poller_forget(&poller, client);
+	hilo__poller_forget(&poller, listener);
+	assert_int_equal(close(client), 0);
+	assert_int_equal(close(listener), 0);
+	close_pair(pipe_ends);
+}
+
 /* On a ring the kernel answers -EAGAIN for such a descriptor: it waits for readiness instead. */
 POLL_TEST(test_a_descriptor_that_does_not_block)
 {
@@ -539,6 +582,7 @@ int main(void)
 		BOTH(test_one_is_started_by_the_completion_of_another),
 		BOTH(test_accept_and_connect),
 		BOTH(test_connect_is_refused),
+		BOTH(test_each_call_is_an_operation_of_the_kernels),
 		BOTH(test_a_descriptor_that_does_not_block),
 		BOTH(test_messages),
 		BOTH(test_files_on_a_ring),
