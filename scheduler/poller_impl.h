@@ -9,6 +9,7 @@
  *	poller_epoll.c	 waiting for readiness, in an epoll instance, which every poller has
  *	poller_ready.c	 operations of poll_io.h over readiness
  *	poller_ring.c	 operations of poll_io.h on a ring; the ring watches the epoll instance
+ *	poller_ring_end.c  how a ring is made, and ends
  *	uring.c		 the ring itself: memory that is shared with the kernel
  */
 #include "scheduler/poll_io.h"
@@ -62,7 +63,7 @@ void hilo__poller_signal(struct poller *poller);
 /* [any, no lock] @io, which is nobody's now, completes with @result. */
 void hilo__poller_complete_io(struct poller *poller, struct poll_io *io, int result);
 
-/* poller_ring.c; the same as those of poller.h and poll_io.h. */
+/* poller_ring.c, poller_ring_end.c; the same as those of poller.h and poll_io.h. */
 int hilo__ring_make(struct poll_ring **ret);
 void hilo__ring_fini(struct poller *poller);
 void hilo__ring_abandon(struct poller *poller);

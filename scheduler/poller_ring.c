@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poller_ring.c - operations of poll_io.h on a ring of the kernel's (uring.h).
+ * poller_ring.c - operations of poll_io.h on a ring of the kernel's (uring.h). How it is made and ended is in
+ * poller_ring_end.c.
  *
  * What is started is queued; it gets to the kernel at the next turn of the loop, before its thread sleeps, or when
  * somebody stands in for that: all of it in one system call, the one that fetches completions. So the answer of a
@@ -51,18 +52,15 @@
  * Rejected: DEFER_TASKRUN (uring.c). One ring for all loops: its lock and its completions would be shared by all cores.
  * Buffers and descriptors that are registered with the ring: they tie a connection to it, and tasks move.
  */
-#include "scheduler/poller_impl.h"
+#include "scheduler/poller_ring_impl.h"
 
 #include <errno.h>
 #include <poll.h>
 
 #include "scheduler/base/clock.h"
-#include "scheduler/base/mem.h"
 #include "scheduler/base/panic.h"
 #include "scheduler/base/sys.h"
-#include "scheduler/uring.h"
 
-#define RING_ENTRIES 256
 /* After a kick the other thread is in the kernel; how long it is waited for there. */
 #define KICK_PAUSES 100
 
@@ -71,29 +69,6 @@
 
 /* The most that one call moves. */
 #define LENGTH_MAX 0x7ffff000u
-
-/* What a completion carries that is no operation's. */
-#define USER_NOTHING 0
-#define USER_WAKE 1
-#define USER_EPOLL 2
-
-/* membarrier(2): makes all running threads of the process pass through the kernel, and is registered for before. */
-#define MEMBARRIER_KICK (1 << 3)
-#define MEMBARRIER_REGISTER (1 << 4)
-
-struct poll_ring {
-	struct uring uring;
-	struct spinlock lock;
-	struct list queue;   /* operations to be started */
-	struct list cancels; /* operations to be ended */
-	bool watches_wake;   /* under the lock: the kernel was told to, by the owner, and has not ended it */
-	bool watch_ended;    /* it has, and was not told anew */
-	bool watches_epoll;
-	atomic(bool) queued; /* there may be something for the kernel */
-	atomic(bool) reaping;
-	bool wake_seen; /* [owner] a wake-up's completion was found, and it has not slept since */
-	bool adopted;	/* [owner] wake-ups have been taken from epoll */
-};
 
 /*
  * What was done before a submission comes before its completion is taken: the kernel acquires the one queue's tail and
@@ -246,13 +221,6 @@ static void ring_give(struct poll_ring *ring, struct poll_io *io, struct uring_s
 		list_add_tail(&ring->cancels, &io->op.link);
 }
 
-/* [any] hilo__uring_enter, counted. */
-static int ring_enter(struct poller *poller, struct poll_ring *ring, int64_t span)
-{
-	(void)add_relaxed(&poller->counts.calls, 1); /* relaxed: statistics */
-	return hilo__uring_enter(&ring->uring, span);
-}
-
 /* [any] What is to be told to the kernel, as far as there is room, into the submission queue. */
 static void ring_fill(struct poller *poller, struct poll_ring *ring, enum poll_reaper reaper)
 {
@@ -296,11 +264,6 @@ static bool ring_queue(struct poll_ring *ring, struct poll_io *io, enum poll_io_
 	}
 	spin_unlock(&ring->lock);
 	return !refused;
-}
-
-static inline struct poll_ring *ring_of(struct poller *poller)
-{
-	return load_acquire(&poller->ring); /* P2 of poller.c */
 }
 
 bool hilo__ring_start(struct poller *poller, struct poll_io *io)
@@ -430,8 +393,7 @@ static inline void ring_prefetch(const struct uring_cqe *cqes, unsigned i, unsig
 #endif
 }
 
-/* [any] Complete what the kernel has, @max at most; -EBUSY: somebody else is at it. */
-static int ring_consume(struct poller *poller, struct poll_ring *ring, unsigned max, enum poll_reaper reaper)
+int hilo__ring_consume(struct poller *poller, struct poll_ring *ring, unsigned max, enum poll_reaper reaper)
 {
 	struct uring_cqe cqes[POLL_BATCH];
 	int completed = 0;
@@ -505,7 +467,7 @@ int hilo__ring_reap(struct poller *poller, unsigned max, enum poll_reaper reaper
 	hilo__ring_flush(poller, reaper);
 	if (reaper == POLL_GUEST)
 		helped = ring_help(poller, ring);
-	completed = ring_consume(poller, ring, max, reaper);
+	completed = hilo__ring_consume(poller, ring, max, reaper);
 	/* The owner may sleep by now, and not know what has to be told to the kernel because of what we have found. */
 	if (reaper == POLL_GUEST &&
 	    load_relaxed(&ring->queued)) /* relaxed: we have set it, or another guest */
@@ -549,113 +511,10 @@ int hilo__ring_wait(struct poller *poller, hilo_time deadline)
 	/* The kernel is short of something: completions that are reaped, or time, will help. */
 	if (rc < 0 && rc != -ETIME && rc != -EINTR && !uring_completions(&ring->uring))
 		(void)hilo__sys_ppoll(NULL, 0, &pause);
-	rc = ring_consume(poller, ring, POLL_BATCH, POLL_OWNER);
+	rc = hilo__ring_consume(poller, ring, POLL_BATCH, POLL_OWNER);
 	if (ring->wake_seen) {
 		ring->wake_seen = false;
 		(void)xchg_acq_rel(&poller->woken, 0); /* P1 of poller_epoll.c */
 	}
 	return rc > 0 ? rc : 0;
-}
-
-int hilo__ring_make(struct poll_ring **ret)
-{
-	struct poll_ring *ring = hilo__calloc(1, sizeof(*ring));
-	int rc;
-
-	if (!ring)
-		return -ENOMEM;
-	rc = hilo__uring_init(&ring->uring, RING_ENTRIES);
-	if (rc < 0) {
-		hilo__free(ring);
-		return rc;
-	}
-	list_init(&ring->queue);
-	list_init(&ring->cancels);
-	atomic_setup(&ring->queued, true);
-	*ret = ring;
-	return 0;
-}
-
-void hilo__ring_fini(struct poller *poller)
-{
-	struct poll_ring *ring = ring_of(poller);
-
-	store_relaxed(&poller->ring, NULL); /* relaxed: nobody else is left */
-	hilo__uring_fini(&ring->uring);
-	hilo__free(ring);
-}
-
-/* [closing thread] The kernel shall end whatever it has. */
-static void ring_end_all(struct poll_ring *ring)
-{
-	struct uring_sqe *sqe;
-
-	spin_lock(&ring->lock);
-	sqe = uring_next(&ring->uring);
-	if (sqe) {
-		sqe->code = URING_ASYNC_CANCEL;
-		sqe->fd = -1;
-		sqe->call_flags = URING_CANCEL_ALL | URING_CANCEL_ANY;
-		sqe->user_data = USER_NOTHING;
-		uring_push(&ring->uring);
-	}
-	spin_unlock(&ring->lock);
-}
-
-/* [closing thread] Operations that were not given to the kernel. */
-static void ring_end_queued(struct poller *poller, struct poll_ring *ring)
-{
-	struct list *first;
-
-	while ((first = list_pop_first(&ring->queue))) {
-		struct poll_io *io =
-			container_of(list_entry(first, struct poll_op, link), struct poll_io, op);
-
-		store_relaxed(&io->state, POLL_IO_IDLE); /* relaxed: nobody else is left */
-		hilo__poller_complete_io(poller, io, -ECANCELED);
-	}
-}
-
-void hilo__ring_abandon(struct poller *poller)
-{
-	struct poll_ring *ring = ring_of(poller);
-
-	ring_end_queued(poller, ring);
-	while (load_relaxed(&poller->armed)) { /* relaxed: nobody else is left */
-		ring_end_all(ring);
-		(void)ring_enter(poller, ring, HILO_MILLISECOND);
-		while (ring_consume(poller, ring, POLL_BATCH, POLL_OWNER) > 0)
-			;
-	}
-}
-
-/* Whether rings work here: 1, or why not. 0: not asked yet. Two threads that ask at once find the same. */
-static atomic(int) ring_works;
-
-static int ring_try(void)
-{
-	struct uring uring;
-	int rc = hilo__uring_init(&uring, 4);
-
-	if (rc < 0)
-		return rc;
-	rc = hilo__uring_probe(&uring);
-	hilo__uring_fini(&uring);
-	if (rc == 0)
-		rc = hilo__sys_membarrier(MEMBARRIER_REGISTER);
-	return rc;
-}
-
-int hilo__poller_ring_works(void)
-{
-	int works = load_relaxed(&ring_works); /* relaxed: says it all itself */
-
-	if (!works) {
-		works = ring_try();
-		works = works < 0 ? works : 1;
-		/* Out of descriptors, of memory: that may be better next time. */
-		if (works != -EMFILE && works != -ENFILE && works != -ENOMEM)
-			store_relaxed(&ring_works, works); /* relaxed: as above */
-	}
-	return works < 0 ? works : 0;
 }

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HILO_SCHEDULER_POLLER_RING_IMPL_H
+#define HILO_SCHEDULER_POLLER_RING_IMPL_H
+
+/* poller_ring_impl.h - what poller_ring.c and poller_ring_end.c share; the protocol is at the head of the former. */
+#include "scheduler/poller_impl.h"
+#include "scheduler/uring.h"
+
+/* What a completion carries that is no operation's. */
+#define USER_NOTHING 0
+#define USER_WAKE 1
+#define USER_EPOLL 2
+
+/* membarrier(2): makes all running threads of the process pass through the kernel, and is registered for before. */
+#define MEMBARRIER_KICK (1 << 3)
+#define MEMBARRIER_REGISTER (1 << 4)
+
+struct poll_ring {
+	struct uring uring;
+	struct spinlock lock;
+	struct list queue;   /* operations to be started */
+	struct list cancels; /* operations to be ended */
+	bool watches_wake;   /* under the lock: the kernel was told to, by the owner, and has not ended it */
+	bool watch_ended;    /* it has, and was not told anew */
+	bool watches_epoll;
+	atomic(bool) queued; /* there may be something for the kernel */
+	atomic(bool) reaping;
+	bool wake_seen; /* [owner] a wake-up's completion was found, and it has not slept since */
+	bool adopted;	/* [owner] wake-ups have been taken from epoll */
+};
+
+/* [any] hilo__uring_enter, counted. */
+static inline int ring_enter(struct poller *poller, struct poll_ring *ring, int64_t span)
+{
+	(void)add_relaxed(&poller->counts.calls, 1); /* relaxed: statistics */
+	return hilo__uring_enter(&ring->uring, span);
+}
+
+static inline struct poll_ring *ring_of(struct poller *poller)
+{
+	return load_acquire(&poller->ring); /* P2 of poller.c */
+}
+
+/* [any] Complete what the kernel has, @max at most; -EBUSY: somebody else is at it. */
+int hilo__ring_consume(struct poller *poller, struct poll_ring *ring, unsigned max, enum poll_reaper reaper);
+
+#endif /* HILO_SCHEDULER_POLLER_RING_IMPL_H */
