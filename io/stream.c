@@ -81,9 +81,11 @@ int hilo__stream_enter(const hilo_stream *stream, const char *call)
 	return HILO__UNLIKELY(contend_is_interrupted(thread_self())) ? hilo__error_own(-ECANCELED) : 0;
 }
 
-/* [the last one] */
+/* [the last one] Memory that the kernel may still use is left to it. */
 static void stream_destroy(hilo_stream *stream)
 {
+	if (HILO__UNLIKELY(stream->descriptor.is_left))
+		return;
 	hilo__stream_rx_fini(stream);
 	hilo__stream_tx_fini(stream);
 	if (stream->transport->ops->free)

@@ -30,6 +30,7 @@ static void fd_received(struct poll_op *op)
 {
 	struct transport_fd *fd = container_of(op, struct transport_fd, in.op);
 
+	fd->is_left |= fd->in.given_up;
 	fd->base.up->received(fd->base.owner, op->result, fd->in.more_is_there);
 }
 
@@ -37,6 +38,7 @@ static void fd_sent(struct poll_op *op)
 {
 	struct transport_fd *fd = container_of(op, struct transport_fd, out.op);
 
+	fd->is_left |= fd->out.given_up;
 	fd->base.up->sent(fd->base.owner, op->result);
 }
 

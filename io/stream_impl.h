@@ -11,7 +11,8 @@
  *
  * Everything is under the stream's lock but for what this says:
  *
- * I1  Who reads has claimed that (rx.reading). While no receive is in flight, and while he starts one, all of rx.buffer
+ * I1  Who reads has claimed that (rx.reading). While no receive is in flight, and while he starts one, all of
+ * rx.buffer
  *     is his, without the lock; else the receive writes behind its tail, which moves when it has completed. So the
  *     first rx.level bytes, as he has seen it, can be looked at without the lock in either case.
  * I2  Who has the turn to write (tx.turn) alone adds to what is to be sent, unless nobody has it and nobody waits for
@@ -102,6 +103,7 @@ struct transport_fd {
 	int adopted;		      /* the descriptor that was given, if another one is used; -1 */
 	bool is_socket;		      /* RECV and SEND, else READ and WRITE */
 	bool is_direct;		      /* neither waits, nor can be waited for: the calls are made at once */
+	bool is_left;		      /* the kernel may use the stream's memory, for good */
 	bool blocks;		      /* is waited for before each call, since O_NONBLOCK could not be had */
 	struct poll_io in, out;
 };
@@ -213,8 +215,8 @@ int hilo__stream_from_socket(int fd, struct hilo_runtime *runtime, const void *s
 void hilo__stream_attach(hilo_stream *stream, struct transport *transport);
 
 /*
- * What stands on @below from now on, and has been given the @n bytes that came before; NULL: no memory, and nothing was
- * changed. Called without a lock; may not suspend.
+ * What stands on @below from now on, and has been given the @n bytes that came before; NULL: no memory, and nothing
+ * was changed. Called without a lock; may not suspend.
  */
 typedef struct transport *(*hilo__stream_wrap_fn)(struct transport *below, const char *bytes, size_t n,
 						  void *arg);

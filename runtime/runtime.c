@@ -15,6 +15,9 @@
 #include "runtime/sized_impl.h"
 #include "scheduler/base/mem.h"
 
+/* What the kernel is told to end at the end of a runtime gets that long at least. */
+#define KERNEL_GRACE HILO_SECOND
+
 static void overflow_describe(struct fiber *fiber, char *buf, size_t size)
 {
 	struct hilo_task *task = fiber->task;
@@ -87,12 +90,18 @@ int hilo_runtime_new(const hilo_opts *opts, hilo_runtime **ret)
 	return hilo__runtime_new(opts, false, ret);
 }
 
-/* [closing thread] What no deadline limits: the workers leave, callbacks end, nothing is left but the object. */
-static void runtime_close_rest(hilo_runtime *runtime)
+/*
+ * [closing thread] The workers leave, callbacks end, nothing is left but the object. @deadline is for what only the
+ * kernel can end; it gets a moment in any case.
+ */
+static void runtime_close_rest(hilo_runtime *runtime, hilo_time deadline)
 {
-	hilo__scheduler_stop(runtime);
+	hilo_time least = hilo_after(KERNEL_GRACE);
+
+	deadline = deadline < least ? least : deadline;
+	hilo__scheduler_stop(runtime, deadline);
 	hilo__debug_tell_calls(runtime);
-	hilo__scheduler_end(runtime);
+	hilo__scheduler_end(runtime, deadline);
 	hilo__runtime_free_executors(runtime);
 	hilo__runtime_free_readers(runtime);
 	hilo__debug_tell_rest(runtime);
@@ -109,7 +118,7 @@ int hilo__runtime_end(hilo_runtime *runtime, hilo_time deadline)
 	if (rc == 0)
 		rc = hilo__runtime_close_executors(runtime, deadline);
 	if (rc == 0) {
-		runtime_close_rest(runtime);
+		runtime_close_rest(runtime, deadline);
 	} else if (rc == -ETIMEDOUT) {
 		hilo__report_tasks(runtime, "did not end at shutdown");
 		hilo__runtime_report_executors(runtime);
@@ -206,8 +215,9 @@ int hilo_runtime_get_stats(const hilo_runtime *runtime, unsigned index, hilo_wor
 	now.polls = load_relaxed(&from->polls);
 	now.timers = load_relaxed(&from->timers);
 	counts = &runtime->loops[index]->poller.counts;
-	now.operations = load_relaxed(&counts->operations);
+	now.operations = load_relaxed(&counts->operations); /* relaxed, all of them: as above */
 	now.watches = load_relaxed(&counts->polls);
+	now.given_up = load_relaxed(&counts->given_up);
 	now.poll_calls = load_relaxed(&counts->calls);
 	return SIZED_OUT(hilo_worker_stats, stats, &now, timers);
 }

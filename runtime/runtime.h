@@ -70,8 +70,8 @@ typedef struct hilo_opts {
 /*
  * What operations on descriptors are given to; HILO_POLLER=auto|epoll|uring. With io_uring the kernel makes them; with
  * epoll it tells when they can be made. What a program sees is the same. Without one of these flags it is io_uring
- * where the kernel has it (Linux 5.19) and lets us have it, else epoll, without a word: hilo_runtime_config tells. With
- * HILO_POLLER_URING it is io_uring, or -EOPNOTSUPP.
+ * where the kernel has it (Linux 5.19) and lets us have it, else epoll, without a word: hilo_runtime_config tells.
+ * With HILO_POLLER_URING it is io_uring, or -EOPNOTSUPP.
  */
 #define HILO_POLLER_EPOLL 32u
 #define HILO_POLLER_URING 64u
@@ -100,9 +100,9 @@ HILO_API int hilo_run(hilo_task_fn main, void *arg, const hilo_opts *opts);
  * The main function of a program that is one task: it runs @fn in hilo_run, without options, so that the environment
  * has them. What @fn gets is argv, a char ** that ends with NULL. The program exits with 0 if @fn returns 0 or
  * more, whatever that is; with 1 if it fails, or could not be run, after a line "PROGRAM: message" on standard
- * error. A program that Ctrl-C ends, @fn having cleaned up and returned -ECANCELED, dies by SIGINT, as shells and other
- * parents expect who have to stop then, too: without a message, after stdio was flushed, without atexit's functions.
- * Outside of any function, with a semicolon:
+ * error. A program that Ctrl-C ends, @fn having cleaned up and returned -ECANCELED, dies by SIGINT, as shells and
+ * other parents expect who have to stop then, too: without a message, after stdio was flushed, without atexit's
+ * functions. Outside of any function, with a semicolon:
  *
  *	static int program(void *arg)
  *	{
@@ -165,6 +165,10 @@ HILO_API int hilo_runtime_stop(hilo_runtime *runtime);
  * hilo_runtime_free. Suspends a task of another runtime, blocks a plain thread. 0, also when it was closed
  * before, and for NULL.
  *
+ * What the kernel does on descriptors and does not end by @deadline (a disk or a file system that hangs), though a
+ * second is left to it in any case, is given up: it is named in the log, counted, and its memory is not used again.
+ * So are threads that it keeps from ending.
+ *
  * -ETIMEDOUT: what did not end is named in the log, with what it waits for and since when. That and -ECANCELED
  * leave the runtime running on purpose, without new tasks; the call can be repeated.
  * -EBUSY: another caller is in hilo_runtime_run_until_complete or hilo_runtime_run_forever, from outside, or in
@@ -213,6 +217,8 @@ typedef struct hilo_worker_stats {
 	uint64_t operations;
 	/* Times that the kernel was told to watch a descriptor: for readiness; without io_uring also for operations. */
 	uint64_t watches;
+	/* Operations that the kernel had not ended when the runtime was closed: see hilo_runtime_close. */
+	uint64_t given_up;
 	/* System calls that handed operations over, fetched what has happened, or slept. */
 	uint64_t poll_calls;
 } hilo_worker_stats;

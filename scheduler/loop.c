@@ -119,7 +119,7 @@ static struct tie *loop_take_tie(struct hilo_loop *loop)
 	return first ? container_of(first, struct tie, link) : NULL;
 }
 
-bool hilo__loop_drop(struct hilo_loop *loop)
+bool hilo__loop_drop(struct hilo_loop *loop, hilo_time deadline)
 {
 	struct link *link;
 	struct tie *tie;
@@ -141,7 +141,7 @@ bool hilo__loop_drop(struct hilo_loop *loop)
 		any = true;
 	}
 	/* Watches that nobody has ended: hilo_fd_unwatch, which may come later, finds them cancelled. */
-	any |= hilo__poller_abandon(&loop->poller);
+	any |= hilo__poller_abandon(&loop->poller, deadline);
 	return any;
 }
 

@@ -132,6 +132,7 @@ struct hilo_loop {
 	HILO__ISOLATED atomic(struct hilo_task *) slot;
 	HILO__ISOLATED atomic(uint32_t) park; /* enum park_state */
 	atomic(hilo_time) sleeps_until;	      /* while asleep: when it wakes by itself; else HILO_FOREVER */
+	atomic(bool) left;		      /* its thread has no more to do with it */
 	atomic(uint32_t) standin;	      /* index + 1 of the loop that stands in for it; a hint */
 	HILO__ISOLATED atomic(uint32_t) visitors; /* threads inside hilo__loop_post */
 	struct inbox inbox;
@@ -214,8 +215,11 @@ void hilo__loop_notify(struct hilo_loop *loop);
 
 int hilo__loop_init(struct hilo_loop *loop, struct hilo_runtime *runtime, unsigned index);
 
-/* [closing thread] End the calls, timers, ties and operations that are left. True: there were some. */
-bool hilo__loop_drop(struct hilo_loop *loop);
+/*
+ * [closing thread] End the calls, timers, ties and operations that are left; of the latter, the kernel gets until
+ * @deadline to end them. True: there were some.
+ */
+bool hilo__loop_drop(struct hilo_loop *loop, hilo_time deadline);
 
 /* [closing thread] Free what the loop has, after hilo__loop_drop. */
 void hilo__loop_fini(struct hilo_loop *loop);

@@ -8,6 +8,23 @@
 #include "scheduler/base/panic.h"
 #include "scheduler/base/sys.h"
 
+const char *hilo__poll_io_name(const struct poll_io *io)
+{
+	static const char *const names[POLL_IO_KINDS] = {
+		[POLL_IO_RECV] = "recv",	 [POLL_IO_SEND] = "send",
+		[POLL_IO_RECVMSG] = "recvmsg",	 [POLL_IO_SENDMSG] = "sendmsg",
+		[POLL_IO_ACCEPT] = "accept",	 [POLL_IO_CONNECT] = "connect",
+		[POLL_IO_READ] = "read",	 [POLL_IO_WRITE] = "write",
+		[POLL_IO_READV] = "readv",	 [POLL_IO_WRITEV] = "writev",
+		[POLL_IO_FSYNC] = "fsync",	 [POLL_IO_OPENAT] = "openat",
+		[POLL_IO_STATX] = "statx",	 [POLL_IO_UNLINKAT] = "unlinkat",
+		[POLL_IO_RENAMEAT] = "renameat", [POLL_IO_MKDIRAT] = "mkdirat",
+	};
+	const char *name = io->op.kind < POLL_IO_KINDS ? names[io->op.kind] : NULL;
+
+	return name ? name : "call";
+}
+
 unsigned hilo__poll_io_event(const struct poll_io *io)
 {
 	switch ((enum poll_io_kind)io->op.kind) {

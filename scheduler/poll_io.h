@@ -17,6 +17,10 @@
  * sockets need nothing, only one to accept from, or to connect, has to be non-blocking where there is no ring. The
  * descriptor stays open until the operation has completed; who closes it calls hilo__poller_forget before.
  *
+ * What the kernel does not end in time at the end of a poller is given up: it completes with -EIO, and `given_up` set.
+ * The kernel may still use what `data` and `more` point to, whenever: that is never to be freed, nor used for anything
+ * else. The operation itself is the caller's again.
+ *
  * Regular files, and calls with a path (from POLL_IO_FSYNC on), can only be given to a ring. Elsewhere they are calls
  * for an executor, which makes them with hilo__poll_io_call.
  */
@@ -67,12 +71,14 @@ struct poll_io {
 	void *more;
 	size_t length;
 	int64_t offset;
+	void *owner;			  /* the caller's: what `complete` will look at first, or NULL */
+	atomic(struct poll_io *) * place; /* the poller's: among what the kernel has */
 	unsigned flags;
-	void *owner;	       /* the caller's: what `complete` will look at first, or NULL */
-	atomic(uint8_t) state; /* the poller's: enum poll_io_state */
-	atomic(bool) stopping; /* the poller's: it was told to end */
-	bool begun;	       /* the poller's: the connection is on its way */
-	bool more_is_there;    /* after a receive: the kernel says that the next one need not wait */
+	atomic(uint8_t) state;	/* the poller's: enum poll_io_state */
+	atomic(bool) stopping;	/* the poller's: it was told to end */
+	bool begun : 1;		/* the poller's: the connection is on its way */
+	bool more_is_there : 1; /* after a receive: the kernel says that the next one need not wait */
+	bool given_up : 1;	/* when it completes: see above */
 };
 
 /* [owner] Prepare @io; fields that are not given are the caller's to set. */
@@ -91,6 +97,8 @@ static inline void poll_io_init(struct poll_io *io, enum poll_io_kind kind, int 
 	atomic_setup(&io->stopping, false);
 	io->begun = false;
 	io->more_is_there = false;
+	io->given_up = false;
+	io->place = NULL;
 }
 
 /*
@@ -116,6 +124,9 @@ void hilo__poller_flush(struct poller *poller);
  * block.
  */
 int hilo__poll_io_call(struct poll_io *io);
+
+/* [any] Its call, in a word: "recv", "openat". */
+const char *hilo__poll_io_name(const struct poll_io *io);
 
 /* [any] The event that @io waits for when it has to: POLL_READABLE or POLL_WRITABLE. */
 unsigned hilo__poll_io_event(const struct poll_io *io);

@@ -57,6 +57,7 @@ bool hilo__poller_start(struct poller *poller, struct poll_io *io)
 	io->poller = poller;
 	io->begun = false;
 	io->more_is_there = false;
+	io->given_up = false;
 	list_init(&io->op.link);
 	store_relaxed(&io->stopping, false);		      /* relaxed: the caller's own yet */
 	if (HILO__UNLIKELY(load_relaxed(&poller->closing))) { /* relaxed: set by who is alone */
@@ -71,10 +72,11 @@ bool hilo__poller_start(struct poller *poller, struct poll_io *io)
 		return true;
 	}
 	(void)add_relaxed(&poller->armed, 1); /* relaxed: a count */
-	if (HILO__LIKELY(hilo__ring_start(poller, io)))
+	rc = hilo__ring_start(poller, io);
+	if (HILO__LIKELY(rc == 0))
 		return false;
 	(void)sub_relaxed(&poller->armed, 1); /* relaxed: a count */
-	io->op.result = -ECANCELED;
+	io->op.result = rc;
 	return true;
 }
 
@@ -141,6 +143,7 @@ int hilo__poller_init(struct poller *poller, bool is_ring)
 	spin_init(&poller->making);
 	atomic_setup(&poller->counts.operations, 0);
 	atomic_setup(&poller->counts.polls, 0);
+	atomic_setup(&poller->counts.given_up, 0);
 	atomic_setup(&poller->counts.calls, 0);
 	poller->is_ring = is_ring;
 	poller->backend = NULL;
@@ -158,14 +161,14 @@ void hilo__poller_close(struct poller *poller)
 	store_relaxed(&poller->closing, true); /* relaxed: nobody else is left */
 }
 
-bool hilo__poller_abandon(struct poller *poller)
+bool hilo__poller_abandon(struct poller *poller, hilo_time deadline)
 {
 	hilo__poller_close(poller);
 	if (!load_relaxed(&poller->armed)) /* relaxed: as above */
 		return false;
 	hilo__epoll_abandon(poller);
 	if (poller_ring(poller))
-		hilo__ring_abandon(poller);
+		hilo__ring_abandon(poller, deadline);
 	return true;
 }
 

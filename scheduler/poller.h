@@ -67,6 +67,7 @@ struct poll_op {
 struct poller_counts {
 	atomic(uint64_t) operations; /* of poll_io.h, given to a ring */
 	atomic(uint64_t) polls;	     /* times that the kernel was told what to watch a descriptor for */
+	atomic(uint64_t) given_up;   /* operations that the kernel did not end */
 	atomic(uint64_t) calls;	     /* to hand over, fetch and sleep: io_uring_enter, epoll_wait */
 };
 
@@ -111,10 +112,10 @@ int hilo__poller_init(struct poller *poller, bool is_ring);
 void hilo__poller_close(struct poller *poller);
 
 /*
- * [creator] It is closed: cancel what is still submitted, and wait for what the kernel still does. True: there was
- * something.
+ * [creator] It is closed: cancel what is still submitted, and wait for what the kernel still does, up to @deadline;
+ * what it has not ended by then is given up (poll_io.h), and named in the log. True: there was something.
  */
-bool hilo__poller_abandon(struct poller *poller);
+bool hilo__poller_abandon(struct poller *poller, hilo_time deadline);
 
 /* [creator] No operation may be submitted, nobody may sleep in it. */
 void hilo__poller_fini(struct poller *poller);

@@ -66,9 +66,9 @@ void hilo__poller_complete_io(struct poller *poller, struct poll_io *io, int res
 /* poller_ring.c, poller_ring_end.c; the same as those of poller.h and poll_io.h. */
 int hilo__ring_make(struct poll_ring **ret);
 void hilo__ring_fini(struct poller *poller);
-void hilo__ring_abandon(struct poller *poller);
-/* False: it was told to end already. */
-bool hilo__ring_start(struct poller *poller, struct poll_io *io);
+void hilo__ring_abandon(struct poller *poller, hilo_time deadline);
+/* @io is counted as armed. 0; -ECANCELED: it was told to end already; -ENOMEM. */
+int hilo__ring_start(struct poller *poller, struct poll_io *io);
 /* True: it has completed. */
 bool hilo__ring_stop(struct poll_io *io);
 void hilo__ring_flush(struct poller *poller, enum poll_reaper reaper);

@@ -25,7 +25,8 @@
  *     finds IDLE, or what came after; after, the completion finds STOPPING, and takes the lock to take the operation
  *     off the cancels. It acquires what was released when the operation was given to the kernel, so who completes sees
  *     what who has started it did.
- * P2  `queued` is set before the eventfd is written to, by who starts an operation on a loop that is not his: that ends
+ * P2  `queued` is set before the eventfd is written to, by who starts an operation on a loop that is not his: that
+ * ends
  *     the owner's sleep, and what is queued is submitted in its next turn. A guest, who reaps for an owner that is
  *     held, and may be asleep by now, submits himself what he has queued by that.
  *
@@ -36,8 +37,8 @@
  * finds the wake-up's completion, and is not the owner, writes once more: the owner may sleep already, and the
  * kernel, having found no completion left, let it sleep on.
  *
- * A submission belongs to the thread that enters the kernel with it: there its completion comes up, when that thread is
- * in the kernel or on its way through. One that waits in a call that no signal ends either (a disk, a page that is
+ * A submission belongs to the thread that enters the kernel with it: there its completion comes up, when that thread
+ * is in the kernel or on its way through. One that waits in a call that no signal ends either (a disk, a page that is
  * read) posts nothing until the call ends, nor can others have that: what is under way on its ring waits with it.
  *
  * The kernel ends the operations of a thread that ends (a spare worker's): -ECANCELED though nobody asked. They had
@@ -49,8 +50,8 @@
  * when it was ended, it is tried once more, with the next cancel right behind it. If it is not, what it may have been
  * woken for has been taken, and for what comes later another one is woken: it is no longer among those that wait.
  *
- * Rejected: DEFER_TASKRUN (uring.c). One ring for all loops: its lock and its completions would be shared by all cores.
- * Buffers and descriptors that are registered with the ring: they tie a connection to it, and tasks move.
+ * Rejected: DEFER_TASKRUN (uring.c). One ring for all loops: its lock and its completions would be shared by all
+ * cores. Buffers and descriptors that are registered with the ring: they tie a connection to it, and tasks move.
  */
 #include "scheduler/poller_ring_impl.h"
 
@@ -208,12 +209,29 @@ static void ring_watch_wake(struct poller *poller, struct poll_ring *ring, enum 
 	}
 }
 
+/* [lock] Remember that the kernel has @io. */
+static inline void ring_keep(struct poll_ring *ring, struct poll_io *io)
+{
+	atomic(struct poll_io *) * place;
+
+	do {
+		if (ring->next == PLACES) {
+			ring->hand = ring->hand->next ? ring->hand->next : ring->places;
+			ring->next = 0;
+		}
+		place = &ring->hand->io[ring->next++];
+	} while (load_relaxed(place)); /* relaxed: filled under the lock */
+	store_relaxed(place, io);      /* relaxed: as above; read by who is alone */
+	io->place = place;
+}
+
 /* [lock] @io into the submission queue. */
 static void ring_give(struct poll_ring *ring, struct poll_io *io, struct uring_sqe *sqe)
 {
 	bool last = load_relaxed(&io->state) == POLL_IO_LAST; /* relaxed: under the lock */
 
 	sqe_fill(sqe, io);
+	ring_keep(ring, io);
 	store_release(&io->state, last ? POLL_IO_STOPPING : POLL_IO_RUNNING); /* P1 */
 	ring_gives();
 	uring_push(&ring->uring);
@@ -266,9 +284,14 @@ static bool ring_queue(struct poll_ring *ring, struct poll_io *io, enum poll_io_
 	return !refused;
 }
 
-bool hilo__ring_start(struct poller *poller, struct poll_io *io)
+int hilo__ring_start(struct poller *poller, struct poll_io *io)
 {
-	return ring_queue(ring_of(poller), io, POLL_IO_QUEUED);
+	struct poll_ring *ring = ring_of(poller);
+	int rc = hilo__ring_make_room(poller, ring);
+
+	if (rc < 0)
+		return rc;
+	return ring_queue(ring, io, POLL_IO_QUEUED) ? 0 : -ECANCELED;
 }
 
 bool hilo__ring_stop(struct poll_io *io)
@@ -321,6 +344,7 @@ static bool ring_finish(struct poller *poller, struct poll_ring *ring, struct po
 	bool ended = cqe->res == -ECANCELED || cqe->res == -EINTR;
 	int rc = cqe->res;
 
+	store_relaxed(io->place, NULL); /* relaxed: free is all that it says */
 	if (stopped) {
 		spin_lock(&ring->lock);
 		list_del(&io->op.link);

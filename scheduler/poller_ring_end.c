@@ -4,10 +4,55 @@
 
 #include <errno.h>
 
+#include "scheduler/base/clock.h"
+#include "scheduler/base/log.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
 
 #define RING_ENTRIES 256
+/* Operations of a loop that are told of at its end. */
+#define TOLD_MOST 16
+
+static struct ring_places *places_new(struct ring_places *next)
+{
+	struct ring_places *places = hilo__malloc(sizeof(*places));
+
+	if (!places)
+		return NULL;
+	places->next = next;
+	for (unsigned i = 0; i < PLACES; i++)
+		atomic_setup(&places->io[i], NULL);
+	return places;
+}
+
+int hilo__ring_make_room(struct poller *poller, struct poll_ring *ring)
+{
+	struct ring_places *more;
+	unsigned armed = load_relaxed(&poller->armed); /* relaxed: the caller's own is counted */
+
+	if (HILO__LIKELY(armed + armed / 2 < load_relaxed(&ring->room))) /* relaxed: only rises */
+		return 0;
+	more = places_new(NULL);
+	if (!more)
+		return -ENOMEM;
+	spin_lock(&ring->lock);
+	more->next = ring->places;
+	ring->places = more;
+	store_relaxed(&ring->room, load_relaxed(&ring->room) + PLACES); /* relaxed: under the lock */
+	spin_unlock(&ring->lock);
+	return 0;
+}
+
+static void ring_free(struct poll_ring *ring)
+{
+	struct ring_places *places;
+
+	while ((places = ring->places)) {
+		ring->places = places->next;
+		hilo__free(places);
+	}
+	hilo__free(ring);
+}
 
 int hilo__ring_make(struct poll_ring **ret)
 {
@@ -16,13 +61,15 @@ int hilo__ring_make(struct poll_ring **ret)
 
 	if (!ring)
 		return -ENOMEM;
-	rc = hilo__uring_init(&ring->uring, RING_ENTRIES);
+	ring->places = ring->hand = places_new(NULL);
+	rc = ring->places ? hilo__uring_init(&ring->uring, RING_ENTRIES) : -ENOMEM;
 	if (rc < 0) {
-		hilo__free(ring);
+		ring_free(ring);
 		return rc;
 	}
 	list_init(&ring->queue);
 	list_init(&ring->cancels);
+	atomic_setup(&ring->room, PLACES);
 	atomic_setup(&ring->queued, true);
 	*ret = ring;
 	return 0;
@@ -34,7 +81,7 @@ void hilo__ring_fini(struct poller *poller)
 
 	store_relaxed(&poller->ring, NULL); /* relaxed: nobody else is left */
 	hilo__uring_fini(&ring->uring);
-	hilo__free(ring);
+	ring_free(ring);
 }
 
 /* [closing thread] The kernel shall end whatever it has. */
@@ -68,7 +115,45 @@ static void ring_end_queued(struct poller *poller, struct poll_ring *ring)
 	}
 }
 
-void hilo__ring_abandon(struct poller *poller)
+/* [closing thread] The next operation that the kernel has, which it has no longer; NULL: none. */
+static struct poll_io *ring_take_back(struct poll_ring *ring)
+{
+	for (struct ring_places *places = ring->places; places; places = places->next)
+		for (unsigned i = 0; i < PLACES; i++) {
+			struct poll_io *io = load_relaxed(&places->io[i]); /* relaxed: nobody else is left */
+
+			if (!io)
+				continue;
+			store_relaxed(&places->io[i], NULL);	 /* relaxed: as above */
+			store_relaxed(&io->state, POLL_IO_IDLE); /* relaxed: as above */
+			list_del(&io->op.link);
+			return io;
+		}
+	return NULL;
+}
+
+/* [closing thread] The kernel does not end what is left: that is no longer waited for. */
+static HILO__COLD void ring_give_up(struct poller *poller, struct poll_ring *ring)
+{
+	struct poll_io *io;
+	unsigned n = 0;
+
+	while ((io = ring_take_back(ring))) {
+		if (n++ < TOLD_MOST)
+			hilo__log_write(LOG_LEVEL_WARNING,
+					"an operation of the kernel did not end at shutdown (%s, descriptor "
+					"%d): given "
+					"up, its memory is not used again",
+					hilo__poll_io_name(io), io->op.fd);
+		io->given_up = true;
+		hilo__poller_complete_io(poller, io, -EIO);
+	}
+	if (n > TOLD_MOST)
+		hilo__log_write(LOG_LEVEL_WARNING, "... and %u other ones", n - TOLD_MOST);
+	(void)add_relaxed(&poller->counts.given_up, n); /* relaxed: statistics */
+}
+
+void hilo__ring_abandon(struct poller *poller, hilo_time deadline)
 {
 	struct poll_ring *ring = ring_of(poller);
 
@@ -78,6 +163,10 @@ void hilo__ring_abandon(struct poller *poller)
 		(void)ring_enter(poller, ring, HILO_MILLISECOND);
 		while (hilo__ring_consume(poller, ring, POLL_BATCH, POLL_OWNER) > 0)
 			;
+		if (deadline != HILO_FOREVER && hilo__clock_now() >= deadline) {
+			ring_give_up(poller, ring);
+			return;
+		}
 	}
 }
 

@@ -15,6 +15,16 @@
 #define MEMBARRIER_KICK (1 << 3)
 #define MEMBARRIER_REGISTER (1 << 4)
 
+/*
+ * The operations that the kernel has. A place is filled under the lock, and emptied by who takes its completion; none
+ * moves before the end. There are half as many again as are armed, so that a free one is found soon.
+ */
+#define PLACES 254
+struct ring_places {
+	struct ring_places *next;
+	atomic(struct poll_io *) io[PLACES];
+};
+
 struct poll_ring {
 	struct uring uring;
 	struct spinlock lock;
@@ -23,7 +33,11 @@ struct poll_ring {
 	bool watches_wake;   /* under the lock: the kernel was told to, by the owner, and has not ended it */
 	bool watch_ended;    /* it has, and was not told anew */
 	bool watches_epoll;
-	atomic(bool) queued; /* there may be something for the kernel */
+	struct ring_places *places;
+	struct ring_places *hand; /* where a free one is looked for next ... */
+	unsigned next;		  /* ... from this one on */
+	atomic(unsigned) room;	  /* how many places there are */
+	atomic(bool) queued;	  /* there may be something for the kernel */
 	atomic(bool) reaping;
 	bool wake_seen; /* [owner] a wake-up's completion was found, and it has not slept since */
 	bool adopted;	/* [owner] wake-ups have been taken from epoll */
@@ -40,6 +54,9 @@ static inline struct poll_ring *ring_of(struct poller *poller)
 {
 	return load_acquire(&poller->ring); /* P2 of poller.c */
 }
+
+/* [any] Make room for one more, which is counted as armed. 0, -ENOMEM. */
+int hilo__ring_make_room(struct poller *poller, struct poll_ring *ring);
 
 /* [any] Complete what the kernel has, @max at most; -EBUSY: somebody else is at it. */
 int hilo__ring_consume(struct poller *poller, struct poll_ring *ring, unsigned max, enum poll_reaper reaper);

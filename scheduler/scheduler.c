@@ -21,13 +21,18 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
 
+#include "scheduler/base/clock.h"
 #include "scheduler/base/lock.h"
 #include "scheduler/base/log.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
 #include "scheduler/locals.h"
 #include "scheduler/spare.h"
+
+/* What comes to its end by itself, and is waited for, gets that long at least. */
+#define END_GRACE HILO_SECOND
 
 _Thread_local struct thread hilo__thread;
 
@@ -153,7 +158,7 @@ static void runtimes_remove(struct hilo_runtime *runtime)
 	spin_unlock(&runtimes_lock);
 }
 
-void hilo__scheduler_end(struct hilo_runtime *runtime)
+void hilo__scheduler_end(struct hilo_runtime *runtime, hilo_time deadline)
 {
 	struct thread *self = thread_self();
 	struct hilo_runtime *closing = self->closing;
@@ -176,7 +181,7 @@ void hilo__scheduler_end(struct hilo_runtime *runtime)
 	do {
 		again = false;
 		for (unsigned i = 0; i < all; i++)
-			again |= hilo__loop_drop(runtime->loops[i]);
+			again |= hilo__loop_drop(runtime->loops[i], deadline);
 	} while (again);
 	for (unsigned i = 0; i < all; i++)
 		hilo__loop_fini(runtime->loops[i]);
@@ -232,7 +237,7 @@ static int scheduler_make_loops(struct hilo_runtime *runtime)
 			store_relaxed(&runtime->all, i + 1); /* relaxed: nobody else is there yet */
 	}
 	if (rc < 0) {
-		hilo__scheduler_end(runtime);
+		hilo__scheduler_end(runtime, HILO_FOREVER);
 		hilo__scheduler_free(runtime);
 	}
 	return rc;
@@ -247,14 +252,55 @@ static void scheduler_dismiss(struct hilo_runtime *runtime)
 		hilo__loop_notify(runtime->loops[i]);
 }
 
-static void scheduler_join(struct hilo_runtime *runtime)
+/* pthread_join, until @deadline: 0, -ETIMEDOUT. In pieces, for the clock that it goes by may be set. */
+static int thread_join_until(pthread_t thread, hilo_time deadline)
+{
+	struct timespec until;
+	int rc = 0;
+
+	if (deadline == HILO_FOREVER)
+		return -pthread_join(thread, NULL);
+	do {
+		hilo_time span = deadline - hilo__clock_now();
+
+		span = span < 0 ? 0 : span < HILO_SECOND ? span : HILO_SECOND;
+		(void)clock_gettime(CLOCK_REALTIME, &until);
+		span += until.tv_nsec;
+		until.tv_sec += span / HILO_SECOND;
+		until.tv_nsec = span % HILO_SECOND;
+		rc = pthread_timedjoin_np(thread, NULL, &until);
+	} while (rc == ETIMEDOUT && hilo__clock_now() < deadline);
+	return -rc;
+}
+
+/*
+ * The thread of @loop, which was let go. As long as it may be in a callback it is waited for. Once it has left its
+ * loop it touches nothing of ours: only the kernel can keep it from ending, which waits for what it does on its
+ * behalf.
+ */
+static void thread_join(pthread_t thread, struct hilo_loop *loop, hilo_time deadline)
+{
+	while (thread_join_until(thread, deadline) == -ETIMEDOUT) {
+		if (load_acquire(&loop->left)) { /* pairs with hilo__worker_main */
+			hilo__log_write(LOG_LEVEL_WARNING,
+					"the thread of %s %u did not end at shutdown, the kernel keeps it: "
+					"left behind",
+					loop->spare ? "spare worker" : "worker", loop->index);
+			(void)pthread_detach(thread);
+			return;
+		}
+		deadline = hilo__clock_now() + END_GRACE;
+	}
+}
+
+static void scheduler_join(struct hilo_runtime *runtime, hilo_time deadline)
 {
 	store_seq_cst(&runtime->phase, PHASE_STOPPED); /* P2 of spare.h */
 	while (load_seq_cst(&runtime->spare_starting)) /* P2 of spare.h */
 		(void)sched_yield();
 	scheduler_dismiss(runtime); /* those too that have come meanwhile */
 	for (unsigned i = 0; i < runtime->threads_started; i++)
-		(void)pthread_join(runtime->threads[i], NULL);
+		thread_join(runtime->threads[i], runtime->loops[i], deadline);
 	runtime->threads_started = 0;
 }
 
@@ -317,8 +363,8 @@ int hilo__scheduler_start(struct hilo_runtime *runtime)
 		runtimes_add(runtime);
 		return 0;
 	}
-	scheduler_join(runtime);
-	hilo__scheduler_end(runtime);
+	scheduler_join(runtime, HILO_FOREVER);
+	hilo__scheduler_end(runtime, HILO_FOREVER);
 	hilo__scheduler_free(runtime);
 	return rc;
 }
@@ -407,8 +453,8 @@ void hilo__scheduler_main_ended(struct hilo_runtime *runtime)
 		scheduler_dismiss(runtime);
 }
 
-void hilo__scheduler_stop(struct hilo_runtime *runtime)
+void hilo__scheduler_stop(struct hilo_runtime *runtime, hilo_time deadline)
 {
 	runtimes_remove(runtime);
-	scheduler_join(runtime);
+	scheduler_join(runtime, deadline);
 }

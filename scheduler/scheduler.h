@@ -297,11 +297,17 @@ void hilo__scheduler_shut(struct hilo_runtime *runtime);
  */
 int hilo__scheduler_close(struct hilo_runtime *runtime, hilo_time deadline);
 
-/* [closing thread, after close] Stop the threads and join them. */
-void hilo__scheduler_stop(struct hilo_runtime *runtime);
+/*
+ * [closing thread, after close] Stop the threads and join them. One that has come to its end, but that the kernel
+ * keeps because of what it does on its behalf, is left behind at @deadline, and named in the log.
+ */
+void hilo__scheduler_stop(struct hilo_runtime *runtime, hilo_time deadline);
 
-/* [closing thread, after stop] End what is left of callbacks; give back all that the loops use but their memory. */
-void hilo__scheduler_end(struct hilo_runtime *runtime);
+/*
+ * [closing thread, after stop] End what is left of callbacks and operations, the latter by @deadline; give back all
+ * that the loops use but their memory.
+ */
+void hilo__scheduler_end(struct hilo_runtime *runtime, hilo_time deadline);
 
 /* [sole owner, after end] Free the loops. */
 void hilo__scheduler_free(struct hilo_runtime *runtime);

@@ -619,5 +619,6 @@ void *hilo__worker_main(void *arg)
 			worker_run(self, task);
 	}
 	worker_leave(self, loop);
+	store_release(&loop->left, true); /* pairs with thread_join */
 	return NULL;
 }

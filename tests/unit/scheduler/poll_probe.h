@@ -78,7 +78,7 @@ static inline int teardown(void **state)
 		return 0;
 	hilo__poller_forget(&poller, fd[0]);
 	hilo__poller_forget(&poller, fd[1]);
-	hilo__poller_abandon(&poller);
+	(void)hilo__poller_abandon(&poller, HILO_FOREVER);
 	end_poller();
 	return 0;
 }

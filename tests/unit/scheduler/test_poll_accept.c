@@ -144,7 +144,7 @@ POLL_TEST(test_the_end_comes_when_one_tries_again)
 	hilo__poller_stop(&probe.io);
 	hilo__poller_flush(&poller);
 	(void)hilo__poller_reap(&poller, POLL_BATCH, POLL_OWNER);
-	hilo__poller_abandon(&poller);
+	(void)hilo__poller_abandon(&poller, HILO_FOREVER);
 	assert_int_equal(probe.completions, 1);
 	if (probe.result != -ECANCELED)
 		assert_int_equal(close(probe.result), 0);

@@ -2,7 +2,10 @@
 /* test_poll_io.c - operations on a ring and over epoll: what they answer, once; their end when asked for. */
 #include "tests/unit/scheduler/poll_probe.h"
 
+#include <errno.h>
 #include <stdlib.h>
+
+#include "scheduler/base/mem.h"
 
 POLL_TEST(test_a_receive_waits_for_bytes)
 {
@@ -517,12 +520,101 @@ POLL_TEST(test_what_is_left_is_ended_with_the_poller)
 	probe_start(&queued);
 	probe_init(&refused, POLL_IO_RECV, fd[0], buf, sizeof(buf));
 	running.next = &refused;
-	hilo__poller_abandon(&poller);
+	(void)hilo__poller_abandon(&poller, HILO_FOREVER);
 	assert_int_equal(running.result, -ECANCELED);
 	assert_int_equal(queued.result, -ECANCELED);
 	assert_int_equal(refused.result, -ECANCELED);
 	assert_int_equal(running.completions + queued.completions + refused.completions, 3);
 	end_poller();
+}
+
+/* A kernel that takes nothing, and tells nothing. */
+static int enter_dead(int ring, unsigned submit, unsigned wait, unsigned flags, const void *arg, size_t size)
+{
+	(void)ring, (void)submit, (void)wait, (void)flags, (void)arg, (void)size;
+	return 0;
+}
+
+/* More than the poller has room for at first: it remembers all of them. */
+POLL_TEST(test_what_the_kernel_does_not_end_is_given_up)
+{
+	enum {
+		N = 700
+	};
+	static char buf[N]; /* which the kernel really has until the ring is gone */
+	struct probe *probes = calloc(N, sizeof(*probes));
+	unsigned given_up = 0;
+
+	assert_non_null(probes);
+	for (int i = 0; i < N; i++) {
+		probe_init(&probes[i], POLL_IO_RECV, fd[0], &buf[i], 1);
+		probe_start(&probes[i]);
+		if (i % 100 == 0)
+			reap();
+	}
+	for (int i = 0; i < 10; i++)
+		reap();
+	assert_int_equal(write(fd[1], "abc", 3), 3); /* some of them end */
+	while (hilo__poller_armed(&poller) > N - 3)
+		(void)hilo__poller_wait(&poller, HILO_FOREVER);
+	hilo__sys.io_uring_enter = enter_dead;
+	test_log_begin();
+	assert_true(hilo__poller_abandon(&poller, HILO_NO_WAIT));
+	assert_false(hilo__poller_abandon(&poller, HILO_NO_WAIT));
+	for (int i = 0; i < N; i++) {
+		assert_int_equal(probes[i].completions, 1);
+		if (probes[i].result == 1)
+			continue;
+		assert_int_equal(probes[i].result, poller.is_ring ? -EIO : -ECANCELED);
+		given_up += probes[i].io.given_up;
+	}
+	assert_int_equal(given_up, poller.is_ring ? N - 3 : 0);
+	assert_int_equal(test_log_count("did not end at shutdown (recv, descriptor"), given_up ? 16 : 0);
+	assert_int_equal(test_log_count("other ones"), given_up ? 1 : 0);
+	assert_int_equal(count(&poller.counts.given_up), given_up);
+	test_log_end();
+	end_poller();
+	free(probes);
+}
+
+/* There is no memory to remember one more. */
+POLL_TEST(test_out_of_memory_is_an_error_of_the_operation)
+{
+	enum {
+		N = 400
+	};
+	struct probe *probes = calloc(N, sizeof(*probes));
+	int started = 0, refused = -1;
+	static char buf[N];
+
+	assert_non_null(probes);
+	probe_init(&probes[started], POLL_IO_RECV, fd[0], buf, 1);
+	probe_start(&probes[started++]);
+	hilo__mem_fail_at(1, true);
+	for (; started < N && refused < 0; started++) {
+		probe_init(&probes[started], POLL_IO_RECV, fd[0], &buf[started], 1);
+		probe_start(&probes[started]);
+		if (probes[started].completions)
+			refused = started;
+	}
+	hilo__mem_fail_at(0, false);
+	if (poller.is_ring) {
+		assert_true(refused > 0);
+		assert_int_equal(probes[refused].result, -ENOMEM);
+		probes[refused].completions = 0;
+		probe_start(&probes[refused]);
+	} else {
+		assert_int_equal(refused, -1);
+	}
+	reap();
+	assert_int_equal(hilo__poller_armed(&poller), started);
+	assert_true(hilo__poller_abandon(&poller, HILO_FOREVER));
+	for (int i = 0; i < started; i++) {
+		assert_int_equal(probes[i].completions, 1);
+		assert_int_equal(probes[i].result, -ECANCELED);
+	}
+	end_poller();
+	free(probes);
 }
 
 /* It would have waited for readiness, but there is no time any more. */
@@ -536,7 +628,7 @@ POLL_TEST(test_the_end_comes_when_a_descriptor_does_not_block)
 	probe_init(&probe, POLL_IO_READ, ends[0], buf, sizeof(buf));
 	probe_start(&probe);
 	hilo__poller_flush(&poller);
-	hilo__poller_abandon(&poller);
+	(void)hilo__poller_abandon(&poller, HILO_FOREVER);
 	assert_int_equal(probe.completions, 1);
 	assert_int_equal(probe.result, -ECANCELED);
 	end_poller();
@@ -594,6 +686,8 @@ int main(void)
 		BOTH(test_readiness_that_nobody_wants_keeps_nobody_awake),
 		BOTH(test_the_end_comes_when_a_descriptor_does_not_block),
 		BOTH(test_bytes_under_trouble),
+		BOTH(test_what_the_kernel_does_not_end_is_given_up),
+		BOTH(test_out_of_memory_is_an_error_of_the_operation),
 		BOTH(test_what_is_left_is_ended_with_the_poller),
 		BOTH(test_no_ring_is_an_error_of_the_operation),
 	};
