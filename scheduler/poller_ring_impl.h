@@ -39,8 +39,9 @@ struct poll_ring {
 	atomic(unsigned) room;	  /* how many places there are */
 	atomic(bool) queued;	  /* there may be something for the kernel */
 	atomic(bool) reaping;
-	bool wake_seen; /* [owner] a wake-up's completion was found, and it has not slept since */
-	bool adopted;	/* [owner] wake-ups have been taken from epoll */
+	atomic(unsigned) finishing; /* threads that have taken completions, and not told of them yet */
+	bool wake_seen;		    /* [owner] a wake-up's completion was found, and it has not slept since */
+	bool adopted;		    /* [owner] wake-ups have been taken from epoll */
 };
 
 /* [any] hilo__uring_enter, counted. */
@@ -54,6 +55,19 @@ static inline struct poll_ring *ring_of(struct poller *poller)
 {
 	return load_acquire(&poller->ring); /* P2 of poller.c */
 }
+
+/* [any] Whether the kernel will answer so whenever it is asked. */
+bool hilo__ring_error_lasts(int error);
+
+/*
+ * [owner, not in a completion] The kernel refuses the ring, with @error: from now on all goes over readiness, what is
+ * queued as well. What the kernel had been given ends with @error, whether it has had effect or not.
+ */
+void hilo__ring_fall(struct poller *poller, int error);
+
+/* [reaper] Completions that were taken. How many operations they complete. */
+int hilo__ring_finish_all(struct poller *poller, struct poll_ring *ring, const struct uring_cqe *cqes,
+			  unsigned n, enum poll_reaper reaper);
 
 /* [any] Make room for one more, which is counted as armed. 0, -ENOMEM. */
 int hilo__ring_make_room(struct poller *poller, struct poll_ring *ring);

@@ -2,8 +2,8 @@
 /*
  * uring.c - setting up a ring, and entering it.
  *
- * Flags: COOP_TASKRUN, so that the kernel does not interrupt a thread for each completion, and TASKRUN_FLAG, so that we
- * see when it has some for us. DEFER_TASKRUN would be a few per cent faster, and is refused: the completions of a
+ * Flags: COOP_TASKRUN, so that the kernel does not interrupt a thread for each completion, and TASKRUN_FLAG, so that
+ * we see when it has some for us. DEFER_TASKRUN would be a few per cent faster, and is refused: the completions of a
  * thread that sits in a system call of its own would not show up until it returns, and others could not fetch them.
  * NO_SQARRAY where there is one (Linux 6.6): one indirection less.
  */
@@ -154,7 +154,21 @@ void hilo__uring_fini(struct uring *ring)
 {
 	(void)hilo__sys_munmap(ring->sqes, ring->sqes_size);
 	(void)hilo__sys_munmap(ring->rings, ring->rings_size);
-	(void)hilo__sys_close(ring->fd);
+	if (!ring->is_lost)
+		(void)hilo__sys_close(ring->fd);
+}
+
+int hilo__uring_sever(struct uring *ring, bool is_ours, int stand_in)
+{
+	void *at;
+	int rc = hilo__sys_mmap(ring->rings, ring->rings_size, PROT_READ | PROT_WRITE, MAP_FIXED, &at);
+
+	if (rc == 0)
+		rc = hilo__sys_mmap(ring->sqes, ring->sqes_size, PROT_READ | PROT_WRITE, MAP_FIXED, &at);
+	ring->is_lost = !is_ours;
+	if (is_ours)
+		(void)hilo__sys_dup3(stand_in, ring->fd, O_CLOEXEC);
+	return rc;
 }
 
 int hilo__uring_probe(const struct uring *ring)

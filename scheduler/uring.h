@@ -81,11 +81,19 @@ struct uring {
 	unsigned sq_mask;
 	void *rings;
 	size_t rings_size, sqes_size;
+	bool is_lost; /* the descriptor is not ours any more */
 };
 
 /* [creator] -ENOSYS, -EPERM, -EMFILE, -ENFILE, -ENOMEM; -EOPNOTSUPP: not all that is needed is there. */
 int hilo__uring_init(struct uring *ring, unsigned entries);
 void hilo__uring_fini(struct uring *ring);
+
+/*
+ * [one at a time] The kernel is to end the ring, while others may still look at it: empty memory takes the place of
+ * what was shared, and if @is_ours another descriptor, @stand_in, that of the ring. What was under way is ended by
+ * and by, and nobody hears of it. 0, -ENOMEM: it goes on.
+ */
+int hilo__uring_sever(struct uring *ring, bool is_ours, int stand_in);
 
 /* [any] Whether the kernel knows all that is used here; @ring works. 0, -EOPNOTSUPP. */
 int hilo__uring_probe(const struct uring *ring);

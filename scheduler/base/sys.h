@@ -56,6 +56,8 @@
 	X(EPOLL_PWAIT2, epoll_pwait2, ENOSYS, int,                                                           \
 	  (int epfd, struct epoll_event *events, int max, const struct timespec *timeout),                   \
 	  (epfd, events, max, timeout))                                                                      \
+	X(DUP3, dup3, EMFILE, int, (int from, int to, int flags), (from, to, flags))                         \
+	X(FCNTL, fcntl, EBADF, int, (int fd, int command, long value), (fd, command, value))                 \
 	X(EVENTFD, eventfd, EMFILE, int, (unsigned initial, int flags), (initial, flags))                    \
 	X(TIMERFD_CREATE, timerfd_create, EMFILE, int, (int clock, int flags), (clock, flags))               \
 	X(TIMERFD_SETTIME, timerfd_settime, EINVAL, int, (int fd, int flags, const struct itimerspec *when), \
@@ -207,6 +209,16 @@ static inline int sys_real_epoll_pwait2(int epfd, struct epoll_event *events, in
 	(void)epfd, (void)events, (void)max, (void)timeout;
 	return -ENOSYS;
 #endif
+}
+
+static inline int sys_real_dup3(int from, int to, int flags)
+{
+	return (int)sys_result(dup3(from, to, flags));
+}
+
+static inline int sys_real_fcntl(int fd, int command, long value)
+{
+	return (int)sys_result(fcntl(fd, command, value));
 }
 
 static inline int sys_real_eventfd(unsigned initial, int flags)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poller_choice.c - which poller a runtime has: where io_uring is forbidden it is epoll, and nothing is said. Each
- * in a process of its own, for a filter of system calls stays, and what was found out as well.
+ * test_poller_choice.c - which poller a runtime has: where io_uring is forbidden it is epoll, and nothing is said.
+ * Each in a process of its own, for a filter of system calls stays, and what was found out as well.
  */
 #include "tests/support/test.h"
 
@@ -24,7 +24,7 @@
 
 static char is_epoll[] = "poller=epoll\n", is_uring[] = "poller=uring\n";
 
-/* [child] From now on @call is answered with @error. False: there are no filters here. */
+/* [child] From now on @call is answered with @error, to all threads. False: there are no filters here. */
 static bool forbid(long call, int error)
 {
 	struct sock_filter filter[] = {
@@ -36,7 +36,7 @@ static bool forbid(long call, int error)
 	struct sock_fprog program = {.len = array_size(filter), .filter = filter};
 
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+	       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
 }
 
 /* [test] What @body returns in a child, and what it has written to standard error. */
@@ -143,6 +143,59 @@ static void test_without_membarrier_it_is_epoll(void **state)
 	assert_int_equal(rc, 0);
 }
 
+/* [task] What was under way when rings were forbidden fails, once on each loop; what comes later goes on. */
+static int forbidden_later(void *arg)
+{
+	unsigned failed = 0;
+
+	TASK_CHECK(talk(arg), ==, 0);
+	if (!forbid(SYS_io_uring_enter, EPERM))
+		return CHILD_SKIPS;
+	for (int i = 0; i < 100; i++) {
+		struct poll_io io;
+		char buf[8] = "";
+		int fd[2], rc;
+
+		TASK_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), ==, 0);
+		TASK_CHECK(write(fd[1], "hola", 4), ==, 4);
+		poll_io_init(&io, POLL_IO_RECV, fd[0], buf, 4, NULL);
+		rc = hilo__io_run(&io, WAIT_FD, NULL, HILO_FOREVER);
+		if (rc != 4)
+			TASK_CHECK(rc, ==, -EPERM);
+		failed += rc != 4;
+		hilo__io_forget(hilo__io_runtime(), fd[0]);
+		(void)close(fd[0]);
+		(void)close(fd[1]);
+		TASK_CHECK(hilo_sleep(100 * HILO_MICROSECOND), ==, 0);
+	}
+	TASK_CHECK(failed, <=, hilo_runtime_workers(hilo_runtime_current()) + 4);
+	return 0;
+}
+
+static int child_forbidden_later(int workers)
+{
+	hilo_opts opts = {.size = sizeof(opts), .workers = (unsigned)workers};
+
+	if (hilo__poller_ring_works() < 0)
+		return CHILD_SKIPS;
+	return hilo_run(forbidden_later, is_uring, &opts);
+}
+
+static void test_where_rings_are_forbidden_later_it_goes_on_over_epoll(void **state)
+{
+	char said[4096];
+
+	(void)state;
+	for (int workers = 1; workers <= 4; workers *= 2) {
+		int rc = in_child(child_forbidden_later, workers, said, sizeof(said));
+
+		if (rc == CHILD_SKIPS)
+			TEST_SKIP("no io_uring, or no filters of system calls here");
+		assert_int_equal(rc, 0);
+		assert_non_null(strstr(said, "io_uring_enter fails (EPERM)"));
+	}
+}
+
 static int child_as_it_is(int disabled)
 {
 	hilo_opts opts = {.size = sizeof(opts), .workers = 2};
@@ -176,6 +229,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_where_a_filter_forbids_rings_it_is_epoll_without_a_word),
 		cmocka_unit_test(test_without_membarrier_it_is_epoll),
+		cmocka_unit_test(test_where_rings_are_forbidden_later_it_goes_on_over_epoll),
 		cmocka_unit_test(test_it_is_what_the_machine_allows),
 	};
 
