@@ -12,6 +12,7 @@
 #include "runtime/log_impl.h"
 #include "scheduler/base/clock.h"
 #include "scheduler/base/sys.h"
+#include "scheduler/forked.h"
 
 #define RESERVE_WAIT (200 * HILO_MICROSECOND)
 #define SPIN_US 50
@@ -132,6 +133,7 @@ void hilo__job_run(struct job *job)
 
 	hilo__locals_enter(&frame, locals_ref(job->locals));
 	job->result = job->fn(job->arg);
+	forked_check("a call in an executor");
 	said = hilo__error_swap(NULL);
 	hilo__locals_leave(&frame);
 	hilo__error_free(hilo__error_swap(before)); /* what has dropped a value is not the call */

@@ -14,6 +14,7 @@
 #include "runtime/run_impl.h"
 #include "runtime/sized_impl.h"
 #include "scheduler/base/mem.h"
+#include "scheduler/forked.h"
 
 /* What the kernel is told to end at the end of a runtime gets that long at least. */
 #define KERNEL_GRACE HILO_SECOND
@@ -67,6 +68,9 @@ int hilo__runtime_new(const hilo_opts *opts, bool spare_later, hilo_runtime **re
 	hilo_runtime *runtime;
 	int rc;
 
+	if (HILO__UNLIKELY(load_relaxed(&hilo__forked))) /* relaxed: set before there was another thread */
+		return hilo_fail(-EPERM,
+				 "this process was forked while a runtime ran: it can only call exec");
 	/* So that this thread needs no memory any more to wait, for a task or for the end. */
 	if (!self->loop && !hilo__thread_record(self))
 		return -ENOMEM;

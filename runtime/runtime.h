@@ -19,6 +19,10 @@ HILO_BEGIN_DECLS
  * After hilo_runtime_close every call that takes a runtime is still defined: what would run something
  * answers HILO_ECLOSED, figures and configuration stay what they were, there are no tasks and no loops.
  *
+ * In a child that fork has made while a runtime ran, that runtime is closed (HILO_ECLOSED), and there are no new ones
+ * (-EPERM). In a task, a callback or an executor's call the child can call exec or _exit; if it suspends or returns
+ * it is ended, with a message. The parent is not affected, nor is who calls exec, nor vfork.
+ *
  * Environment, read when a runtime starts, and stronger than what its options say:
  *
  *	HILO_WORKERS=N			 workers, from 1 on

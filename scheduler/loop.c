@@ -21,6 +21,7 @@
 #include "scheduler/base/clock.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/panic.h"
+#include "scheduler/forked.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/worker.h"
 
@@ -189,6 +190,7 @@ void hilo__loop_run_calls(struct thread *self, struct hilo_loop *loop)
 		struct call *call = container_of(link, struct call, link);
 
 		call->run(call);
+		forked_check("a callback that has ended");
 	}
 	self->calling = NULL;
 	MUTANT(90, store_seq_cst(&loop->calling, 0), store_release(&loop->calling, 0));	    /* P1, P2 */

@@ -179,6 +179,20 @@ bool hilo__poller_abandon(struct poller *poller, hilo_time deadline)
 	return true;
 }
 
+void hilo__poller_sever(struct poller *poller)
+{
+	struct poll_ring *ring = load_relaxed(&poller->ring); /* relaxed, here and below: alone */
+
+	hilo__poller_close(poller);
+	store_relaxed(&poller->woken, 1); /* so that nobody writes to the eventfd */
+	store_relaxed(&poller->ring, NULL);
+	if (ring)
+		hilo__ring_sever(ring);
+	hilo__epoll_sever(poller);
+	(void)hilo__sys_close(poller->wake_fd);
+	poller->wake_fd = -1;
+}
+
 void hilo__poller_fini(struct poller *poller)
 {
 	HILO__ASSERT(!load_relaxed(&poller->armed)); /* relaxed: nobody else is left */

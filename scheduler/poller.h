@@ -118,6 +118,12 @@ void hilo__poller_close(struct poller *poller);
  */
 bool hilo__poller_abandon(struct poller *poller, hilo_time deadline);
 
+/*
+ * [child of fork, alone] What is behind it is the parent's: let go of that, without touching it. Nothing is started
+ * here any more, nor submitted: -EBADF.
+ */
+void hilo__poller_sever(struct poller *poller);
+
 /* [creator] No operation may be submitted, nobody may sleep in it. */
 void hilo__poller_fini(struct poller *poller);
 

@@ -222,7 +222,7 @@ int hilo__poller_submit(struct poller *poller, struct poll_op *op)
 	HILO__ASSERT(!load_relaxed(&op->pending)); /* relaxed: the caller's own */
 	if (!op->events || (op->events & ~POLL_EVENTS))
 		return -EINVAL;
-	if (op->fd < 0)
+	if (op->fd < 0 || HILO__UNLIKELY(poller->backend->epoll_fd < 0))
 		return -EBADF;
 	rc = poller_find_or_make(poller->backend, op->fd, &file);
 	if (rc < 0)
@@ -294,7 +294,7 @@ void hilo__poller_forget(struct poller *poller, int fd)
 {
 	struct poll_fd *file = fd < 0 ? NULL : poll_table_find(&poller->backend->table, fd);
 
-	if (!file)
+	if (!file || HILO__UNLIKELY(poller->backend->epoll_fd < 0)) /* in a child: a lock may be another's */
 		return;
 	spin_lock(&file->lock);
 	if (file->known) {
@@ -538,6 +538,16 @@ void hilo__epoll_take_wake(struct poller *poller)
 		;
 	if (backend->timer_fd >= 0)
 		(void)poller_register(backend, backend->timer_fd, POLL_TIMER);
+}
+
+void hilo__epoll_sever(struct poller *poller)
+{
+	struct poll_backend *backend = poller->backend;
+
+	(void)hilo__sys_close(backend->epoll_fd);
+	if (backend->timer_fd >= 0)
+		(void)hilo__sys_close(backend->timer_fd);
+	backend->epoll_fd = backend->timer_fd = -1;
 }
 
 void hilo__epoll_fini(struct poller *poller)

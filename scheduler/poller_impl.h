@@ -32,6 +32,7 @@ struct poll_backend {
 int hilo__epoll_init(struct poller *poller);
 void hilo__epoll_fini(struct poller *poller);
 void hilo__epoll_abandon(struct poller *poller);
+void hilo__epoll_sever(struct poller *poller);
 int hilo__epoll_reap(struct poller *poller, unsigned max);
 int hilo__epoll_wait(struct poller *poller, hilo_time deadline);
 
@@ -69,6 +70,7 @@ void hilo__poller_complete_io(struct poller *poller, struct poll_io *io, int res
 /* poller_ring.c, poller_ring_end.c; the same as those of poller.h and poll_io.h. */
 int hilo__ring_make(struct poll_ring **ret);
 void hilo__ring_fini(struct poller *poller);
+void hilo__ring_sever(struct poll_ring *ring);
 void hilo__ring_abandon(struct poller *poller, hilo_time deadline);
 /* @io is counted as armed. 0; -ECANCELED: it was told to end already; -ENOMEM; or RING_HAS_FALLEN. */
 #define RING_HAS_FALLEN 1

@@ -88,6 +88,13 @@ void hilo__ring_fini(struct poller *poller)
 	ring_free(ring);
 }
 
+/* What is shared with the kernel is not there in a child (uring.c), and the rest was the parent's. */
+void hilo__ring_sever(struct poll_ring *ring)
+{
+	if (!ring->uring.is_lost)
+		(void)hilo__sys_close(ring->uring.fd);
+}
+
 /* [closing thread] The kernel shall end whatever it has. */
 static void ring_end_all(struct poll_ring *ring)
 {

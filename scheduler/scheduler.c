@@ -28,6 +28,7 @@
 #include "scheduler/base/log.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
+#include "scheduler/forked.h"
 #include "scheduler/locals.h"
 #include "scheduler/spare.h"
 
@@ -137,25 +138,25 @@ void hilo__scheduler_foreach(struct hilo_runtime *runtime, void (*fn)(struct hil
 }
 
 struct hilo_runtime *hilo__runtimes;
-static struct spinlock runtimes_lock;
+struct spinlock hilo__runtimes_lock;
 
 static void runtimes_add(struct hilo_runtime *runtime)
 {
-	spin_lock(&runtimes_lock);
+	spin_lock(&hilo__runtimes_lock);
 	runtime->next = hilo__runtimes;
 	hilo__runtimes = runtime;
-	spin_unlock(&runtimes_lock);
+	spin_unlock(&hilo__runtimes_lock);
 }
 
 static void runtimes_remove(struct hilo_runtime *runtime)
 {
-	spin_lock(&runtimes_lock);
+	spin_lock(&hilo__runtimes_lock);
 	for (struct hilo_runtime **at = &hilo__runtimes; *at; at = &(*at)->next)
 		if (*at == runtime) {
 			*at = runtime->next;
 			break;
 		}
-	spin_unlock(&runtimes_lock);
+	spin_unlock(&hilo__runtimes_lock);
 }
 
 void hilo__scheduler_end(struct hilo_runtime *runtime, hilo_time deadline)
@@ -345,8 +346,10 @@ int hilo__scheduler_start(struct hilo_runtime *runtime)
 {
 	sigset_t before;
 	unsigned first;
-	int rc = scheduler_make_loops(runtime);
+	int rc = hilo__forked_init();
 
+	if (rc == 0)
+		rc = scheduler_make_loops(runtime);
 	if (rc < 0)
 		return rc;
 	first = runtime_loops(runtime);

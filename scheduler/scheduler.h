@@ -94,8 +94,9 @@ struct hilo_runtime {
 	struct hilo_runtime *next;  /* in hilo__runtimes */
 };
 
-/* All runtimes of the process that have workers, for who looks in from outside. Its lock is in scheduler.c. */
+/* All runtimes of the process that have workers, for who looks in from outside; under the lock. */
 extern struct hilo_runtime *hilo__runtimes;
+extern struct spinlock hilo__runtimes_lock;
 
 /* [any] The loops that exist at the moment: all below that index can be looked at. */
 static inline unsigned runtime_loops(const struct hilo_runtime *runtime)

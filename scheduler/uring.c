@@ -105,6 +105,9 @@ static int uring_map(struct uring *ring, const struct setup *setup)
 		(void)hilo__sys_munmap(ring->rings, ring->rings_size);
 		return rc;
 	}
+	/* Not for a child: both would take from, and add to, the same queues. */
+	(void)hilo__sys_madvise(ring->rings, ring->rings_size, MADV_DONTFORK);
+	(void)hilo__sys_madvise(sqes, ring->sqes_size, MADV_DONTFORK);
 	ring->sqes = sqes;
 	return 0;
 }

@@ -29,6 +29,7 @@
 #include "scheduler/base/clock.h"
 #include "scheduler/base/panic.h"
 #include "scheduler/fiber/fiber.h"
+#include "scheduler/forked.h"
 #include "scheduler/locals.h"
 
 /* Of high priority, in a row, while there are others. */
@@ -394,6 +395,7 @@ static HILO__COLD void task_tell_resumed(const struct thread *self)
  */
 static HILO__COLD void leave_special(struct thread *self, enum leave leave)
 {
+	forked_check("a task that suspends");
 	task_tell_suspended(self);
 	self->leave = leave; /* before: it may make a difference */
 	leave_to(self, leave, loop_pick(self->loop));
