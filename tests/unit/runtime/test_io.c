@@ -6,8 +6,10 @@
 #include "tests/support/test.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -420,6 +422,31 @@ static int hog_computes(void *arg)
 	return 0;
 }
 
+/*
+ * In vfork a thread waits for its child, and not even the kernel gets at it: what is under way comes up between two of
+ * them.
+ */
+static int hog_vforks(void *arg)
+{
+	static const struct timespec span = {0, 5000000};
+
+	(void)arg;
+	(void)add_seq_cst(&held->begun, 1);
+	while (load_acquire(&held->completed) < RECEIVES) {
+		int status;
+		pid_t pid = vfork();
+
+		if (pid == 0) {
+			(void)nanosleep(&span, NULL);
+			_exit(7);
+		}
+		TASK_CHECK(pid, >, 0);
+		TASK_CHECK(waitpid(pid, &status, 0), ==, pid);
+		TASK_CHECK(WEXITSTATUS(status), ==, 7);
+	}
+	return 0;
+}
+
 static void *held_writer(void *arg)
 {
 	(void)arg;
@@ -469,6 +496,111 @@ IO_TEST(threads_that_compute_hold_up_no_receive)
 	return hold(hog_computes);
 }
 
+IO_TEST(threads_that_vfork_lose_no_receive)
+{
+	return hold(hog_vforks);
+}
+
+/*
+ * All workers are held, and a task on a spare one starts a receive there, and then holds its thread as well: another
+ * spare one sees to that loop.
+ */
+struct spare_case {
+	struct owned owned;
+	int fd[2];
+	atomic(unsigned) begun, wanted;
+	atomic(bool) started;
+};
+
+static int spare_hog(void *arg)
+{
+	static const struct timespec span = {0, 1000000};
+	struct spare_case *all = arg;
+
+	(void)add_seq_cst(&all->begun, 1);
+	while (load_seq_cst(&all->begun) < load_relaxed(&all->wanted))
+		(void)nanosleep(&span, NULL);
+	/* Nobody has suspended: one of us is on a thread that is no worker's. */
+	if (thread_self()->loop->spare && !xchg_acq_rel(&all->started, true)) {
+		TASK_CHECK(hilo__io_start(NULL, &all->owned.io), ==, false);
+		TASK_CHECK(all->owned.io.poller, ==, &thread_self()->loop->poller);
+		TASK_CHECK(write(all->fd[1], "hola", 4), ==, 4);
+	}
+	while (!load_acquire(&all->owned.happened))
+		(void)nanosleep(&span, NULL);
+	return 0;
+}
+
+IO_TEST(a_spare_worker_that_is_held_itself_holds_up_no_receive)
+{
+	unsigned wanted = hilo_runtime_workers(hilo_runtime_current()) + 1;
+	struct spare_case all;
+	int rc = 0;
+
+	memset(&all, 0, sizeof(all));
+	make_pair(all.fd);
+	store_relaxed(&all.wanted, wanted);
+	poll_io_init(&all.owned.io, POLL_IO_RECV, all.fd[0], all.owned.buf, 4, owned_complete);
+	HILO_GROUP (group, &rc) {
+		for (unsigned i = 0; i < wanted; i++)
+			TASK_CHECK(hilo_group_spawn(group, spare_hog, &all), ==, 0);
+	}
+	TASK_CHECK(rc, ==, 0);
+	TASK_CHECK(all.owned.io.op.result, ==, 4);
+	close_pair(all.fd);
+	return 0;
+}
+
+/* Two accept from one socket, and one of them is cancelled just when a connection comes: one of them has it. */
+static int accepts_one(void *arg)
+{
+	struct poll_io io;
+
+	poll_io_init(&io, POLL_IO_ACCEPT, *(int *)arg, NULL, 0, NULL);
+	io.flags = SOCK_CLOEXEC;
+	return hilo__io_run(&io, WAIT_FD, NULL, HILO_FOREVER);
+}
+
+static int accepts_listen(struct sockaddr_in *address)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | hilo__io_socket_flags(hilo__io_runtime()), 0);
+	socklen_t size = sizeof(*address);
+
+	*address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	TASK_CHECK(bind(fd, (struct sockaddr *)address, size), ==, 0);
+	TASK_CHECK(listen(fd, 8), ==, 0);
+	TASK_CHECK(getsockname(fd, (struct sockaddr *)address, &size), ==, 0);
+	return fd;
+}
+
+IO_TEST(of_two_who_accept_one_is_cancelled)
+{
+	struct sockaddr_in address;
+	int listener = accepts_listen(&address);
+
+	for (unsigned i = 0; i < test_rounds(100); i++) {
+		int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), first, second;
+		hilo_task *one = hilo_spawn(accepts_one, &listener);
+		hilo_task *two = hilo_spawn(accepts_one, &listener);
+
+		TEST_UNTIL(hilo_task_get_state(one) == HILO_TASK_SUSPENDED &&
+			   hilo_task_get_state(two) == HILO_TASK_SUSPENDED);
+		TASK_CHECK(connect(client, (struct sockaddr *)&address, sizeof(address)), ==, 0);
+		TASK_CHECK(hilo_task_cancel(one), ==, 0);
+		first = hilo_join(one, HILO_FOREVER);
+		if (first >= 0)
+			(void)hilo_task_cancel(two);
+		second = hilo_join(two, HILO_FOREVER);
+		TASK_CHECK(first >= 0 ? second : first, ==, -ECANCELED);
+		TASK_CHECK(first >= 0 ? first : second, >=, 0);
+		TASK_CHECK(close(first >= 0 ? first : second), ==, 0);
+		TASK_CHECK(close(client), ==, 0);
+	}
+	hilo__io_forget(hilo__io_runtime(), listener);
+	TASK_CHECK(close(listener), ==, 0);
+	return 0;
+}
+
 #define BOTH(name) cmocka_unit_test(name##_epoll), cmocka_unit_test(name##_uring)
 
 int main(void)
@@ -487,6 +619,9 @@ int main(void)
 		BOTH(what_is_left_completes_in_the_runtime_that_ends),
 		BOTH(threads_that_sleep_hold_up_no_receive),
 		BOTH(threads_that_compute_hold_up_no_receive),
+		BOTH(threads_that_vfork_lose_no_receive),
+		BOTH(a_spare_worker_that_is_held_itself_holds_up_no_receive),
+		BOTH(of_two_who_accept_one_is_cancelled),
 	};
 
 	test_begin();

@@ -278,6 +278,30 @@ POLL_TEST(test_a_descriptor_that_does_not_block)
 	close_pair(ends);
 }
 
+/* A ring's kernel may answer -EAGAIN for one that it would have to fetch, and there is nothing to wait for. */
+POLL_TEST(test_a_regular_file_that_does_not_block)
+{
+	char path[] = "/tmp/hilo_poll_io_XXXXXX", buf[8] = "";
+	int file = mkostemp(path, O_CLOEXEC);
+	struct probe probe;
+
+	assert_true(file >= 0);
+	assert_int_equal(fcntl(file, F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(unlink(path), 0);
+	probe_init(&probe, POLL_IO_WRITE, file, "hola", 4);
+	probe_start(&probe);
+	assert_int_equal(probe_await(&probe), 4);
+	assert_int_equal(fdatasync(file), 0);
+	(void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+	probe_init(&probe, POLL_IO_READ, file, buf, sizeof(buf));
+	probe.io.offset = 0;
+	probe_start(&probe);
+	assert_int_equal(probe_await(&probe), 4);
+	assert_string_equal(buf, "hola");
+	assert_int_equal(hilo__poller_armed(&poller), 0);
+	assert_int_equal(close(file), 0);
+}
+
 POLL_TEST(test_messages)
 {
 	char text[] = "hola";
@@ -676,6 +700,7 @@ int main(void)
 		BOTH(test_connect_is_refused),
 		BOTH(test_each_call_is_an_operation_of_the_kernels),
 		BOTH(test_a_descriptor_that_does_not_block),
+		BOTH(test_a_regular_file_that_does_not_block),
 		BOTH(test_messages),
 		BOTH(test_files_on_a_ring),
 		BOTH(test_readiness_beside_operations),
