@@ -11,14 +11,13 @@
 #include <string.h>
 
 #define CLIENTS_MAX 1000000ul
+#define DRAIN_MAX 86400ul
 #define HELP 256
 
 static const struct option names[] = {
-	{"host", required_argument, NULL, 'h'},
-	{"port", required_argument, NULL, 'p'},
-	{"clients", required_argument, NULL, 'c'},
-	{"help", no_argument, NULL, HELP},
-	{NULL, 0, NULL, 0},
+	{"host", required_argument, NULL, 'h'},	   {"port", required_argument, NULL, 'p'},
+	{"clients", required_argument, NULL, 'c'}, {"drain", required_argument, NULL, 'd'},
+	{"help", no_argument, NULL, HELP},	   {NULL, 0, NULL, 0},
 };
 
 /* The number that @text is into *@ret. */
@@ -48,6 +47,10 @@ static int option_apply(struct options *options, int letter)
 	case 'p':
 		rc = number_parse("--port", optarg, 65535, &number);
 		options->port = (unsigned)number;
+		break;
+	case 'd':
+		rc = number_parse("--drain", optarg, DRAIN_MAX, &number);
+		options->drain = (unsigned)number;
 		break;
 	default:
 		rc = number_parse("--clients", optarg, CLIENTS_MAX, &number);

@@ -10,13 +10,14 @@ struct options {
 	const char *host;
 	unsigned port;
 	size_t clients; /* at a time; 0: as many as there are descriptors */
+	unsigned drain; /* seconds */
 	char **rest;	/* what is no option, up to a NULL */
 };
 
 /*
- * [task] Parse @argv into *@options, which has the defaults; @takes names the options that the program has, of "h"
- * (--host), "p" (--port) and "c" (--clients), besides --help, which prints @help. 0; 1: there is nothing left to do;
- * -EINVAL, with a message.
+ * [task] Parse @argv into *@options, which has the defaults. @takes names the options that the program has, besides
+ * --help, which prints @help: h for --host, p for --port, c for --clients, d for --drain. 0; 1: there is nothing left
+ * to do; -EINVAL, with a message.
  */
 int options_parse(struct options *options, char **argv, const char *takes, const char *help);
 

@@ -25,3 +25,15 @@ void print_line(const char *prefix, const char *text, size_t size)
 	fflush(stdout); /* at once, also into a pipe */
 	funlockfile(stdout);
 }
+
+void print_listening(const hilo_server *server, const char *program)
+{
+	hilo_address address;
+	char text[HILO_ADDRESS_SIZE];
+
+	for (size_t i = 0; hilo_server_sockname(server, i, &address) == 0; i++) {
+		hilo_address_format(&address, text, sizeof(text));
+		printf("%s: listens at %s\n", program, text);
+	}
+	fflush(stdout);
+}

@@ -95,8 +95,15 @@ def receive_all(connection):
     return b"".join(parts)
 
 
-def fds_of(program):
-    return len(os.listdir(f"/proc/{program.process.pid}/fd"))
+def sockets_of(program):
+    """How many a program has open."""
+    folder, found = f"/proc/{program.process.pid}/fd", 0
+    for name in os.listdir(folder):
+        try:
+            found += os.readlink(f"{folder}/{name}").startswith("socket:")
+        except FileNotFoundError:
+            pass  # closed meanwhile
+    return found
 
 
 def run(tests):
