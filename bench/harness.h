@@ -132,6 +132,7 @@ void bench_lock_unlock(struct bench *b);
 void bench_broadcast(struct bench *b);
 void bench_select(struct bench *b);
 void bench_select_in_order(struct bench *b);
+void bench_sendfile(struct bench *b);
 void bench_serve(struct bench *b);
 void bench_semaphore(struct bench *b);
 void bench_semaphore_free(struct bench *b);

@@ -58,6 +58,7 @@ static const struct workload workloads[] = {
 	{"mpmc_unbounded", bench_mpmc_unbounded, 4000000, 0, "the same through a queue without limit"},
 	{"pingpong", bench_pingpong, 500000, 0, "n round trips of two tasks, through two queues of 1"},
 	{"ring", bench_ring, 1000000, 0, "n hops of a token through 1000 tasks, queues of 1"},
+	{"sendfile", bench_sendfile, 1000, 0, "a file of n MiB over one connection on this machine"},
 	{"echo", bench_serve, 1, 0,
 	 "a server on --port=N that sends back what comes, until the process is ended"},
 	{"http", bench_serve, 1, 0, "the same, answering GET with 13 bytes"},

@@ -9,6 +9,10 @@
  * of no more than what a pipe that is ready takes; it can only block if another process has read, or filled, it in
  * between. Regular files, which are always ready, are read and written at once.
  *
+ * There is one exception. sendfile(2) knows no flag to say that it may not wait: for the moment of that call a socket
+ * that was made here, by accept or connect, is set to O_NONBLOCK. Nobody else has it; and a receive that is started on
+ * it in that moment is answered -EAGAIN by a ring, and then waits for readiness.
+ *
  * SIGPIPE is not raised: a send to a socket says so itself. A write to a pipe is made by a thread of a worker, which
  * has all signals blocked, or by the kernel on its behalf; only a plain thread, which may make the first try itself,
  * has to block it for that moment.
@@ -17,6 +21,7 @@
 #include <limits.h>
 
 #include "io/descriptor_impl.h"
+#include "io/sock_impl.h"
 #include "io/stream_impl.h"
 #include "runtime/error_impl.h"
 #include "scheduler/base/sys.h"
@@ -30,7 +35,8 @@ static void fd_received(struct poll_op *op)
 {
 	struct transport_fd *fd = container_of(op, struct transport_fd, in.op);
 
-	fd->is_left |= fd->in.given_up;
+	if (HILO__UNLIKELY(fd->in.given_up))
+		fd->is_left = true;
 	fd->base.up->received(fd->base.owner, op->result, fd->in.more_is_there);
 }
 
@@ -38,7 +44,8 @@ static void fd_sent(struct poll_op *op)
 {
 	struct transport_fd *fd = container_of(op, struct transport_fd, out.op);
 
-	fd->is_left |= fd->out.given_up;
+	if (HILO__UNLIKELY(fd->out.given_up))
+		fd->is_left = true;
 	fd->base.up->sent(fd->base.owner, op->result);
 }
 
@@ -108,6 +115,25 @@ static bool fd_send(struct transport *transport, const void *data, size_t size, 
 	return done;
 }
 
+static ssize_t fd_send_file(struct transport *transport, int file, int64_t offset, size_t size)
+{
+	const struct transport_fd *fd = fd_of(transport);
+	struct descriptor_quiet quiet;
+	ssize_t n;
+	int quick = hilo__sock_is_nonblocking(transport->fd);
+
+	if (fd->is_direct || quick < 0 || (!quick && !fd->is_own))
+		return -EOPNOTSUPP;
+	if (!quick && hilo__sock_set_nonblocking(transport->fd, true) < 0)
+		return -EOPNOTSUPP;
+	hilo__descriptor_quiet(&quiet);
+	n = hilo__sys_sendfile(transport->fd, file, &offset, size);
+	hilo__descriptor_quiet_end(&quiet);
+	if (!quick)
+		(void)hilo__sock_set_nonblocking(transport->fd, false);
+	return n;
+}
+
 static void fd_stop(struct transport *transport, bool receive, bool send)
 {
 	struct transport_fd *fd = fd_of(transport);
@@ -172,6 +198,7 @@ static const struct transport_ops fd_ops = {
 	.receive = fd_receive,
 	.receive_now = fd_receive_now,
 	.send = fd_send,
+	.send_file = fd_send_file,
 	.stop = fd_stop,
 	.shut = fd_shut,
 	.close = fd_close,
@@ -251,6 +278,7 @@ int hilo__stream_from_socket(int fd, struct hilo_runtime *runtime, const void *s
 	if (rc < 0)
 		return rc;
 	(void)fd_init(&(*ret)->descriptor, fd, &connected);
+	(*ret)->descriptor.is_own = true;
 	fd_tie(&(*ret)->descriptor);
 	hilo__stream_attach(*ret, &(*ret)->descriptor.base);
 	return 0;

@@ -68,6 +68,12 @@ struct transport_ops {
 	/* [no lock, instead of a receive] Without waiting: -EAGAIN. */
 	ssize_t (*receive_now)(struct transport *transport, void *data, size_t size);
 	bool (*send)(struct transport *transport, const void *data, size_t size, ssize_t *ret);
+	/*
+	 * [a thread that may wait for a disk, instead of a send] Up to @size bytes of @file from @offset on, as many
+	 * as there is room for without waiting: how many, 0 at the end of the file; -EAGAIN: there is no room;
+	 * -EOPNOTSUPP: not by this transport. May be NULL.
+	 */
+	ssize_t (*send_file)(struct transport *transport, int file, int64_t offset, size_t size);
 	/* [no lock, both have been started, or are not in flight] They are to end soon. */
 	void (*stop)(struct transport *transport, bool receive, bool send);
 	/* [no lock, no send in flight or to come] The end of what is sent. */
@@ -101,10 +107,12 @@ struct transport_fd {
 	struct hilo_loop *loop;	      /* one of its; NULL: not tied to it */
 	struct tie tie;		      /* tells of its end */
 	int adopted;		      /* the descriptor that was given, if another one is used; -1 */
-	bool is_socket;		      /* RECV and SEND, else READ and WRITE */
-	bool is_direct;		      /* neither waits, nor can be waited for: the calls are made at once */
 	bool is_left;		      /* the kernel may use the stream's memory, for good */
-	bool blocks;		      /* is waited for before each call, since O_NONBLOCK could not be had */
+	/* As it was made: */
+	bool is_socket : 1; /* RECV and SEND, else READ and WRITE */
+	bool is_own : 1;    /* a socket that was made here: nobody else has it */
+	bool is_direct : 1; /* neither waits, nor can be waited for: the calls are made at once */
+	bool blocks : 1;    /* is waited for before each call, since O_NONBLOCK could not be had */
 	struct poll_io in, out;
 };
 
@@ -311,6 +319,14 @@ static inline const char *stream_bytes(const struct stream_reader *reader)
 
 /* [lock held] Nothing more is read: win who waits for it. */
 void hilo__stream_rx_drop(hilo_stream *stream, struct list *won);
+
+/*
+ * sendfile.c: [any, suspends; no lock] Wait for the turn, and until all that was written is sent; then have the
+ * transport send up to @size bytes of @file from @offset on, as send_file says. -EOPNOTSUPP: another way is to be
+ * taken; else as hilo_stream_write, without a message.
+ */
+ssize_t hilo__stream_send_file(hilo_stream *stream, int file, int64_t offset, size_t size,
+			       hilo_time deadline);
 
 /* stream_send.c: as far as others need it. */
 
