@@ -156,7 +156,7 @@ int hilo_address_unix(const char *path, hilo_address *ret)
 
 static int hex_digit(char c)
 {
-	const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c | 0x20) : NULL;
+	const char *digits = "0123456789abcdef", *at = c > ' ' ? strchr(digits, c | 0x20) : NULL;
 
 	return at ? (int)(at - digits) : -1;
 }
@@ -282,7 +282,8 @@ static void local_format(struct text *text, const hilo_address *address)
 	size_t length = local_length(address);
 
 	if (!length || *name) {
-		text_add(text, "%s%.*s", unix_prefix, (int)length, name);
+		text_add(text, "%s%s%.*s", unix_prefix, length && *name == '@' ? "./" : "", (int)length,
+			 name);
 		return;
 	}
 	text_add(text, "%s@", unix_prefix);

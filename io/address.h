@@ -69,7 +69,8 @@ HILO_API HILO_MUST_CHECK int hilo_address_of_peer(int fd, hilo_address *ret);
 /*
  * Write @address into @buf of @size bytes as one of the texts above; always ends in NUL unless @size is 0. Returns
  * the length that the text has, as snprintf. Bytes of abstract names that are not printable are written as \xHH,
- * and '\' as \\; hilo_address_parse reads them so. NULL and no address: "-".
+ * and '\' as \\; hilo_address_parse reads them so. A path that begins with '@' is written "./@x", since "@x" is an
+ * abstract name. NULL and no address: "-".
  */
 HILO_API int hilo_address_format(const hilo_address *address, char *buf, size_t size);
 

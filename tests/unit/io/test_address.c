@@ -67,6 +67,7 @@ static void test_what_is_no_address_is_told_and_changes_nothing(void **state)
 		"localhost:80",
 		"unix:@\\x0",
 		"unix:@\\q",
+		"unix:@\\x\x10\x11",
 		"[0123456789012345678901234567890123456789012345678901234567890]:1",
 		"127.0.0.1:99999999999999999999",
 	};
@@ -184,6 +185,20 @@ static hilo_address parsed(const char *text)
 	return address;
 }
 
+/* A file whose name begins as an abstract one is written: its text is read as the file. */
+static void test_file_that_looks_abstract(void **state)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "@x"};
+	hilo_address address, again;
+
+	(void)state;
+	assert_int_equal(hilo_address_from((struct sockaddr *)&name, sizeof(name), &address), 0);
+	assert_string_equal(text_of(&address), "unix:./@x");
+	assert_string_equal(pair_of(&address), "@x");
+	again = parsed("unix:./@x");
+	assert_int_equal(*again.local.sun_path, '.');
+}
+
 static void test_equal_is_the_same_place(void **state)
 {
 	hilo_address a = parsed("127.0.0.1:1"), b = parsed("127.0.0.1:1"), none = {0};
@@ -261,6 +276,7 @@ int main(void)
 		cmocka_unit_test(test_pairs_are_as_python_prints_them),
 		cmocka_unit_test(test_text_that_has_no_room_is_cut_and_its_length_told),
 		cmocka_unit_test(test_longest_names_fit),
+		cmocka_unit_test(test_file_that_looks_abstract),
 		cmocka_unit_test(test_equal_is_the_same_place),
 		cmocka_unit_test(test_any_and_from_know_their_families),
 		cmocka_unit_test(test_sockets_tell_their_names),
