@@ -135,7 +135,7 @@ static ssize_t file_call_make(struct file_call *call, hilo_time deadline)
 	spin_lock(&stream->lock);
 	stream->busy--;
 	if (rc == 0 && is_of_connection(call->result) && !stream->tx.error) {
-		stream->tx.error = (int)call->result;
+		hilo__stream_tx_fail(stream, (int)call->result);
 		hilo__stream_serve(stream, &won);
 	}
 	hilo__stream_unlock(stream, &won);

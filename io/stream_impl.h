@@ -342,6 +342,9 @@ void hilo__stream_serve(hilo_stream *stream, struct list *won);
 /* [lock held] Nothing more is sent. */
 void hilo__stream_tx_drop(hilo_stream *stream);
 
+/* [lock held] The same, because sending has failed with @error. */
+void hilo__stream_tx_fail(hilo_stream *stream, int error);
+
 /* [has the turn, counted in refs, no lock] Give the turn to the next, and let go of the stream. */
 void hilo__stream_turn_end(hilo_stream *stream);
 

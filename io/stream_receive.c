@@ -104,6 +104,8 @@ static void rx_account(hilo_stream *stream, ssize_t n, bool more)
 			rx->small = 0;
 		else if (rx->small < RX_SMALL)
 			rx->small++;
+	} else if (n == 0 && stream->tx.error == -ECONNRESET) {
+		rx->error = -ECONNRESET; /* see hilo__stream_tx_fail */
 	} else if (n == 0) {
 		rx->eof = true;
 	} else if (n != -EAGAIN && n != -EINTR && n != -ECANCELED) {

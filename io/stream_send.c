@@ -32,6 +32,20 @@ void hilo__stream_tx_drop(hilo_stream *stream)
 		tx->next.head = tx->next.tail = 0;
 }
 
+/*
+ * A reset is told once, to whoever asks first: then it is a failure of both directions. The peer has not ended his, or
+ * it would be -EPIPE; so the end that a receive has found, or will find, was none.
+ */
+void hilo__stream_tx_fail(hilo_stream *stream, int error)
+{
+	stream->tx.error = error;
+	hilo__stream_tx_drop(stream);
+	if (error == -ECONNRESET && stream->rx.eof) {
+		stream->rx.eof = false;
+		stream->rx.error = error;
+	}
+}
+
 /* [sole user of @buffer] */
 static void buffer_free(hilo_stream *stream, struct stream_buffer *buffer)
 {
@@ -130,8 +144,7 @@ static void tx_account(hilo_stream *stream, ssize_t n, struct list *won)
 	} else if (n == -ECANCELED) {
 		serve_stalled(stream, won);
 	} else if (n != -EAGAIN && n != -EINTR) {
-		tx->error = (int)n;
-		hilo__stream_tx_drop(stream);
+		hilo__stream_tx_fail(stream, (int)n);
 	}
 }
 

@@ -184,17 +184,22 @@ OWN_TEST(test_file_stands_between_what_is_written)
 	return 0;
 }
 
-/* Interrupted calls, and such that move less than there is room for. */
+/*
+ * Calls that move less than there is room for, and one that is interrupted: only that one, because a futex that wakes
+ * somebody never is.
+ */
 OWN_TEST(test_short_calls_lose_nothing)
 {
-	struct sys_chaos chaos = {.seed = test_seed(), .interrupt = 100, .shorten = 300};
+	struct sys_chaos chaos = {.seed = test_seed(), .shorten = 300};
 	struct sending sending;
 
+	hilo__sys_fail(SYS_CALL_SENDFILE, 2, EINTR, false);
 	hilo__sys_chaos(&chaos);
 	sending_start(&sending, a);
 	stream_expect(b, FILE_SIZE, 0);
 	TASK_CHECK(sending_end(&sending), ==, 0);
 	hilo__sys_chaos(NULL);
+	hilo__sys_fail(SYS_CALL_SENDFILE, 0, 0, false);
 	TASK_CHECK(sending.count, ==, FILE_SIZE);
 	return 0;
 }
