@@ -14,11 +14,14 @@
 #include "io/socket_impl.h"
 #include "runtime/io_impl.h"
 #include "runtime/log_impl.h"
+#include "scheduler/base/clock.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
 
 /* Accepting pauses for 1 ms, then twice as long each time, up to this. */
 #define PAUSE_MOST (128 * HILO_MILLISECOND)
+/* It is told at most so often, however often one is accepted in between. */
+#define COMPLAINTS_APART HILO_SECOND
 /* Clients that are turned away at a time. */
 #define TURN_AWAY_MOST 64
 
@@ -108,11 +111,15 @@ static HILO__COLD int acceptor_pause(struct acceptor *acceptor, int rc)
 {
 	struct hilo_server *server = acceptor->member.server;
 	bool many = rc == -EMFILE || rc == -ENFILE, complain;
+	hilo_time now = hilo__clock_now();
 	char text[HILO_ADDRESS_SIZE];
 
 	spin_lock(&server->lock);
-	complain = !server->complained;
+	complain = !server->complained &&
+		   (!server->complained_at || now - server->complained_at >= COMPLAINTS_APART);
 	server->complained = true;
+	if (complain)
+		server->complained_at = now;
 	server->stats.pauses++;
 	spin_unlock(&server->lock);
 	if (complain) {

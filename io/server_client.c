@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "io/connect_impl.h"
 #include "scheduler/base/mem.h"
@@ -52,6 +53,8 @@ static HILO__COLD void client_failed(struct client *client, int rc)
 	struct hilo_server *server = client->member.server;
 	char text[HILO_ADDRESS_SIZE + HILO_ERROR_MESSAGE_SIZE + 16];
 	int length = snprintf(text, sizeof(text), "client ");
+	struct sockaddr_storage name;
+	hilo_address peer = {0};
 	hilo_exception exception = {.size = sizeof(exception),
 				    .kind = HILO_EXCEPTION_TASK,
 				    .code = rc,
@@ -61,7 +64,9 @@ static HILO__COLD void client_failed(struct client *client, int rc)
 				    .site = server->site,
 				    .runtime = server->runtime};
 
-	length += hilo_address_format(&client->peer, text + length, sizeof(text) - (size_t)length);
+	memcpy(&name, client->peer, client->peer_length);
+	(void)!hilo_address_from((struct sockaddr *)&name, client->peer_length, &peer);
+	length += hilo_address_format(&peer, text + length, sizeof(text) - (size_t)length);
 	(void)snprintf(text + length, sizeof(text) - (size_t)length, ": %s",
 		       hilo_error_code() == rc ? hilo_error_message() : hilo_strerror(rc));
 	spin_lock(&server->lock);
@@ -137,7 +142,7 @@ HILO__COLD void hilo__server_refuse(struct hilo_server *server, int fd)
 void hilo__server_serve(struct hilo_server *server, int fd, const hilo_address *peer)
 {
 	hilo_task_opts opts = {.size = sizeof(opts), .destroy = client_destroy, .stack = server->opts.stack};
-	struct client *client = hilo__calloc(1, sizeof(*client));
+	struct client *client = hilo__calloc(1, sizeof(*client) + peer->length);
 
 	if (!client) {
 		hilo__server_refuse(server, fd);
@@ -145,7 +150,8 @@ void hilo__server_serve(struct hilo_server *server, int fd, const hilo_address *
 	}
 	client->refs = 1;
 	client->fd = fd;
-	client->peer = *peer;
+	client->peer_length = peer->length;
+	memcpy(client->peer, (const char *)peer + offsetof(hilo_address, any), peer->length);
 	client->member.server = server;
 	list_init(&client->member.link);
 	(void)hilo_wait_group_add(&server->serving, 1);

@@ -77,10 +77,12 @@ struct acceptor {
 struct client {
 	struct member member;
 	unsigned refs;	     /* I5 */
-	bool aborted;	     /* or is to be, as soon as there is a stream */
-	hilo_stream *stream; /* once it was made */
 	int fd;		     /* -1: the stream has it */
-	hilo_address peer;
+	hilo_stream *stream; /* once it was made */
+	socklen_t
+		peer_length; /* of its address, as the system calls it, which is kept while it is there: ... */
+	bool aborted;	     /* or is to be, as soon as there is a stream */
+	char peer[];	     /* ... so no longer than it is */
 };
 
 struct hilo_server {
@@ -99,9 +101,10 @@ struct hilo_server {
 	hilo_server_stats stats;
 	unsigned starting; /* I3 */
 	bool swept;
-	int reserve; /* I4 */
-	int failure; /* why accepting has ended for good */
-	bool complained;
+	int reserve;		 /* I4 */
+	int failure;		 /* why accepting has ended for good */
+	bool complained;	 /* that nothing is left, and nobody was accepted since ... */
+	hilo_time complained_at; /* ... and when; 0: never */
 	struct debug_mark open;
 	const void *site;
 	unsigned sockets;
