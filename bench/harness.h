@@ -112,6 +112,7 @@ void bench_timers(struct bench *b);
 void bench_timers_call_later(struct bench *b);
 void bench_idle_memory(struct bench *b);
 void bench_idle_created(struct bench *b);
+void bench_idle_connections(struct bench *b);
 void bench_offload(struct bench *b);
 void bench_mixed_latency(struct bench *b);
 void bench_hogs_burn(struct bench *b);

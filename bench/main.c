@@ -35,6 +35,8 @@ static const struct workload workloads[] = {
 	{"timers_call_later", bench_timers_call_later, 100000, 0, "the same with n callbacks"},
 	{"idle_memory", bench_idle_memory, 100000, 0, "n tasks wait on one future"},
 	{"idle_created", bench_idle_created, 100000, 1, "n tasks spawned, none started"},
+	{"idle_connections", bench_idle_connections, 10000, 0,
+	 "n clients of a server wait, each answered once"},
 	{"offload", bench_offload, 200000, 0, "64 tasks make n calls through the executor"},
 	{"mixed_latency", bench_mixed_latency, 2000, 0, "a task sleeps 1 ms n times beside busy ones"},
 	{"hogs_burn", bench_hogs_burn, 400, 0, "delays while each worker has a task that burns 50 ms"},
