@@ -53,7 +53,7 @@ endif()
 add_library(hilo::hilo ALIAS hilo_shared)
 add_library(hilo::static ALIAS hilo_static)
 
-if(HILO_TESTS)
+if(HILO_TESTS AND NOT HILO_FUZZ)
 	add_library(hilo_testing STATIC ${HILO_SOURCES})
 	hilo_compile_library(hilo_testing)
 	hilo_library_interface(hilo_testing)

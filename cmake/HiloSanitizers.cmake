@@ -23,6 +23,10 @@ if(NOT HILO_SANITIZE STREQUAL "")
 		"TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:history_size=4")
 endif()
 
+if(HILO_FUZZ)
+	add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 if(HILO_COVERAGE)
 	add_compile_options(--coverage -fprofile-update=atomic)
 	add_link_options(--coverage)
