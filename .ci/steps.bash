@@ -38,7 +38,7 @@ step() {
 	run_child "$@" >"$log" 2>&1
 	status=$?
 	count_tests "$log"
-	grep -E '^(SKIP|Explored): ' "$log" | sed 's/^/    /' >&"$hilo_messages"
+	grep -E '^(SKIP|Explored|Pollers): ' "$log" | sed 's/^/    /' >&"$hilo_messages"
 	if [ "$status" -ne 0 ]; then
 		show_log "$log" 80
 		say "${hilo_totals[0]} passed, $((hilo_totals[1] ? hilo_totals[1] : 1)) failed, ${hilo_totals[2]} skipped"
