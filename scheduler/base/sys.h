@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +30,7 @@
 #include <sys/timerfd.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -120,6 +122,15 @@
 	  (ret, attr, fn, arg))                                                                              \
 	X(SCHED_GETAFFINITY, sched_getaffinity, EINVAL, int, (pid_t pid, size_t size, cpu_set_t * ret),      \
 	  (pid, size, ret))                                                                                  \
+	X(PIPE2, pipe2, EMFILE, int, (int fds[2], int flags), (fds, flags))                                  \
+	X(CLONE, clone, EAGAIN, int, (int (*fn)(void *), void *stack, int flags, void *arg, int *pidfd),     \
+	  (fn, stack, flags, arg, pidfd))                                                                    \
+	X(WAITID, waitid, EINTR, int, (idtype_t type, id_t id, siginfo_t * ret, int options),                \
+	  (type, id, ret, options))                                                                          \
+	X(PIDFD_SEND_SIGNAL, pidfd_send_signal, EPERM, int, (int pidfd, int signo), (pidfd, signo))          \
+	X(KILL, kill, EPERM, int, (pid_t pid, int signo), (pid, signo))                                      \
+	X(SIGACTION, sigaction, EINVAL, int,                                                                 \
+	  (int signo, const struct sigaction *action, struct sigaction *before), (signo, action, before))    \
 	X(GETRANDOM, getrandom, ENOSYS, ssize_t, (void *buf, size_t size, unsigned flags), (buf, size, flags))
 
 #define HILO__SYS_ENUM(NAME, name, error, result, params, args) SYS_CALL_##NAME,
@@ -430,6 +441,50 @@ static inline int sys_real_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *
 static inline ssize_t sys_real_getrandom(void *buf, size_t size, unsigned flags)
 {
 	return sys_result(getrandom(buf, size, flags));
+}
+
+static inline int sys_real_pipe2(int fds[2], int flags)
+{
+	return (int)sys_result(pipe2(fds, flags));
+}
+
+/* ThreadSanitizer takes a child of clone for one that has memory of its own, and changes ours: by another name. */
+#ifdef HILO__TSAN
+int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
+#define sys_libc_clone __clone
+#else
+#define sys_libc_clone clone
+#endif
+
+/* With CLONE_PIDFD. The number of the new process, which runs @fn(@arg) on the stack that ends at @stack. */
+static inline int sys_real_clone(int (*fn)(void *), void *stack, int flags, void *arg, int *pidfd)
+{
+	return (int)sys_result(sys_libc_clone(fn, stack, flags, arg, pidfd));
+}
+
+static inline int sys_real_waitid(idtype_t type, id_t id, siginfo_t *ret, int options)
+{
+	return (int)sys_result(waitid(type, id, ret, options));
+}
+
+static inline int sys_real_pidfd_send_signal(int pidfd, int signo)
+{
+#ifdef SYS_pidfd_send_signal
+	return (int)sys_result(syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0));
+#else
+	(void)pidfd, (void)signo;
+	return -ENOSYS;
+#endif
+}
+
+static inline int sys_real_kill(pid_t pid, int signo)
+{
+	return (int)sys_result(kill(pid, signo));
+}
+
+static inline int sys_real_sigaction(int signo, const struct sigaction *action, struct sigaction *before)
+{
+	return (int)sys_result(sigaction(signo, action, before));
 }
 
 #ifdef HILO_TESTING

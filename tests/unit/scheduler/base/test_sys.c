@@ -31,6 +31,12 @@ static void test_sys_passes_results_and_errors(void **state)
 	assert_int_equal(hilo__sys_epoll_ctl(-1, EPOLL_CTL_ADD, 0, &event), -EBADF);
 	assert_int_equal(hilo__sys_open("/nonexistent/file", O_RDONLY), -ENOENT);
 	assert_int_equal(hilo__sys_munmap((void *)1, 4096), -EINVAL);
+	assert_int_equal(hilo__sys_kill(getpid(), 0), 0);
+	assert_int_equal(hilo__sys_kill(getpid(), 4711), -EINVAL);
+	assert_int_equal(hilo__sys_pidfd_send_signal(-1, 0), -EBADF);
+	assert_int_equal(hilo__sys_waitid(P_PID, (id_t)getpid(), NULL, WEXITED | WNOHANG), -ECHILD);
+	assert_int_equal(hilo__sys_sigaction(4711, NULL, NULL), -EINVAL);
+	assert_int_equal(hilo__sys_clone(NULL, NULL, 0, NULL, NULL), -EINVAL);
 }
 
 static void test_sys_each_call_really_calls(void **state)
@@ -43,7 +49,7 @@ static void test_sys_each_call_really_calls(void **state)
 	void *page;
 	int epfd = hilo__sys_epoll_create1(EPOLL_CLOEXEC);
 	int efd = hilo__sys_eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	int tfd = hilo__sys_timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	int tfd = hilo__sys_timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), pipes[2];
 
 	(void)state;
 	assert_true(epfd >= 0 && efd >= 0 && tfd >= 0);
@@ -64,6 +70,10 @@ static void test_sys_each_call_really_calls(void **state)
 	assert_int_equal(hilo__sys_madvise(page, 4096, MADV_DONTNEED), 0);
 	assert_int_equal(*(char *)page, 0);
 	assert_int_equal(hilo__sys_munmap(page, 4096), 0);
+	assert_int_equal(hilo__sys_pipe2(pipes, O_CLOEXEC), 0);
+	assert_int_equal(hilo__sys_write(pipes[1], "x", 1), 1);
+	assert_int_equal(hilo__sys_close(pipes[0]), 0);
+	assert_int_equal(hilo__sys_close(pipes[1]), 0);
 	assert_int_equal(hilo__sys_close(epfd), 0);
 	assert_int_equal(hilo__sys_close(efd), 0);
 	assert_int_equal(hilo__sys_close(tfd), 0);
