@@ -84,6 +84,11 @@ int hilo__descriptor_reopen(int fd, const struct descriptor *descriptor)
 	return hilo__sys_open(path, mode | O_NONBLOCK | O_NOCTTY);
 }
 
+void hilo__descriptor_unblock(int fd)
+{
+	(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
 int hilo__descriptor_shut(int fd, bool both)
 {
 	return (int)sys_result(shutdown(fd, both ? SHUT_RDWR : SHUT_WR));

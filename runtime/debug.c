@@ -121,6 +121,7 @@ static void table_tell(uint32_t runtime, bool calls)
 		[DEBUG_EXECUTOR] = "executors that were not closed, made",
 		[DEBUG_FUTURE] = "futures that were not released, made",
 		[DEBUG_HANDLE] = "handles of ended tasks, neither joined nor detached, spawned",
+		[DEBUG_PROCESS] = "processes that were not freed, started",
 		[DEBUG_SERVER] = "servers that were not freed, started",
 		[DEBUG_STREAM] = "streams that were not freed, made",
 		[DEBUG_UDP] = "UDP sockets that were not closed, made",

@@ -15,6 +15,7 @@ enum debug_kind {
 	DEBUG_EXECUTOR,
 	DEBUG_FUTURE,
 	DEBUG_HANDLE, /* of a task that has ended */
+	DEBUG_PROCESS,
 	DEBUG_SERVER,
 	DEBUG_STREAM,
 	DEBUG_UDP,

@@ -38,6 +38,7 @@
 #include <hilo/io/connect.h>
 #include <hilo/io/datagram.h>
 #include <hilo/io/frame.h>
+#include <hilo/io/process.h>
 #include <hilo/io/pump.h>
 #include <hilo/io/resolve.h>
 #include <hilo/io/server.h>
