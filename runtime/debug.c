@@ -123,6 +123,7 @@ static void table_tell(uint32_t runtime, bool calls)
 		[DEBUG_HANDLE] = "handles of ended tasks, neither joined nor detached, spawned",
 		[DEBUG_PROCESS] = "processes that were not freed, started",
 		[DEBUG_SERVER] = "servers that were not freed, started",
+		[DEBUG_SIGNALS] = "subscriptions to signals that were not freed, opened",
 		[DEBUG_STREAM] = "streams that were not freed, made",
 		[DEBUG_UDP] = "UDP sockets that were not closed, made",
 		[DEBUG_WATCH] = "watches that were not ended, asked for",

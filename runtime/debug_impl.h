@@ -17,6 +17,7 @@ enum debug_kind {
 	DEBUG_HANDLE, /* of a task that has ended */
 	DEBUG_PROCESS,
 	DEBUG_SERVER,
+	DEBUG_SIGNALS,
 	DEBUG_STREAM,
 	DEBUG_UDP,
 	DEBUG_WATCH,

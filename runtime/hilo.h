@@ -16,6 +16,7 @@
 #include <hilo/runtime/loop.h>
 #include <hilo/runtime/runtime.h>
 #include <hilo/runtime/select.h>
+#include <hilo/runtime/signal.h>
 #include <hilo/runtime/task.h>
 #include <hilo/runtime/timeout.h>
 #include <hilo/runtime/version.h>

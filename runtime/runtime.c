@@ -12,6 +12,7 @@
 #include "runtime/exception_impl.h"
 #include "runtime/fd_impl.h"
 #include "runtime/run_impl.h"
+#include "runtime/signal_impl.h"
 #include "runtime/sized_impl.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/forked.h"
@@ -104,10 +105,12 @@ static void runtime_close_rest(hilo_runtime *runtime, hilo_time deadline)
 
 	deadline = deadline < least ? least : deadline;
 	hilo__scheduler_stop(runtime, deadline);
+	hilo__runtime_end_signals(runtime);
 	hilo__debug_tell_calls(runtime);
 	hilo__scheduler_end(runtime, deadline);
 	hilo__runtime_free_executors(runtime);
 	hilo__runtime_free_readers(runtime);
+	hilo__runtime_free_signals(runtime);
 	hilo__debug_tell_rest(runtime);
 	store_release(&runtime->phase, PHASE_CLOSED); /* pairs with runtime_is_closed */
 }

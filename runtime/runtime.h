@@ -95,7 +95,8 @@ typedef struct hilo_opts {
  *          blocked the signal, or set HILO_KEEP_SIGINT: the first SIGINT cancels @main's task, and if that
  *          ends with -ECANCELED the result is -EINTR. The second one, also while the runtime ends, writes all
  *          tasks to standard error, as hilo_runtime_dump, and ends the process by the signal's default
- *          action. One that came when @main had ended takes effect when hilo_run is about to return, or, if its
+ *          action. Who subscribes for SIGINT (signal.h) takes the place of all this for as long as that lasts. One that
+ *          came when @main had ended takes effect when hilo_run is about to return, or, if its
  *          handler was under way then, when that has returned. None is lost.
  */
 HILO_API int hilo_run(hilo_task_fn main, void *arg, const hilo_opts *opts);

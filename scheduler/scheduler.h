@@ -41,6 +41,7 @@ struct task_hooks {
 };
 
 struct readers;
+struct signal_table;
 
 /* The executors that a runtime has itself, each for calls that must not wait behind the others. */
 enum lane {
@@ -89,7 +90,8 @@ struct hilo_runtime {
 	atomic(uint32_t) stop;			   /* futex: run_forever is to return */
 	HILO__ISOLATED atomic(uint64_t) submitted; /* tasks made from outside, and holds: P1 of closing.c */
 	HILO__ISOLATED atomic(uintptr_t) lane[LANES]; /* its executors, made at first use */
-	atomic(struct readers *) readers; /* its table of readers and writers, made at first use */
+	atomic(struct readers *) readers;      /* its table of readers and writers, made at first use */
+	atomic(struct signal_table *) signals; /* its callbacks for signals, likewise */
 	atomic(uint32_t) calls_out; /* calls that tasks wait for in executors: their results will come soon */
 	struct hilo_runtime *next;  /* in hilo__runtimes */
 };
