@@ -12,7 +12,8 @@ HILO_BEGIN_DECLS
  * The default executor of a runtime starts without a thread, grows at once to cores + 4, beyond
  * that only while the oldest call has waited for 200 us, up to 512, and lets threads go that had
  * nothing to do for 10 s. Its queue is bounded; when it is full, the overflow policy says what
- * happens to the call. Names are resolved in a pool of their own: hilo_resolver_executor.
+ * happens to the call. Names are resolved in a pool of their own, hilo_resolver_executor, and so are calls on files
+ * made: hilo_files_executor.
  *
  * A call may wait for calls in its own executor, which grows meanwhile. When all threads that it may have wait
  * so, for calls, maps, room in the queue or the futures of submitted calls, nobody is left who could end these
@@ -137,6 +138,12 @@ HILO_API HILO_MUST_CHECK int hilo_runtime_set_default_executor(hilo_runtime *run
  * -ENOMEM, -EDEADLK outside of a runtime, HILO_ECLOSED, -EINVAL (@ret is NULL).
  */
 HILO_API HILO_MUST_CHECK int hilo_resolver_executor(hilo_executor **ret);
+
+/*
+ * [any] The executor of the caller's runtime for calls on files that io_uring does not make (io/file.h), made at first
+ * use: at most 64 threads, "hilo-files". Borrowed; it ends with the runtime. Errors as hilo_resolver_executor.
+ */
+HILO_API HILO_MUST_CHECK int hilo_files_executor(hilo_executor **ret);
 
 /* Figures of a pool, read one by one: for statistics only. */
 typedef struct hilo_executor_stats {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * executor_lane.c - the executors that a runtime has itself: the default one and that of resolvers. Each is
- * made at first use, unless the program has supplied one, and is closed by whoever ends the runtime.
+ * executor_lane.c - the executors that a runtime has itself: the default one, that of resolvers and that of files. Each
+ * is made at first use, unless the program has supplied one, and is closed by whoever ends the runtime.
  *
  *	lane[]	0 -> the executor		for ever
  *		0 -> LANE_REFUSED		the runtime ends, and it was never used
@@ -25,12 +25,17 @@
 
 /* More at once hardly helps: a resolver library asks the same few servers. */
 #define RESOLVER_THREADS 16
+/* Calls on files wait for disks and servers: more than those can serve at a time is of no use. */
+#define FILES_THREADS 64
 
 static const hilo_executor_opts lane_opts[LANES] = {
 	[LANE_DEFAULT] = {.size = sizeof(hilo_executor_opts)},
 	[LANE_RESOLVER] = {.size = sizeof(hilo_executor_opts),
 			   .name = "hilo-resolve",
 			   .max_threads = RESOLVER_THREADS},
+	[LANE_FILES] = {.size = sizeof(hilo_executor_opts),
+			.name = "hilo-files",
+			.max_threads = FILES_THREADS},
 };
 
 /* What to say of @found in a lane. */
@@ -90,6 +95,13 @@ int hilo_resolver_executor(hilo_executor **ret)
 	if (!ret)
 		return hilo_fail(-EINVAL, "hilo_resolver_executor: ret is NULL");
 	return lane_get(LANE_RESOLVER, ret);
+}
+
+int hilo_files_executor(hilo_executor **ret)
+{
+	if (!ret)
+		return hilo_fail(-EINVAL, "hilo_files_executor: ret is NULL");
+	return lane_get(LANE_FILES, ret);
 }
 
 int hilo_runtime_set_default_executor(hilo_runtime *runtime, hilo_executor *executor)

@@ -47,6 +47,7 @@ struct signal_table;
 enum lane {
 	LANE_DEFAULT,
 	LANE_RESOLVER,
+	LANE_FILES,
 	LANES,
 };
 

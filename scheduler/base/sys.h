@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/sendfile.h>
@@ -104,6 +105,25 @@
 	  (int folder, const char *path, int other, const char *name, unsigned flags),                       \
 	  (folder, path, other, name, flags))                                                                \
 	X(MKDIRAT, mkdirat, EEXIST, int, (int folder, const char *path, mode_t mode), (folder, path, mode))  \
+	X(OPENAT2, openat2, EAGAIN, int, (int folder, const char *path, const void *how, size_t size),       \
+	  (folder, path, how, size))                                                                         \
+	X(LSEEK, lseek, ESPIPE, int64_t, (int fd, int64_t offset, int whence), (fd, offset, whence))         \
+	X(FTRUNCATE, ftruncate, EIO, int, (int fd, int64_t size), (fd, size))                                \
+	X(FACCESSAT, faccessat, EACCES, int, (int folder, const char *path, int mode), (folder, path, mode)) \
+	X(FCHMODAT, fchmodat, EPERM, int, (int folder, const char *path, mode_t mode), (folder, path, mode)) \
+	X(SYMLINKAT, symlinkat, EEXIST, int, (const char *target, int folder, const char *path),             \
+	  (target, folder, path))                                                                            \
+	X(LINKAT, linkat, EEXIST, int, (int folder, const char *path, int other, const char *name),          \
+	  (folder, path, other, name))                                                                       \
+	X(READLINKAT, readlinkat, EINVAL, ssize_t, (int folder, const char *path, char *buf, size_t size),   \
+	  (folder, path, buf, size))                                                                         \
+	X(COPY_FILE_RANGE, copy_file_range, EXDEV, ssize_t, (int from, int to, size_t size),                 \
+	  (from, to, size))                                                                                  \
+	X(GETDENTS64, getdents64, EIO, ssize_t, (int fd, void *buf, size_t size), (fd, buf, size))           \
+	X(INOTIFY_INIT1, inotify_init1, EMFILE, int, (int flags), (flags))                                   \
+	X(INOTIFY_ADD_WATCH, inotify_add_watch, ENOSPC, int, (int fd, const char *path, uint32_t mask),      \
+	  (fd, path, mask))                                                                                  \
+	X(INOTIFY_RM_WATCH, inotify_rm_watch, EINVAL, int, (int fd, int watch), (fd, watch))                 \
 	X(MEMBARRIER, membarrier, EINVAL, int, (int command), (command))                                     \
 	X(FUTEX, futex, EINTR, int,                                                                          \
 	  (void *word, int op, uint32_t value, const struct timespec *timeout, uint32_t bits),               \
@@ -366,6 +386,78 @@ static inline int sys_real_renameat2(int folder, const char *path, int other, co
 static inline int sys_real_mkdirat(int folder, const char *path, mode_t mode)
 {
 	return (int)sys_result(mkdirat(folder, path, mode));
+}
+
+/* @how: struct open_how. Linux 5.6 and later; before, -ENOSYS. */
+static inline int sys_real_openat2(int folder, const char *path, const void *how, size_t size)
+{
+#ifdef SYS_openat2
+	return (int)sys_result(syscall(SYS_openat2, folder, path, how, size));
+#else
+	(void)folder, (void)path, (void)how, (void)size;
+	return -ENOSYS;
+#endif
+}
+
+static inline int64_t sys_real_lseek(int fd, int64_t offset, int whence)
+{
+	return sys_result(lseek(fd, offset, whence));
+}
+
+static inline int sys_real_ftruncate(int fd, int64_t size)
+{
+	return (int)sys_result(ftruncate(fd, size));
+}
+
+static inline int sys_real_faccessat(int folder, const char *path, int mode)
+{
+	return (int)sys_result(faccessat(folder, path, mode, 0));
+}
+
+static inline int sys_real_fchmodat(int folder, const char *path, mode_t mode)
+{
+	return (int)sys_result(fchmodat(folder, path, mode, 0));
+}
+
+static inline int sys_real_symlinkat(const char *target, int folder, const char *path)
+{
+	return (int)sys_result(symlinkat(target, folder, path));
+}
+
+static inline int sys_real_linkat(int folder, const char *path, int other, const char *name)
+{
+	return (int)sys_result(linkat(folder, path, other, name, 0));
+}
+
+static inline ssize_t sys_real_readlinkat(int folder, const char *path, char *buf, size_t size)
+{
+	return sys_result(readlinkat(folder, path, buf, size));
+}
+
+/* From where the one descriptor is to where the other one is. */
+static inline ssize_t sys_real_copy_file_range(int from, int to, size_t size)
+{
+	return sys_result(copy_file_range(from, NULL, to, NULL, size, 0));
+}
+
+static inline ssize_t sys_real_getdents64(int fd, void *buf, size_t size)
+{
+	return sys_result(syscall(SYS_getdents64, fd, buf, size));
+}
+
+static inline int sys_real_inotify_init1(int flags)
+{
+	return (int)sys_result(inotify_init1(flags));
+}
+
+static inline int sys_real_inotify_add_watch(int fd, const char *path, uint32_t mask)
+{
+	return (int)sys_result(inotify_add_watch(fd, path, mask));
+}
+
+static inline int sys_real_inotify_rm_watch(int fd, int watch)
+{
+	return (int)sys_result(inotify_rm_watch(fd, watch));
 }
 
 static inline int sys_real_membarrier(int command)
