@@ -54,6 +54,11 @@ int hilo__descriptor_look(int fd, struct descriptor *ret)
 	return 0;
 }
 
+int hilo__descriptor_flags(int fd)
+{
+	return (int)sys_result(fcntl(fd, F_GETFL));
+}
+
 int hilo__descriptor_connected(int fd)
 {
 	struct sockaddr_storage name;

@@ -38,6 +38,9 @@ int hilo__descriptor_reopen(int fd, const struct descriptor *descriptor);
 /* [any] Set O_NONBLOCK of @fd, which nobody else has: of a pipe it is that end's alone. */
 void hilo__descriptor_unblock(int fd);
 
+/* [any] How @fd was opened, and its flags: as F_GETFL. */
+int hilo__descriptor_flags(int fd);
+
 /* [any] The end of what is sent on socket @fd; or, with @both, of both directions. */
 int hilo__descriptor_shut(int fd, bool both);
 

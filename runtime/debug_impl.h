@@ -13,6 +13,8 @@
 enum debug_kind {
 	DEBUG_CALL, /* a callback that has not run, or its handle */
 	DEBUG_EXECUTOR,
+	DEBUG_FILE,
+	DEBUG_FOLDER,
 	DEBUG_FUTURE,
 	DEBUG_HANDLE, /* of a task that has ended */
 	DEBUG_PROCESS,

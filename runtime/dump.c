@@ -48,6 +48,7 @@ static const struct {
 	[WAIT_WATCH] = {"watch", "a new value"},
 	[WAIT_STREAM_READ] = {"stream-read", "bytes of a stream"},
 	[WAIT_STREAM_WRITE] = {"stream-write", "a stream to send"},
+	[WAIT_FILE] = {"file", "a file"},
 };
 
 const char *hilo__wait_words(enum wait_kind kind)

@@ -38,7 +38,10 @@
 #include <hilo/io/address.h>
 #include <hilo/io/connect.h>
 #include <hilo/io/datagram.h>
+#include <hilo/io/directory.h>
+#include <hilo/io/file.h>
 #include <hilo/io/frame.h>
+#include <hilo/io/path.h>
 #include <hilo/io/process.h>
 #include <hilo/io/pump.h>
 #include <hilo/io/resolve.h>

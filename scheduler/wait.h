@@ -57,6 +57,7 @@ enum wait_kind {
 	WAIT_WATCH,
 	WAIT_STREAM_READ,
 	WAIT_STREAM_WRITE,
+	WAIT_FILE,
 };
 
 struct wait {
