@@ -121,6 +121,7 @@ static void table_tell(uint32_t runtime, bool calls)
 		[DEBUG_EXECUTOR] = "executors that were not closed, made",
 		[DEBUG_FILE] = "files that were not closed, opened",
 		[DEBUG_FOLDER] = "directories or walks that were not closed, opened",
+		[DEBUG_FS_WATCH] = "file system watches that were not freed, made",
 		[DEBUG_FUTURE] = "futures that were not released, made",
 		[DEBUG_HANDLE] = "handles of ended tasks, neither joined nor detached, spawned",
 		[DEBUG_PROCESS] = "processes that were not freed, started",

@@ -15,6 +15,7 @@ enum debug_kind {
 	DEBUG_EXECUTOR,
 	DEBUG_FILE,
 	DEBUG_FOLDER,
+	DEBUG_FS_WATCH,
 	DEBUG_FUTURE,
 	DEBUG_HANDLE, /* of a task that has ended */
 	DEBUG_PROCESS,

@@ -41,6 +41,7 @@
 #include <hilo/io/directory.h>
 #include <hilo/io/file.h>
 #include <hilo/io/frame.h>
+#include <hilo/io/fs_watch.h>
 #include <hilo/io/path.h>
 #include <hilo/io/process.h>
 #include <hilo/io/pump.h>

@@ -58,6 +58,7 @@ enum wait_kind {
 	WAIT_STREAM_READ,
 	WAIT_STREAM_WRITE,
 	WAIT_FILE,
+	WAIT_FILE_EVENT,
 };
 
 struct wait {
