@@ -32,6 +32,7 @@ expected() {
 			'Contexto asíncrono: Salida'
 		;;
 	asyncio_with_file) printf '%s\n' 0 'Escribió en output.txt' ;;
+	asyncio_files) printf '%s\n' 0 'rules: files_rules' ;;
 	asyncio_main) printf '%s\n' 0 'Ejecutando la corrutina principal' ;;
 	asyncio_blocking) printf '%s\n' 2000 'Iniciando tarea bloqueante' 'Tarea bloqueante completada' ;;
 	asyncio_non_blocking) printf '%s\n' 2000 'Iniciando tarea no bloqueante' 'Tarea no bloqueante completada' ;;
@@ -49,6 +50,8 @@ expected() {
 expected_files() {
 	case $1 in
 	asyncio_with_file) printf '%s\n' 'output.txt: ¡Hola, asyncio!' ;;
+	asyncio_files) printf '%s\n' 'file1.txt: Contenido del archivo 1' 'file2.txt: Contenido del archivo 2' \
+		'file3.txt: Contenido del archivo 3' ;;
 	esac
 }
 
@@ -98,6 +101,23 @@ event_rules() {
 	/^Esperador [AB] ha recibido el evento!$/ { wrong = wrong || !set || !($2 in waits); delete waits[$2]; n++; next }
 	{ wrong = 1 }
 	END { exit wrong || set != 1 || n != 2 }'
+}
+
+# All are written before one is read, each once; what is read is what was written, and an empty line.
+files_rules() {
+	awk '
+	/^Escribió en file[123]\.txt$/ { wrong = wrong || $3 in wrote || reads; wrote[$3]; n++; next }
+	/^Contenido de file[123]\.txt:$/ {
+		wrong = wrong || n != 3 || $3 in read
+		read[$3]
+		reads++
+		number = substr($3, 5, 1)
+		getline; wrong = wrong || $0 != "Contenido del archivo " number
+		getline; wrong = wrong || ($0 != "" && reads < 3)
+		next
+	}
+	{ wrong = 1 }
+	END { exit wrong || n != 3 || reads != 3 }'
 }
 
 expectation=$(expected "$(basename "$program")") || {
