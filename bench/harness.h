@@ -107,6 +107,8 @@ void bench_yield(struct bench *b);
 void bench_switch(struct bench *b);
 void bench_skynet(struct bench *b);
 void bench_fib(struct bench *b);
+void bench_files_read(struct bench *b);
+void bench_files_table(struct bench *b);
 void bench_nqueens(struct bench *b);
 void bench_timers(struct bench *b);
 void bench_timers_call_later(struct bench *b);
