@@ -102,7 +102,7 @@ TASK_TEST(test_misuse_and_limits)
 	TASK_CHECK_CONTAINS(hilo_error_message(), "max_user_instances");
 	hilo__sys_fail(SYS_CALL_EVENTFD, 1, EMFILE, false);
 	TASK_CHECK(hilo_fs_watch_new(&watch), ==, -EMFILE);
-	hilo__sys_reset();
+	hilo__sys_fail(SYS_CALL_EVENTFD, 0, 0, false);
 	TASK_CHECK(hilo_fs_watch_new(&watch), ==, 0);
 	TASK_CHECK(hilo_fs_watch_add(watch, NULL, HILO_FS_ALL, HILO_FOREVER), ==, -EINVAL);
 	TASK_CHECK(hilo_fs_watch_add(watch, folder.path, 0, HILO_FOREVER), ==, -EINVAL);
@@ -111,7 +111,7 @@ TASK_TEST(test_misuse_and_limits)
 	hilo__sys_fail(SYS_CALL_INOTIFY_ADD_WATCH, 1, ENOSPC, false);
 	TASK_CHECK(hilo_fs_watch_add(watch, folder.path, HILO_FS_ALL, HILO_FOREVER), ==, -ENOSPC);
 	TASK_CHECK_CONTAINS(hilo_error_message(), "max_user_watches");
-	hilo__sys_reset();
+	hilo__sys_fail(SYS_CALL_INOTIFY_ADD_WATCH, 0, 0, false);
 	TASK_CHECK(hilo_fs_watch_next(watch, NULL, HILO_NO_WAIT), ==, -EINVAL);
 	TASK_CHECK(hilo_fs_watch_next(NULL, &event, HILO_NO_WAIT), ==, -EINVAL);
 	TASK_CHECK(hilo_fs_watch_remove(watch, NULL, HILO_NO_WAIT), ==, -EINVAL);
@@ -121,7 +121,7 @@ TASK_TEST(test_misuse_and_limits)
 	hilo__sys_fail(SYS_CALL_INOTIFY_ADD_WATCH, 3, ENOSPC, false);
 	TASK_CHECK(hilo_fs_watch_add(watch, folder.path, HILO_FS_ALL | HILO_FS_RECURSIVE, HILO_FOREVER), ==,
 		   -ENOSPC);
-	hilo__sys_reset();
+	hilo__sys_fail(SYS_CALL_INOTIFY_ADD_WATCH, 0, 0, false);
 	put(in(&folder, "a/x"), "", 0);
 	TASK_CHECK(hilo_fs_watch_next(watch, &event, HILO_NO_WAIT), ==, -ETIMEDOUT);
 	hilo_fs_watch_free(watch);
