@@ -123,6 +123,7 @@ have_package() {
 	libcmocka-dev) have_header cmocka.h ;;
 	libjemalloc-dev) have_library jemalloc ;;
 	zlib1g-dev) have_header zlib.h ;;
+	node-llhttp) [ -e /usr/share/llhttp/llhttp.c ] || { have_header llhttp.h && have_library llhttp; } ;;
 	valgrind) have valgrind ;;
 	clang) have clang && have clang++ ;;
 	clang-format) have clang-format ;;

@@ -78,6 +78,20 @@ check_program "$scratch/by_pc"
 must "pkg-config, --as-needed: build" cc "${cflags[@]}" "$here/consumer/main.c" -o "$scratch/as_needed" -Wl,--as-needed "${libs[@]}"
 check_program "$scratch/as_needed"
 
+# The HTTP server, if this copy has it: a library of its own, which libhilo does not need.
+if [ -e "$libdir/libhilo-http.so" ]; then
+	needs "$libdir/libhilo.so" hilo-http && fail "libhilo.so is linked with libhilo-http.so"
+	check_program "$scratch/cmake/consumer_http"
+	check_program "$scratch/cmake/consumer_http_static"
+	needs "$scratch/cmake/consumer_http_static" hilo && fail "consumer_http_static is linked with libhilo.so"
+	read -ra http_libs <<<"$(pkg-config --libs hilo-http)"
+	must "pkg-config, hilo-http: build" cc -std=c11 -Wall -Werror "${cflags[@]}" "$here/consumer/http.c" \
+		-o "$scratch/http_by_pc" "${http_libs[@]}"
+	check_program "$scratch/http_by_pc"
+else
+	echo "SKIP: HTTP consumer: this build has no HTTP server"
+fi
+
 if command -v c++ >/dev/null; then
 	must "C++: build" c++ -std=c++17 -Wall -Wextra -Werror "${cflags[@]}" -x c++ "$here/consumer/main.c" -o "$scratch/cxx" "${libs[@]}"
 	check_program "$scratch/cxx"
