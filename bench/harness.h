@@ -137,6 +137,7 @@ void bench_select(struct bench *b);
 void bench_select_in_order(struct bench *b);
 void bench_sendfile(struct bench *b);
 void bench_serve(struct bench *b);
+void bench_http_server(struct bench *b);
 void bench_semaphore(struct bench *b);
 void bench_semaphore_free(struct bench *b);
 void bench_rwlock(struct bench *b);

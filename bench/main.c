@@ -68,6 +68,9 @@ static const struct workload workloads[] = {
 	{"echo", bench_serve, 1, 0,
 	 "a server on --port=N that sends back what comes, until the process is ended"},
 	{"http", bench_serve, 1, 0, "the same, answering GET with 13 bytes"},
+#ifdef BENCH_HTTP
+	{"http_server", bench_http_server, 1, 0, "the same answer by the HTTP server of hilo-http"},
+#endif
 	{"semaphore", bench_semaphore, 20000, 0, "64 tasks, n times each: a permit of 8, kept for a yield"},
 	{"semaphore_free", bench_semaphore_free, 20000000, 1, "n times a permit that nobody else wants"},
 };
