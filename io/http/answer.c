@@ -61,8 +61,9 @@ int hilo__http_flush(struct connection *c, const void *data, size_t n, hilo_time
 		pieces[1].iov_len = n < SEND_PIECE ? n : SEND_PIECE;
 		rc = send_pieces(c, pieces, 2, deadline);
 		pieces[0].iov_len = 0;
-		pieces[1].iov_base = (char *)pieces[1].iov_base + pieces[1].iov_len;
 		n -= pieces[1].iov_len;
+		if (n)
+			pieces[1].iov_base = (char *)pieces[1].iov_base + pieces[1].iov_len;
 	} while (rc == 0 && n);
 	c->out.used = 0;
 	if (c->out.size > HTTP_HELD)
@@ -326,7 +327,8 @@ int hilo_http_end(hilo_http_request *request, hilo_time deadline)
 		if (!at)
 			return -ENOMEM;
 		at = PUT(at, "0\r\n");
-		at = put(at, c->trailers.data, c->trailers.used);
+		if (c->trailers.used)
+			at = put(at, c->trailers.data, c->trailers.used);
 		at = PUT(at, "\r\n");
 		c->out.used = (size_t)(at - c->out.data);
 	}

@@ -85,7 +85,7 @@ char *hilo__http_text_room(struct text *text, size_t size)
 	size_t wanted = text->size ? text->size : 256;
 	char *data;
 
-	if (text->size - text->used >= size)
+	if (text->data && text->size - text->used >= size)
 		return text->data + text->used;
 	while (wanted - text->used < size)
 		wanted *= 2;

@@ -91,6 +91,19 @@ ssize_t hilo__http_receive(struct connection *c, hilo_time deadline)
 	return n;
 }
 
+/* Bytes of a body for which its time is a second longer: who sends much at a fair speed is not cut off. */
+#define BODY_RATE_SHIFT 14
+
+/* When all of the body is to be there. */
+static hilo_time body_deadline(const struct hilo_http_request *request)
+{
+	uint64_t more = request->received >> BODY_RATE_SHIFT;
+
+	if (more > (uint64_t)(HILO_FOREVER - request->body_deadline) / HILO_SECOND)
+		return HILO_FOREVER;
+	return request->body_deadline + (hilo_time)more * HILO_SECOND;
+}
+
 /* The connection ends with the answer, which says @status if nothing else is said. Returns @rc. */
 static int body_failed(struct hilo_http_request *request, int status, int rc)
 {
@@ -106,7 +119,7 @@ static int body_ended(struct hilo_http_request *request, ssize_t n, hilo_time de
 {
 	struct connection *c = request_connection(request);
 
-	if (n == -ETIMEDOUT && request->body_deadline < deadline)
+	if (n == -ETIMEDOUT && body_deadline(request) < deadline)
 		return body_failed(request, 408,
 				   hilo_fail(-ETIMEDOUT, "the body was not there in time, %llu bytes were",
 					     (unsigned long long)request->received));
@@ -131,7 +144,7 @@ static ssize_t read_length(struct hilo_http_request *request, char *buf, size_t 
 		memcpy(buf, c->buf + c->at, (size_t)n);
 		c->at += (size_t)n;
 	} else {
-		n = hilo_stream_read(c->stream, buf, most, sooner(deadline, request->body_deadline));
+		n = hilo_stream_read(c->stream, buf, most, sooner(deadline, body_deadline(request)));
 		if (n <= 0)
 			return body_ended(request, n, deadline);
 	}
@@ -206,7 +219,7 @@ static ssize_t read_chunks(struct hilo_http_request *request, char *buf, size_t 
 	do {
 		if (c->at == c->tail) {
 			c->at = c->tail = c->head_end;
-			n = hilo__http_receive(c, sooner(deadline, request->body_deadline));
+			n = hilo__http_receive(c, sooner(deadline, body_deadline(request)));
 			if (n <= 0)
 				return body_ended(request, n, deadline);
 		}

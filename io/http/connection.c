@@ -12,11 +12,21 @@
 
 #include "scheduler/base/mem.h"
 
+/* What is small is kept for the next request. */
+static void text_empty(struct text *text)
+{
+	text->used = 0;
+	if (text->size > HTTP_BUFFER)
+		hilo__http_text_reset(text);
+}
+
 static void request_reset(struct connection *c)
 {
 	memset(&c->request, 0, sizeof(c->request));
 	hilo__http_arena_reset(&c->arena);
-	c->added.used = c->trailers.used = 0;
+	text_empty(&c->added);
+	text_empty(&c->trailers);
+	text_empty(&c->partial);
 	if (c->field != c->own_field) {
 		hilo__free(c->field);
 		c->field = c->own_field;
@@ -288,6 +298,7 @@ static int connection_init(struct connection *c, struct hilo_http_server *server
 	hilo__http_text_init(&c->out, c->own_out, sizeof(c->own_out));
 	hilo__http_text_init(&c->added, c->own_added, sizeof(c->own_added));
 	hilo__http_text_init(&c->trailers, NULL, 0);
+	hilo__http_text_init(&c->partial, NULL, 0);
 	hilo__http_arena_init(&c->arena);
 	c->n_requests = 0;
 	c->date_second = -1;
@@ -306,6 +317,7 @@ static void connection_fini(struct connection *c)
 	hilo__http_text_reset(&c->out);
 	hilo__http_text_reset(&c->added);
 	hilo__http_text_reset(&c->trailers);
+	hilo__http_text_reset(&c->partial);
 	hilo__free(c->buf);
 	hilo__free(c);
 }

@@ -58,26 +58,33 @@ void hilo__http_head_begin(struct connection *c)
 	c->lines = c->blanks = 0;
 }
 
-/* The lines end, as far as there are some, without one that is too long. */
-static int head_partial(const struct connection *c)
+/*
+ * The limits, for the line that ends, or has come so far, before @end: 0, or the status. They are looked at first, so
+ * that what is answered does not depend on the pieces in which it has come.
+ */
+static int head_limits(const struct connection *c, size_t end)
 {
 	const hilo_http_opts *opts = &c->server->opts;
+	size_t length = end - c->line;
 
-	if (c->lines == 0 && c->tail > c->line && !hilo__http_token[(unsigned char)c->buf[c->line]] &&
-	    c->buf[c->line] != '\r')
+	if (length && c->buf[end - 1] == '\r')
+		length--;
+	if (c->lines == 0 && length && !hilo__http_token[(unsigned char)c->buf[c->line]])
 		return 400; /* not even a letter of a method */
-	if (c->lines == 0 && c->tail - c->line > opts->line)
+	if (c->lines == 0 && length > opts->line)
 		return 414;
-	return c->tail - c->start > opts->header ? 431 : 0;
+	return end - c->start > opts->header ? 431 : 0;
 }
 
 /* A whole line, from c->line to the LF at @end. */
-static int head_line(struct connection *c, size_t end)
+static int head_line(const struct connection *c, size_t end)
 {
-	const hilo_http_opts *opts = &c->server->opts;
 	const char *line = c->buf + c->line;
+	int status = head_limits(c, end);
 	size_t length;
 
+	if (status)
+		return status;
 	if (end == c->line || c->buf[end - 1] != '\r')
 		return 400;
 	length = end - 1 - c->line;
@@ -85,11 +92,7 @@ static int head_line(struct connection *c, size_t end)
 		return 400;
 	if (length && c->lines && (*line == ' ' || *line == '\t'))
 		return 400; /* obs-fold */
-	if (!c->lines && length > opts->line)
-		return 414;
-	if (end + 1 - c->start > opts->header || (length && c->lines > opts->fields))
-		return 431;
-	return 0;
+	return length && c->lines > c->server->opts.fields ? 431 : 0;
 }
 
 int hilo__http_head_scan(struct connection *c)
@@ -101,7 +104,7 @@ int hilo__http_head_scan(struct connection *c)
 
 		if (!lf) {
 			c->scan = c->tail;
-			return head_partial(c);
+			return head_limits(c, c->tail);
 		}
 		end = (size_t)(lf - c->buf);
 		status = head_line(c, end);

@@ -141,11 +141,13 @@ struct hilo_http_request {
 	size_t into_size;
 	const char *framed; /* up to where the framing was looked at */
 	enum framing framing;
-	bool framing_cr, size_seen, size_zero, line_used;
+	bool framing_cr, size_seen, size_zero;
 	uint64_t framing_bytes, received;
 	size_t line_bytes;
 	unsigned n_trailers;
-	struct field *trailer; /* of the arena */
+	struct field *trailer;		    /* of the arena */
+	size_t partial_name, trailer_bytes; /* of the field that is put together, of all */
+	bool in_value;
 
 	/* The answer. */
 	enum phase phase;
@@ -191,6 +193,7 @@ struct connection {
 	atomic(int) held; /* ... this: held.c */
 	hilo_call_node call;
 	struct text added, trailers; /* fields of the handler's, as they are sent */
+	struct text partial;	     /* a trailer field that comes in pieces */
 	struct arena arena;
 	uint64_t n_requests;
 	int64_t date_second;

@@ -45,47 +45,59 @@ static struct field *field_new(struct connection *c)
 	return &c->field[request->n_fields++];
 }
 
-/* Add @length bytes to the text of a trailer field, which lies in the arena. */
-static int trailer_text(struct connection *c, const char **text, uint32_t *have, const char *at,
-			size_t length)
+/* The trailer field that was put together becomes one of the request's. 0, -1. */
+static int trailer_end(struct connection *c)
 {
-	char *copy;
+	struct hilo_http_request *request = &c->request;
+	size_t name = request->partial_name, size = c->partial.used;
+	struct field *field;
 
-	if (*have + length > c->server->opts.header)
+	if (!size)
+		return 0;
+	if (!request->trailer)
+		request->trailer = hilo__http_arena_alloc(&c->arena, HTTP_FIELDS * sizeof(*field));
+	if (!request->trailer || request->n_trailers == HTTP_FIELDS) {
+		c->overflow |= !request->trailer;
 		return -1;
-	copy = hilo__http_arena_alloc(&c->arena, *have + length + 1);
-	if (!copy) {
+	}
+	field = &request->trailer[request->n_trailers];
+	field->name = hilo__http_arena_text(&c->arena, c->partial.data, name);
+	field->value = hilo__http_arena_text(&c->arena, c->partial.data + name, size - name);
+	if (!field->name || !field->value) {
 		c->overflow = true;
 		return -1;
 	}
-	if (*have)
-		memcpy(copy, *text, *have);
-	memcpy(copy + *have, at, length);
-	*have += (uint32_t)length;
-	copy[*have] = '\0';
-	*text = copy;
+	field->name_length = (uint32_t)name;
+	field->value_length = (uint32_t)(size - name);
+	request->n_trailers++;
+	request->partial_name = 0;
+	request->in_value = false;
+	c->partial.used = 0;
 	return 0;
 }
 
-/* The trailer field that is being read; a new one if that is ended. */
-static struct field *trailer_field(struct connection *c)
+/* A piece of the name or the value of a trailer field. 0, -1. */
+static int trailer_add(struct connection *c, const char *at, size_t length, bool value)
 {
 	struct hilo_http_request *request = &c->request;
+	char *room;
 
-	if (!request->trailer) {
-		request->trailer = hilo__http_arena_alloc(&c->arena, HTTP_FIELDS * sizeof(struct field));
-		if (!request->trailer) {
-			c->overflow = true;
-			return NULL;
-		}
+	if (!value && request->in_value && trailer_end(c) < 0)
+		return -1;
+	request->trailer_bytes += length;
+	if (request->trailer_bytes > c->server->opts.header)
+		return -1;
+	room = hilo__http_text_room(&c->partial, length);
+	if (!room) {
+		c->overflow = true;
+		return -1;
 	}
-	if (!request->line_used) {
-		if (request->n_trailers == HTTP_FIELDS)
-			return NULL;
-		request->trailer[request->n_trailers++] = (struct field){.name = "", .value = ""};
-		request->line_used = true;
-	}
-	return &request->trailer[request->n_trailers - 1];
+	if (length)
+		memcpy(room, at, length);
+	c->partial.used += length;
+	request->partial_name += value ? 0 : length;
+	request->in_value = value;
+	return 0;
 }
 
 static int on_field(llhttp_t *parser, const char *at, size_t length)
@@ -93,10 +105,8 @@ static int on_field(llhttp_t *parser, const char *at, size_t length)
 	struct connection *c = connection_of(parser);
 	struct field *field;
 
-	if (c->trailing) {
-		field = trailer_field(c);
-		return field ? trailer_text(c, &field->name, &field->name_length, at, length) : -1;
-	}
+	if (c->trailing)
+		return trailer_add(c, at, length, false);
 	field = field_new(c);
 	if (!field)
 		return -1;
@@ -111,10 +121,8 @@ static int on_value(llhttp_t *parser, const char *at, size_t length)
 	struct connection *c = connection_of(parser);
 	struct field *field;
 
-	if (c->trailing) {
-		field = trailer_field(c);
-		return field ? trailer_text(c, &field->value, &field->value_length, at, length) : -1;
-	}
+	if (c->trailing)
+		return trailer_add(c, at, length, true);
 	if (!c->request.n_fields)
 		return -1;
 	field = &c->field[c->request.n_fields - 1];
@@ -126,8 +134,9 @@ static int on_value(llhttp_t *parser, const char *at, size_t length)
 
 static int on_value_end(llhttp_t *parser)
 {
-	connection_of(parser)->request.line_used = false;
-	return 0;
+	struct connection *c = connection_of(parser);
+
+	return c->trailing ? trailer_end(c) : 0;
 }
 
 static int on_head_end(llhttp_t *parser)

@@ -61,10 +61,11 @@ typedef struct hilo_http_opts {
 	uint64_t requests;  /* on one connection; default: no limit */
 	hilo_time
 		head_time; /* from the first byte of a request to the end of its header; default 10 s: 408 */
-	hilo_time body_time;	    /* for its body, from the first read; default 60 s: 408 */
-	hilo_time idle_time;	    /* between two requests; default 60 s: the connection is closed */
-	hilo_time handler_time;	    /* for a handler; default: no limit; beyond it is cancelled: 503 */
-	hilo_time write_time;	    /* for each write of an answer; default 60 s: the connection is dropped */
+	hilo_time body_time;	/* for its body, from the first read; default 60 s, and a second more for each
+				     * 16 KiB that have come: 408 */
+	hilo_time idle_time;	/* between two requests; default 60 s: the connection is closed */
+	hilo_time handler_time; /* for a handler; default: no limit; beyond it is cancelled: 503 */
+	hilo_time write_time;	/* for each write of an answer; default 60 s: the connection is dropped */
 	hilo_http_access_fn access; /* told of each request */
 	void *access_arg;	    /* kept */
 	hilo_stream *

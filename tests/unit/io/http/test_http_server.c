@@ -71,7 +71,7 @@ TASK_TEST(test_crowd_is_served)
 		task[i] = hilo_spawn(converses, &site);
 	for (int i = 0; i < CROWD; i++)
 		TASK_CHECK(hilo_join(task[i], HILO_FOREVER), ==, 0);
-	TASK_CHECK(site_stats(&site).requests, ==, 10 * CROWD);
+	TEST_UNTIL(site_stats(&site).requests == 10 * CROWD); /* counted after the answer */
 	TASK_CHECK(site_stats(&site).answers[2], ==, 10 * CROWD);
 	TASK_CHECK(site_stats(&site).sent, ==, 40 * CROWD);
 	site_end(&site);
