@@ -38,31 +38,34 @@ static void held_send(void *arg)
 
 	while (!cas_acq_rel(&c->held, &expected, expected == HELD_QUEUED ? HELD_SENDING : HELD_MISSED))
 		continue; /* pairs with hilo__http_out_take: expected is what it is by now */
-	if (expected != HELD_QUEUED)
+	if (MUTANT(500, expected != HELD_QUEUED, false))
 		return; /* the connection may be gone */
 	/* If that cannot be without waiting, or fails, the task will see. */
 	if (c->out.used && hilo_stream_write(c->stream, c->out.data, c->out.used, HILO_NO_WAIT) > 0)
 		c->out.used = 0;
-	store_release(&c->held, HELD_NONE); /* pairs with hilo__http_out_take; the connection may be gone */
+	/* Pairs with hilo__http_out_take; the connection may be gone afterwards. */
+	MUTANT(501, store_release(&c->held, HELD_NONE), store_relaxed(&c->held, HELD_NONE));
 }
 
 void hilo__http_out_take(struct connection *c)
 {
 	int expected = HELD_QUEUED;
+	unsigned round = 0;
 
-	/* relaxed: the callback leaves NONE alone */
-	if (load_relaxed(&c->held) == HELD_NONE ||
-	    cas_acq_rel(&c->held, &expected, HELD_TASK)) /* pairs with held_send */
+	/* Pairs with held_send: what it has sent is not sent again. */
+	if (load_acquire(&c->held) == HELD_NONE || cas_acq_rel(&c->held, &expected, HELD_TASK))
 		return;
-	for (unsigned round = 0; load_acquire(&c->held) == HELD_SENDING; round++) /* pairs with held_send */
-		spin_pause(round);
+	/* Pairs with held_send. */
+	while (MUTANT(504, load_acquire(&c->held) == HELD_SENDING, 0))
+		spin_pause(round++);
 }
 
 void hilo__http_out_give(struct connection *c)
 {
 	int expected = HELD_TASK;
 
-	if (cas_acq_rel(&c->held, &expected, HELD_QUEUED)) /* pairs with held_send */
+	/* Pairs with held_send. */
+	if (cas_acq_rel(&c->held, &expected, HELD_QUEUED) || MUTANT(502, 0, expected == HELD_MISSED))
 		return;
 	store_release(&c->held, HELD_QUEUED); /* pairs with held_send, which the queue calls later */
 	if (hilo_call_soon_signalsafe(hilo_loop_current(), &c->call, held_send, c) == 0)
@@ -73,12 +76,14 @@ void hilo__http_out_give(struct connection *c)
 
 void hilo__http_out_end(struct connection *c)
 {
+	unsigned round = 0;
+
 	hilo__http_out_take(c);
 	if (load_relaxed(&c->held) == HELD_NONE) /* relaxed: ours */
 		return;
 	if (hilo_call_node_cancel(&c->call) == 0)
 		return;
-	/* It is about to run, on a loop whose thread need not be ours. */
-	for (unsigned round = 0; load_acquire(&c->held) == HELD_TASK; round++) /* pairs with held_send */
-		spin_pause(round);
+	/* It is about to run, on a loop whose thread need not be ours. Pairs with held_send. */
+	while (MUTANT(503, load_acquire(&c->held) == HELD_TASK, 0))
+		spin_pause(round++);
 }
