@@ -13,6 +13,7 @@
 
 #include "runtime/error_impl.h"
 #include "runtime/sized_impl.h"
+#include "scheduler/base/clock.h"
 #include "scheduler/base/mem.h"
 
 _Static_assert(sizeof(hilo_stream_opts) == SIZED_END(hilo_stream_opts, low), "no padding at the end");
@@ -171,7 +172,20 @@ static int stream_close_wait(hilo_stream *stream, hilo_time deadline)
 {
 	struct list won = LIST_INIT(won);
 	int rc = hilo__stream_wait(stream, STREAM_WAIT_SENT, deadline);
+	const struct transport *transport;
+	hilo_time limit = -1;
 
+	spin_lock(&stream->lock); /* it may be given another transport just now */
+	transport = stream->transport;
+	if (transport->ops->end)
+		limit = transport->ops->end_limit(transport);
+	spin_unlock(&stream->lock);
+	if (rc == 0 && limit >= 0) {
+		hilo_time now = hilo__clock_now();
+
+		rc = hilo__stream_wait(stream, STREAM_WAIT_SHUT,
+				       limit < deadline - now ? now + limit : deadline);
+	}
 	spin_lock(&stream->lock);
 	hilo__stream_drop(stream, &won);
 	hilo__stream_unlock(stream, &won);

@@ -134,6 +134,17 @@ static ssize_t fd_send_file(struct transport *transport, int file, int64_t offse
 	return n;
 }
 
+static ssize_t fd_send_now(struct transport *transport, const void *data, size_t size)
+{
+	struct transport_fd *fd = fd_of(transport);
+	struct poll_io io;
+
+	if (!fd->is_socket)
+		return -EAGAIN; /* what stands on others sends it later */
+	poll_io_init(&io, POLL_IO_SEND, transport->fd, (void *)(uintptr_t)data, size, NULL);
+	return hilo__poll_io_call(&io);
+}
+
 static void fd_stop(struct transport *transport, bool receive, bool send)
 {
 	struct transport_fd *fd = fd_of(transport);
@@ -199,6 +210,7 @@ static const struct transport_ops fd_ops = {
 	.receive_now = fd_receive_now,
 	.send = fd_send,
 	.send_file = fd_send_file,
+	.send_now = fd_send_now,
 	.stop = fd_stop,
 	.shut = fd_shut,
 	.close = fd_close,

@@ -74,10 +74,19 @@ struct transport_ops {
 	 * -EOPNOTSUPP: not by this transport. May be NULL.
 	 */
 	ssize_t (*send_file)(struct transport *transport, int file, int64_t offset, size_t size);
+	/* [no lock, instead of a send] Without waiting: -EAGAIN. For what stands on it. */
+	ssize_t (*send_now)(struct transport *transport, const void *data, size_t size);
 	/* [no lock, both have been started, or are not in flight] They are to end soon. */
 	void (*stop)(struct transport *transport, bool receive, bool send);
 	/* [no lock, no send in flight or to come] The end of what is sent. */
 	int (*shut)(struct transport *transport);
+	/*
+	 * [no lock, no send in flight or to come] Instead, if the end has to be sent itself, also before it is closed:
+	 * an operation as a send, which completes as one, of no bytes. May be NULL.
+	 */
+	bool (*end)(struct transport *transport, ssize_t *ret);
+	/* [lock] What that may take when it is closed, once all else is sent; if there is an end. */
+	hilo_time (*end_limit)(const struct transport *transport);
 	/* [no lock, nothing in flight or to come] Give back all but the memory of the transport. */
 	void (*close)(struct transport *transport);
 	/* [the last one] The memory, if it is not the stream's. */
@@ -155,6 +164,8 @@ struct stream_tx {
 	bool full;	   /* was above the high mark, and not down at the low one since */
 	bool eof;	   /* nothing more is to come ... */
 	bool shut;	   /* ... and the transport was told */
+	bool ending;	   /* the operation in flight is its end */
+	bool ended;	   /* that has completed */
 };
 
 struct hilo_stream {
@@ -185,6 +196,7 @@ enum stream_wait {
 	STREAM_WAIT_LOW,   /* not full */
 	STREAM_WAIT_EMPTY, /* all was sent */
 	STREAM_WAIT_SENT,  /* the same, of one who closes */
+	STREAM_WAIT_SHUT,  /* then, so is the end that the transport has to send */
 	STREAM_WAIT_END,   /* closed */
 };
 
@@ -236,7 +248,7 @@ typedef struct transport *(*hilo__stream_wrap_fn)(struct transport *below, const
 int hilo__stream_replace(hilo_stream *stream, hilo__stream_wrap_fn wrap, void *arg, hilo_time deadline);
 
 /* [any] -EINVAL, with a message, for NULL; -ECANCELED: a cancel is set; 0. */
-int hilo__stream_enter(const hilo_stream *stream, const char *call);
+HILO__SHARED int hilo__stream_enter(const hilo_stream *stream, const char *call);
 
 /*
  * [holds the lock, which is given back] Tell those who were won (@won may be NULL), close the transport and free the
@@ -291,7 +303,8 @@ static inline void stream_reader_init(struct stream_reader *reader, hilo_stream 
  * stream, as many as there are. Less than 0: a code, and as many are there as were. @want, or the limit, is how many
  * there may have to be before the reader can go on.
  */
-ssize_t hilo__stream_fill(struct stream_reader *reader, size_t have, size_t want, hilo_time deadline);
+HILO__SHARED ssize_t hilo__stream_fill(struct stream_reader *reader, size_t have, size_t want,
+				       hilo_time deadline);
 
 /* [any; returns with the lock] Claim reading. 0, or why not. */
 int hilo__stream_claim(struct stream_reader *reader);
@@ -300,7 +313,7 @@ int hilo__stream_claim(struct stream_reader *reader);
 int hilo__stream_idle(struct stream_reader *reader, hilo_time deadline);
 
 /* [reader, lock held] The first @taken bytes are gone. */
-void hilo__stream_take(struct stream_reader *reader, size_t taken);
+HILO__SHARED void hilo__stream_take(struct stream_reader *reader, size_t taken);
 
 /* [reader, lock held, given back] The end of reading: the first @taken bytes are gone. */
 void hilo__stream_read_end(struct stream_reader *reader, size_t taken);
@@ -349,7 +362,26 @@ void hilo__stream_tx_fail(hilo_stream *stream, int error);
 void hilo__stream_turn_end(hilo_stream *stream);
 
 /* [any, suspends; no lock] Wait for @what, see there. 0, or why not. */
-int hilo__stream_wait(hilo_stream *stream, enum stream_wait what, hilo_time deadline);
+HILO__SHARED int hilo__stream_wait(hilo_stream *stream, enum stream_wait what, hilo_time deadline);
+
+/*
+ * stream_replace.c, in steps, for who has something to say before the transports change places.
+ *
+ * [task, plain thread; suspends; no lock] Be the one who reads, as @reader, and has the turn to write; all that was
+ * written before was sent. 0; -EBUSY: somebody reads; else as hilo_stream_write; with a message, in the name of @call.
+ */
+HILO__SHARED int hilo__stream_seize(struct stream_reader *reader, hilo_stream *stream, const char *call,
+				    hilo_time deadline);
+
+/* [has seized it; suspends; no lock] Wait until nothing is in flight, and exchange the transport. As above. */
+HILO__SHARED int hilo__stream_exchange(struct stream_reader *reader, hilo__stream_wrap_fn wrap, void *arg,
+				       hilo_time deadline);
+
+/* [has seized it; no lock] Let others read and write again. */
+HILO__SHARED void hilo__stream_let_go(struct stream_reader *reader);
+
+/* stream_write.c: [has the turn; suspends; no lock] Write @size bytes. 0, or why not: some may have been taken. */
+HILO__SHARED int hilo__stream_add(hilo_stream *stream, const void *data, size_t size, hilo_time deadline);
 
 /* [sole owner] */
 void hilo__stream_rx_fini(hilo_stream *stream);

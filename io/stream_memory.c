@@ -180,6 +180,19 @@ static bool memory_send(struct transport *transport, const void *data, size_t si
 	return *ret != -EAGAIN;
 }
 
+static ssize_t memory_send_now(struct transport *transport, const void *data, size_t size)
+{
+	struct memory_end *end = end_of(transport);
+	struct completed completed = {0};
+	ssize_t n;
+
+	spin_lock(&end->memory->lock);
+	n = end_send(end, data, size, &completed);
+	spin_unlock(&end->memory->lock);
+	completed_tell(&completed);
+	return n;
+}
+
 /* [lock] End a receive of @end that waits, with @n. */
 static void end_receive_with(struct memory_end *end, ssize_t n, struct completed *completed)
 {
@@ -263,6 +276,7 @@ static const struct transport_ops memory_ops = {
 	.receive = memory_receive,
 	.receive_now = memory_receive_now,
 	.send = memory_send,
+	.send_now = memory_send_now,
 	.stop = memory_stop,
 	.shut = memory_shut,
 	.close = memory_close,

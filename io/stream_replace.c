@@ -48,39 +48,84 @@ static int replace_now(struct stream_reader *reader, hilo__stream_wrap_fn wrap, 
 	return 0;
 }
 
-/* [has the turn, no lock] */
-static int replace_as_reader(hilo_stream *stream, hilo__stream_wrap_fn wrap, void *arg, hilo_time deadline)
+/* [has the turn, no lock] Be the one who reads as well, when all was sent. */
+static int seize_reading(struct stream_reader *reader, hilo_time deadline)
 {
-	struct stream_reader reader;
-	int rc = hilo__stream_wait(stream, STREAM_WAIT_EMPTY, deadline);
+	int rc = hilo__stream_wait(reader->stream, STREAM_WAIT_EMPTY, deadline);
 
 	if (rc < 0)
 		return hilo__error_own(rc);
-	stream_reader_init(&reader, stream, "start_tls");
-	rc = hilo__stream_claim(&reader);
-	if (rc == 0)
-		rc = replace_quiet(&reader, deadline);
-	if (rc == 0)
-		rc = replace_now(&reader, wrap, arg);
-	hilo__stream_read_end(&reader, 0);
-	return rc < 0 ? (int)hilo__stream_read_failed(&reader, rc) : 0;
+	rc = hilo__stream_claim(reader);
+	if (rc == 0) {
+		spin_unlock(&reader->stream->lock);
+		return 0;
+	}
+	hilo__stream_read_end(reader, 0);
+	return (int)hilo__stream_read_failed(reader, rc);
 }
 
-int hilo__stream_replace(hilo_stream *stream, hilo__stream_wrap_fn wrap, void *arg, hilo_time deadline)
+int hilo__stream_seize(struct stream_reader *reader, hilo_stream *stream, const char *call,
+		       hilo_time deadline)
 {
+	const struct thread *self = thread_self();
+	bool can_write;
 	int rc;
 
+	if (self->loop ? !self->task : self->closing != NULL)
+		return hilo_fail(-EDEADLK, "%s: a callback cannot wait", call);
+	stream_reader_init(reader, stream, call);
 	spin_lock(&stream->lock);
-	stream->refs++;
+	can_write = stream->transport->can_write;
+	stream->refs += can_write;
 	spin_unlock(&stream->lock);
+	if (!can_write)
+		return hilo_fail(-EBADF, "%s: it can only be read", call);
 	rc = hilo__stream_wait(stream, STREAM_WAIT_TURN, deadline);
 	if (rc == 0) {
-		rc = replace_as_reader(stream, wrap, arg, deadline);
-		hilo__stream_turn_end(stream);
+		rc = seize_reading(reader, deadline);
+		if (rc < 0)
+			hilo__stream_turn_end(stream);
 		return rc;
 	}
 	spin_lock(&stream->lock);
 	stream->refs--;
 	hilo__stream_unlock(stream, NULL);
 	return hilo__error_own(rc);
+}
+
+int hilo__stream_exchange(struct stream_reader *reader, hilo__stream_wrap_fn wrap, void *arg,
+			  hilo_time deadline)
+{
+	hilo_stream *stream = reader->stream;
+	int rc = hilo__stream_wait(stream, STREAM_WAIT_EMPTY, deadline);
+
+	if (rc == 0) {
+		spin_lock(&stream->lock);
+		rc = replace_quiet(reader, deadline);
+		if (rc == 0)
+			rc = replace_now(reader, wrap, arg);
+		spin_unlock(&stream->lock);
+	}
+	return rc < 0 ? hilo__error_own(rc) : 0;
+}
+
+void hilo__stream_let_go(struct stream_reader *reader)
+{
+	hilo_stream *stream = reader->stream;
+
+	spin_lock(&stream->lock);
+	hilo__stream_read_end(reader, 0);
+	hilo__stream_turn_end(stream);
+}
+
+int hilo__stream_replace(hilo_stream *stream, hilo__stream_wrap_fn wrap, void *arg, hilo_time deadline)
+{
+	struct stream_reader reader;
+	int rc = hilo__stream_seize(&reader, stream, "start_tls", deadline);
+
+	if (rc < 0)
+		return rc;
+	rc = hilo__stream_exchange(&reader, wrap, arg, deadline);
+	hilo__stream_let_go(&reader);
+	return rc;
 }

@@ -67,10 +67,15 @@ static int wait_is_over(const hilo_stream *stream, enum stream_wait what)
 
 	if (what == STREAM_WAIT_END)
 		return state == STREAM_CLOSED ? 0 : 1;
-	if (what == STREAM_WAIT_SENT ? state >= STREAM_DROPPED : state != STREAM_OPEN)
+	if (what == STREAM_WAIT_SHUT && (!stream->transport->ops->end || tx->ended))
+		return 0; /* also if it was dropped then, by another one who closes */
+	if (what == STREAM_WAIT_SENT || what == STREAM_WAIT_SHUT ? state >= STREAM_DROPPED
+								 : state != STREAM_OPEN)
 		return HILO_ECLOSED;
 	if (tx->error)
 		return tx->error;
+	if (what == STREAM_WAIT_SHUT)
+		return 1;
 	if (what == STREAM_WAIT_TURN)
 		return tx->eof ? -EPIPE : tx->turn || tx->full;
 	return what == STREAM_WAIT_LOW ? tx->full : tx->level != 0;
@@ -128,6 +133,14 @@ static void serve_stalled(hilo_stream *stream, struct list *won)
 		(void)waiter_win(container_of(node, struct stream_waiter, node), -EAGAIN, won);
 }
 
+/* [lock] The transport's own end has completed with @n: it was sent, unless it has to be tried again. */
+static ssize_t tx_end_account(struct stream_tx *tx, ssize_t n)
+{
+	tx->ending = false;
+	tx->shut = tx->ended = n != -EAGAIN && n != -EINTR && n != -ECANCELED;
+	return n < 0 && tx->ended ? 0 : n; /* who has gone needs not be told */
+}
+
 /* [lock] A send has ended with @n. */
 static void tx_account(hilo_stream *stream, ssize_t n, struct list *won)
 {
@@ -136,6 +149,8 @@ static void tx_account(hilo_stream *stream, ssize_t n, struct list *won)
 	tx->op = false;
 	stream->busy--;
 	stream->refs--;
+	if (HILO__UNLIKELY(tx->ending))
+		n = tx_end_account(tx, n);
 	if (HILO__UNLIKELY(stream_state(stream) >= STREAM_DROPPED)) {
 		hilo__stream_tx_drop(stream);
 	} else if (HILO__LIKELY(n >= 0)) {
@@ -182,7 +197,7 @@ static bool tx_turn_over(hilo_stream *stream, void *garbage[2])
 	return true;
 }
 
-/* [lock, which is let go of and taken again] Send what is in out. False: nothing can be started here any more. */
+/* [lock, which is let go of and taken again] Send what is in out, or the end. False: not from here, now. */
 static bool tx_send(hilo_stream *stream, struct list *won)
 {
 	struct stream_tx *tx = &stream->tx;
@@ -197,7 +212,8 @@ static bool tx_send(hilo_stream *stream, struct list *won)
 	spin_unlock(&stream->lock);
 	if (HILO__UNLIKELY(!list_empty(won)))
 		won_tell(won);
-	done = stream->transport->ops->send(stream->transport, data, size, &n);
+	done = HILO__UNLIKELY(tx->ending) ? stream->transport->ops->end(stream->transport, &n)
+					  : stream->transport->ops->send(stream->transport, data, size, &n);
 	spin_lock(&stream->lock);
 	tx->starting = false;
 	if (done)
@@ -208,10 +224,26 @@ static bool tx_send(hilo_stream *stream, struct list *won)
 	return !done || n != -ECANCELED;
 }
 
-/* [lock, which is let go of and taken again; all is sent] Tell the transport that no more will come. */
+/* [lock] All is sent, nothing more comes, and the transport is to be told. */
+static bool tx_is_over(const hilo_stream *stream)
+{
+	const struct stream_tx *tx = &stream->tx;
+	bool is_sent = stream->transport->ops->end != NULL;
+
+	return !tx->shut && (tx->eof || (is_sent && stream_state(stream) == STREAM_CLOSING)) && !tx->level &&
+	       !tx->turn && !tx->error && stream_state(stream) < STREAM_DROPPED &&
+	       !(is_sent && (tx->op || tx->starting)); /* I3 */
+}
+
+/* [lock, which is let go of and taken again; it is over] Tell the transport that no more will come. */
 static void tx_shut(hilo_stream *stream, struct list *won)
 {
 	stream->tx.shut = true;
+	if (stream->transport->ops->end) {
+		stream->tx.ending = true;
+		(void)tx_send(stream, won);
+		return;
+	}
 	stream->busy++;
 	spin_unlock(&stream->lock);
 	won_tell(won);
@@ -228,8 +260,7 @@ void hilo__stream_push(hilo_stream *stream, struct list *won)
 	while (!tx->op && MUTANT(405, !tx->starting, true) && stream_state(stream) < STREAM_DROPPED &&
 	       tx_turn_over(stream, garbage) && tx_send(stream, won))
 		;
-	if (HILO__UNLIKELY(tx->eof && !tx->shut && !tx->level && !tx->turn && !tx->error &&
-			   stream_state(stream) < STREAM_DROPPED))
+	if (HILO__UNLIKELY((tx->eof || stream_state(stream) == STREAM_CLOSING) && tx_is_over(stream)))
 		tx_shut(stream, won);
 	if (HILO__UNLIKELY(tx->full || !list_empty(&tx->waiters) || !list_empty(&tx->writers)))
 		hilo__stream_serve(stream, won);
@@ -276,7 +307,8 @@ static int wait_enter(hilo_stream *stream, struct stream_waiter *waiter)
 	struct list won = LIST_INIT(won);
 	int rc;
 
-	if (HILO__UNLIKELY(stream->tx.level && !stream->tx.op && !stream->tx.starting))
+	if (HILO__UNLIKELY((stream->tx.level || waiter->what == STREAM_WAIT_SHUT) && !stream->tx.op &&
+			   !stream->tx.starting))
 		hilo__stream_push(stream, &won); /* what a runtime that has ended has left */
 	rc = wait_look(stream, waiter->what);
 	if (rc > 0)

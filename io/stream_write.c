@@ -128,6 +128,14 @@ static int tx_add_all(hilo_stream *stream, struct stream_source *source, bool so
 	return rc;
 }
 
+int hilo__stream_add(hilo_stream *stream, const void *data, size_t size, hilo_time deadline)
+{
+	const struct iovec piece = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
+	struct stream_source source = {&piece, 0, size};
+
+	return tx_add_all(stream, &source, false, deadline);
+}
+
 void hilo__stream_turn_end(hilo_stream *stream)
 {
 	struct list won = LIST_INIT(won);

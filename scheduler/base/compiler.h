@@ -12,6 +12,9 @@
 #define HILO__COLD __attribute__((cold, noinline))
 #define HILO__NORETURN __attribute__((noreturn))
 
+/* For libhilo-tls, and nobody else: in HILO_PRIVATE of cmake/hilo.map. */
+#define HILO__SHARED __attribute__((visibility("default")))
+
 /* Two adjacent lines: the prefetcher of x86 fetches them in pairs. */
 #define HILO__CACHE_LINE 64
 #define HILO__ISOLATED __attribute__((aligned(128)))
