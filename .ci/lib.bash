@@ -124,6 +124,7 @@ have_package() {
 	libjemalloc-dev) have_library jemalloc ;;
 	zlib1g-dev) have_header zlib.h ;;
 	node-llhttp) [ -e /usr/share/llhttp/llhttp.c ] || { have_header llhttp.h && have_library llhttp; } ;;
+	libssl-dev) have_header openssl/ssl.h ;;
 	valgrind) have valgrind ;;
 	clang) have clang && have clang++ ;;
 	clang-format) have clang-format ;;

@@ -3,6 +3,7 @@
 # Every file is named once, in the CMakeLists.txt of its own folder:
 #
 #   hilo_sources(a.c b.c)          library sources; both libhilo and its test twin are built from them
+#   hilo_tls_sources(a.c b.c)      the same of libhilo-tls
 #   hilo_headers(a.h b.h)          public headers, seen as <hilo/FOLDER/a.h> in the build tree and installed
 #   hilo_tests(LABEL FILES...)     one program for each file, named after its path
 #   hilo_test(NAME ...)            one program with sources, arguments or limits of its own
@@ -11,6 +12,7 @@
 # There is no file(GLOB): a file that is not listed is reported by .ci/check-lists.
 
 define_property(GLOBAL PROPERTY HILO_SOURCES BRIEF_DOCS "Sources of libhilo")
+define_property(GLOBAL PROPERTY HILO_TLS_SOURCES BRIEF_DOCS "Sources of libhilo-tls")
 define_property(GLOBAL PROPERTY HILO_HEADERS BRIEF_DOCS "Public headers, as FOLDER/NAME.h")
 
 # Where <hilo/...> is found while building: links to the headers where they lie.
@@ -19,6 +21,12 @@ set(HILO_INCLUDE_DIR ${CMAKE_BINARY_DIR}/include)
 function(hilo_sources)
 	foreach(source IN LISTS ARGN)
 		set_property(GLOBAL APPEND PROPERTY HILO_SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/${source})
+	endforeach()
+endfunction()
+
+function(hilo_tls_sources)
+	foreach(source IN LISTS ARGN)
+		set_property(GLOBAL APPEND PROPERTY HILO_TLS_SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/${source})
 	endforeach()
 endfunction()
 

@@ -4,6 +4,7 @@
 #
 #   hilo_shared, hilo_static   what ships, as hilo::hilo and hilo::static, from the same objects
 #   hilo_testing               the same sources with HILO_TESTING defined: test hooks, everything visible
+#   hilo_tls_*                 the same three of libhilo-tls, as hilo::tls and hilo::tls_static
 get_property(HILO_SOURCES GLOBAL PROPERTY HILO_SOURCES)
 
 configure_file(${PROJECT_SOURCE_DIR}/runtime/version.h.in ${PROJECT_BINARY_DIR}/generated/version.h @ONLY)
@@ -50,6 +51,43 @@ if(HILO_SANITIZE STREQUAL "")
 	target_link_options(hilo_shared PRIVATE -Wl,-z,defs)
 endif()
 
+get_property(HILO_TLS_SOURCES GLOBAL PROPERTY HILO_TLS_SOURCES)
+set(HILO_TLS_LIBS "")
+set(HILO_TLS_LIBRARIES "")
+if(HILO_TLS_FOUND)
+	set(HILO_TLS_LIBS "-lssl -lcrypto")
+	set(HILO_TLS_LIBRARIES OpenSSL::SSL OpenSSL::Crypto)
+endif()
+
+add_library(hilo_tls_objects OBJECT ${HILO_TLS_SOURCES})
+hilo_compile_library(hilo_tls_objects)
+target_link_libraries(hilo_tls_objects PRIVATE ${HILO_TLS_LIBRARIES})
+
+# Programs that link it name the libraries, not the targets of OpenSSL, which their project need not have.
+add_library(hilo_tls_static STATIC $<TARGET_OBJECTS:hilo_tls_objects>)
+target_link_libraries(hilo_tls_static PUBLIC hilo_static
+	INTERFACE "$<BUILD_INTERFACE:${HILO_TLS_LIBRARIES}>" "$<INSTALL_INTERFACE:$<$<BOOL:${HILO_TLS_FOUND}>:ssl;crypto>>")
+set_target_properties(hilo_tls_static PROPERTIES LINKER_LANGUAGE C OUTPUT_NAME hilo-tls EXPORT_NAME tls_static)
+
+add_library(hilo_tls_shared SHARED $<TARGET_OBJECTS:hilo_tls_objects>)
+target_link_libraries(hilo_tls_shared PUBLIC hilo_shared PRIVATE ${HILO_TLS_LIBRARIES})
+set_target_properties(hilo_tls_shared PROPERTIES
+	LINKER_LANGUAGE C
+	OUTPUT_NAME hilo-tls
+	EXPORT_NAME tls
+	VERSION ${PROJECT_VERSION}
+	SOVERSION 0
+	LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/hilo-tls.map)
+target_link_options(hilo_tls_shared PRIVATE
+	${HILO_LINK_FLAGS}
+	-Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/hilo-tls.map
+	-Wl,-z,nodelete) # contexts bring its functions along
+if(HILO_SANITIZE STREQUAL "")
+	target_link_options(hilo_tls_shared PRIVATE -Wl,-z,defs)
+endif()
+
+add_library(hilo::tls ALIAS hilo_tls_shared)
+add_library(hilo::tls_static ALIAS hilo_tls_static)
 add_library(hilo::hilo ALIAS hilo_shared)
 add_library(hilo::static ALIAS hilo_static)
 
@@ -59,4 +97,8 @@ if(HILO_TESTS AND NOT HILO_FUZZ)
 	hilo_library_interface(hilo_testing)
 	set_target_properties(hilo_testing PROPERTIES C_VISIBILITY_PRESET default)
 	target_compile_definitions(hilo_testing PUBLIC HILO_TESTING=1 $<$<BOOL:${HILO_TRACE}>:HILO_TRACE=1>)
+
+	add_library(hilo_tls_testing STATIC ${HILO_TLS_SOURCES})
+	hilo_compile_library(hilo_tls_testing)
+	target_link_libraries(hilo_tls_testing PUBLIC hilo_testing ${HILO_TLS_LIBRARIES})
 endif()

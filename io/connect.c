@@ -11,6 +11,7 @@
 
 #include "io/connect_impl.h"
 #include "io/stream_impl.h"
+#include "io/tls_impl.h"
 #include "runtime/contend_impl.h"
 #include "runtime/error_impl.h"
 #include "runtime/io_impl.h"
@@ -22,7 +23,7 @@
 #define DEFAULT_DELAY (250 * HILO_MILLISECOND)
 #define CONNECT_FLAGS (HILO_CONNECT_NAGLE | HILO_CONNECT_KEEP_ALIVE)
 
-_Static_assert(sizeof(hilo_connect_opts) == SIZED_END(hilo_connect_opts, stream),
+_Static_assert(sizeof(hilo_connect_opts) == SIZED_END(hilo_connect_opts, tls_opts),
 	       "it ends with its last member");
 
 static int opts_read(const char *call, const hilo_connect_opts *given, hilo_connect_opts *opts)
@@ -37,6 +38,8 @@ static int opts_read(const char *call, const hilo_connect_opts *given, hilo_conn
 		return hilo_fail(-EINVAL, "hilo_connect_opts.flags is %#x: unknown flag", opts->flags);
 	if (opts->local_port > 65535)
 		return hilo_fail(-EINVAL, "%s: local port %u", call, opts->local_port);
+	if (opts->tls && opts->tls->is_server)
+		return hilo_fail(-EINVAL, "%s: tls is a context of servers", call);
 	opts->delay = opts->delay ? opts->delay : DEFAULT_DELAY;
 	opts->interleave = opts->interleave ? opts->interleave : 1;
 	return 0;
@@ -193,14 +196,37 @@ static int race_stream(struct race *race, hilo_stream **ret)
 	return rc;
 }
 
-/* Run @race, which has its addresses and is consumed; @what is connected to. */
-static int race_connect(struct race *race, const char *what, hilo_time since, hilo_stream **ret,
-			hilo_time deadline)
+/* The handshake of @stream, which is consumed if that fails; @host: who is expected, unless the options say so. */
+static int connection_encrypt(const char *call, hilo_stream *stream, const hilo_connect_opts *opts,
+			      const char *host, hilo_time deadline)
 {
+	hilo_tls_opts tls = {.size = sizeof(tls)};
+	int rc = opts->tls_opts ? SIZED_IN(hilo_tls_opts, &tls, opts->tls_opts, shutdown) : 0;
+
+	if (rc == 0) {
+		tls.server_name = tls.server_name ? tls.server_name : host;
+		rc = opts->tls->ops->start(stream, opts->tls, &tls, call, deadline);
+	}
+	if (rc < 0)
+		hilo_stream_free(stream);
+	return rc;
+}
+
+/* Run @race, which has its addresses and is consumed; @what is connected to, for TLS @host. */
+static int race_connect(struct race *race, const char *what, const char *host, hilo_time since,
+			hilo_stream **ret, hilo_time deadline)
+{
+	const hilo_connect_opts *opts = race->opts;
+	const char *call = race->call;
+	hilo_stream *stream;
 	int rc = hilo__race_run(race, deadline);
 
-	rc = rc < 0 ? race_failed(race, what, since, rc) : race_stream(race, ret);
+	rc = rc < 0 ? race_failed(race, what, since, rc) : race_stream(race, &stream);
 	hilo__free(race);
+	if (rc == 0 && opts->tls)
+		rc = connection_encrypt(call, stream, opts, host, deadline);
+	if (rc == 0)
+		*ret = stream;
 	return rc;
 }
 
@@ -234,7 +260,7 @@ int hilo_open_connection(const char *host, unsigned port, const hilo_connect_opt
 	race_fill(race, found, n < (int)array_size(found) ? n : (int)array_size(found), port);
 	(void)snprintf(what, sizeof(what), host && strchr(host, ':') ? "[%s]:%u" : "%s:%u", host ? host : "",
 		       port);
-	return race_connect(race, what, since, ret, deadline);
+	return race_connect(race, what, host, since, ret, deadline);
 }
 
 int hilo_open_connection_to(const hilo_address *address, const hilo_connect_opts *given, hilo_stream **ret,
@@ -242,7 +268,7 @@ int hilo_open_connection_to(const hilo_address *address, const hilo_connect_opts
 {
 	static const char call[] = "hilo_open_connection_to";
 	hilo_connect_opts opts = {.size = sizeof(opts)};
-	char what[HILO_ADDRESS_SIZE];
+	char what[HILO_ADDRESS_SIZE], host[HILO_ADDRESS_SIZE] = "";
 	struct race *race;
 	int rc;
 
@@ -259,7 +285,9 @@ int hilo_open_connection_to(const hilo_address *address, const hilo_connect_opts
 	}
 	race_add(race, address, hilo_address_port(address));
 	(void)hilo_address_format(address, what, sizeof(what));
-	return race_connect(race, what, hilo__clock_now(), ret, deadline);
+	if (hilo_address_family(address) != AF_UNIX)
+		(void)hilo_address_host(address, host, sizeof(host));
+	return race_connect(race, what, host, hilo__clock_now(), ret, deadline);
 }
 
 int hilo_open_unix_connection(const char *path, const hilo_connect_opts *opts, hilo_stream **ret,

@@ -4,6 +4,7 @@
 
 #include <hilo/io/address.h>
 #include <hilo/io/stream.h>
+#include <hilo/io/tls.h>
 #include <hilo/runtime/types.h>
 
 HILO_BEGIN_DECLS
@@ -34,7 +35,9 @@ typedef struct hilo_connect_opts {
 	unsigned local_port;	/* where the connection comes from; default: a free port */
 	const char *local_host; /* a name or an address; default: as the system likes */
 	const hilo_stream_opts
-		*stream; /* of the stream; its runtime is for plain threads; NULL: its defaults */
+		*stream;       /* of the stream; its runtime is for plain threads; NULL: its defaults */
+	hilo_tls_context *tls; /* of clients: the connection is encrypted; NULL: it is not */
+	const hilo_tls_opts *tls_opts; /* NULL: the defaults; the server's name is @host, or the address */
 } hilo_connect_opts;
 
 #define HILO_CONNECT_NAGLE 1u	   /* small writes may be held back to be sent together: no TCP_NODELAY */
@@ -44,7 +47,8 @@ typedef struct hilo_connect_opts {
  * [any, suspends] Connect to @host, a name or an address, and @port. 0, and *@ret, the caller's, to be ended with
  * hilo_stream_free. What the first address has failed with if all have: -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH,
  * -EADDRNOTAVAIL ...; -ETIMEDOUT, -ECANCELED; -EMFILE, -ENFILE, -ENOMEM; -EINVAL, -E2BIG; -EDEADLK: a callback, or a
- * plain thread that names no runtime; and as hilo_resolve. Failures have a message that names the address.
+ * plain thread that names no runtime; and as hilo_resolve. With TLS also as hilo_stream_start_tls. Failures have a
+ * message that names the address.
  */
 HILO_API HILO_MUST_CHECK int hilo_open_connection(const char *host, unsigned port,
 						  const hilo_connect_opts *opts, hilo_stream **ret,
@@ -53,7 +57,7 @@ HILO_API HILO_MUST_CHECK int hilo_open_connection(const char *host, unsigned por
 /*
  * [any, suspends] The same to the Unix socket at @path; one that begins with '@' is an abstract name. While the
  * server's queue is full it is tried again, less and less often, up to the deadline. -ENOENT, -ECONNREFUSED,
- * -EACCES ...
+ * -EACCES ... TLS needs a server_name.
  */
 HILO_API HILO_MUST_CHECK int hilo_open_unix_connection(const char *path, const hilo_connect_opts *opts,
 						       hilo_stream **ret, hilo_time deadline);

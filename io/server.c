@@ -24,7 +24,7 @@
 #define DEFAULT_GRACE HILO_SECOND
 #define DEFAULT_FLUSH (10 * HILO_SECOND)
 
-_Static_assert(sizeof(hilo_server_opts) == SIZED_END(hilo_server_opts, stream),
+_Static_assert(sizeof(hilo_server_opts) == SIZED_END(hilo_server_opts, tls_opts),
 	       "it ends with its last member");
 
 void hilo__server_unref(struct hilo_server *server)
@@ -38,6 +38,8 @@ void hilo__server_unref(struct hilo_server *server)
 		return;
 	if (server->reserve >= 0)
 		(void)hilo__sys_close(server->reserve);
+	if (server->opts.tls)
+		server->opts.tls->ops->unref(server->opts.tls);
 	hilo__free(server);
 }
 
@@ -109,6 +111,8 @@ static int opts_check(hilo_server_opts *opts)
 	if (opts->stream && opts->stream->low > (opts->stream->high ? opts->stream->high : SIZE_MAX))
 		return hilo_fail(-EINVAL, "hilo_server_opts.stream: low is %zu, high %zu", opts->stream->low,
 				 opts->stream->high);
+	if (opts->tls && !opts->tls->is_server)
+		return hilo_fail(-EINVAL, "hilo_server_opts.tls is a context of clients");
 	if ((unsigned)opts->stack > HILO_STACK_8M)
 		return hilo_fail(-EINVAL, "hilo_server_opts.stack is %d", (int)opts->stack);
 	if (opts->max_clients > HILO_SEMAPHORE_MAX)

@@ -4,6 +4,7 @@
 
 #include <hilo/io/address.h>
 #include <hilo/io/stream.h>
+#include <hilo/io/tls.h>
 #include <hilo/runtime/task.h>
 #include <hilo/runtime/types.h>
 #include <hilo/runtime/with.h>
@@ -34,6 +35,9 @@ HILO_BEGIN_DECLS
  * Clients    Each has a task of its own, which runs the handler and may be stolen like any other. When the handler
  *            returns its stream is closed, after what was written has been sent. If it fails, with another code than
  *            -ECANCELED, that is told to the exception handler with the client's address; the server goes on.
+ * TLS        Each client's handshake is made by its own task before the handler is called, so that one who is slow, or
+ *            silent, keeps nobody else. One that fails is logged (HILO_LOG_DEBUG) and counted, no more: on a public
+ *            address that happens all day.
  * The end    hilo_server_close accepts nobody any more, waits for the clients that are there up to a deadline,
  *            cancels those that are left, drops the connections of those that do not end even then, and says how
  *            many were which.
@@ -63,6 +67,8 @@ typedef struct hilo_server_opts {
 	enum hilo_stack_class stack;	/* of the handlers */
 	unsigned none;			/* 0 */
 	const hilo_stream_opts *stream; /* of the clients; NULL: its defaults */
+	hilo_tls_context *tls;	       /* of servers: connections are encrypted; shared; NULL: they are not */
+	const hilo_tls_opts *tls_opts; /* NULL: its defaults */
 } hilo_server_opts;
 
 #define HILO_SERVER_REUSE_PORT 1u	/* others may listen at the same address, and share what comes */
@@ -161,6 +167,7 @@ typedef struct hilo_server_stats {
 	uint64_t pauses;      /* times that accepting has paused, because nothing was left */
 	size_t clients;	      /* now */
 	size_t most;	      /* the most at a time */
+	uint64_t refused;     /* clients whose TLS handshake has failed; they are not in `failed` */
 } hilo_server_stats;
 
 /* [any] Read them. 0, -EINVAL. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "io/connect_impl.h"
+#include "runtime/log_impl.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
 
@@ -47,14 +48,23 @@ static void client_destroy(void *arg)
 	client_unref(client);
 }
 
+/* Write its address as text: the length, as snprintf. */
+static HILO__COLD int client_format(const struct client *client, char *text, size_t size)
+{
+	struct sockaddr_storage name;
+	hilo_address peer = {0};
+
+	memcpy(&name, client->peer, client->peer_length);
+	(void)!hilo_address_from((struct sockaddr *)&name, client->peer_length, &peer);
+	return hilo_address_format(&peer, text, size);
+}
+
 /* Its handler, or the making of its stream, has failed. */
 static HILO__COLD void client_failed(struct client *client, int rc)
 {
 	struct hilo_server *server = client->member.server;
 	char text[HILO_ADDRESS_SIZE + HILO_ERROR_MESSAGE_SIZE + 16];
 	int length = snprintf(text, sizeof(text), "client ");
-	struct sockaddr_storage name;
-	hilo_address peer = {0};
 	hilo_exception exception = {.size = sizeof(exception),
 				    .kind = HILO_EXCEPTION_TASK,
 				    .code = rc,
@@ -64,9 +74,7 @@ static HILO__COLD void client_failed(struct client *client, int rc)
 				    .site = server->site,
 				    .runtime = server->runtime};
 
-	memcpy(&name, client->peer, client->peer_length);
-	(void)!hilo_address_from((struct sockaddr *)&name, client->peer_length, &peer);
-	length += hilo_address_format(&peer, text + length, sizeof(text) - (size_t)length);
+	length += client_format(client, text + length, sizeof(text) - (size_t)length);
 	(void)snprintf(text + length, sizeof(text) - (size_t)length, ": %s",
 		       hilo_error_code() == rc ? hilo_error_message() : hilo_strerror(rc));
 	spin_lock(&server->lock);
@@ -99,6 +107,24 @@ static void client_close(struct client *client)
 	(void)hilo_shield_leave();
 }
 
+/* Make the handshake, if there is to be one. 0; else the handler is not called. */
+static int client_encrypt(struct client *client)
+{
+	struct hilo_server *server = client->member.server;
+	hilo_tls_context *tls = server->opts.tls;
+	char text[HILO_ADDRESS_SIZE];
+	int rc = tls ? tls->ops->start(client->stream, tls, &server->tls_opts, "a server", HILO_FOREVER) : 0;
+
+	if (HILO__LIKELY(rc == 0) || client_was_ended(client, rc))
+		return rc;
+	(void)client_format(client, text, sizeof(text));
+	hilo__log(HILO_LOG_DEBUG, "client %s: %s", text, hilo_error_message());
+	spin_lock(&server->lock);
+	server->stats.refused++;
+	spin_unlock(&server->lock);
+	return rc;
+}
+
 static int client_main(void *arg)
 {
 	struct client *client = arg;
@@ -122,6 +148,8 @@ static int client_main(void *arg)
 	spin_unlock(&server->lock);
 	if (aborted)
 		(void)hilo_stream_abort(stream);
+	if (client_encrypt(client) < 0)
+		return 0;
 	rc = server->handler(stream, server->arg);
 	if (rc < 0 && !client_was_ended(client, rc))
 		client_failed(client, rc);

@@ -37,6 +37,7 @@
 #include <hilo/sync/semaphore.h>
 #include <hilo/sync/wait_group.h>
 
+#include "io/tls_impl.h"
 #include "runtime/contend_impl.h"
 #include "runtime/debug_impl.h"
 
@@ -94,6 +95,7 @@ struct hilo_server {
 	void *arg;
 	hilo_server_opts opts;
 	hilo_stream_opts stream_opts;
+	hilo_tls_opts tls_opts;
 	struct list acceptors, clients;
 	hilo_wait_group accepting, serving; /* how many there are of both */
 	hilo_event over;		    /* stopped, and all acceptors are gone */

@@ -220,6 +220,7 @@ static void server_init(struct hilo_server *server, const hilo_server_opts *opts
 	server->runtime = hilo__io_runtime();
 	server->opts = *opts;
 	server->stream_opts.size = sizeof(server->stream_opts);
+	server->tls_opts.size = sizeof(server->tls_opts);
 	server->reserve = -1;
 	list_init(&server->acceptors);
 	list_init(&server->clients);
@@ -242,6 +243,8 @@ int hilo__server_new(const hilo_server_opts *opts, hilo_server **ret, hilo_time 
 		return hilo__error_own(-ENOMEM);
 	server_init(server, opts);
 	rc = opts->stream ? SIZED_IN(hilo_stream_opts, &server->stream_opts, opts->stream, low) : 0;
+	if (rc == 0 && opts->tls_opts)
+		rc = SIZED_IN(hilo_tls_opts, &server->tls_opts, opts->tls_opts, shutdown);
 	server->stream_opts.runtime = server->runtime;
 	for (unsigned i = 0; rc == 0 && i < PORT_TRIES; i++) {
 		rc = sockets_open(server, &places);
@@ -253,11 +256,14 @@ int hilo__server_new(const hilo_server_opts *opts, hilo_server **ret, hilo_time 
 	server->opts.host = server->opts.path = NULL;
 	server->opts.hosts = NULL;
 	server->opts.stream = NULL;
+	server->opts.tls_opts = NULL;
 	if (rc == 0) {
 		server->reserve = hilo__sock_reserve();
 		rc = server->reserve < 0 ? hilo__error_own(server->reserve) : 0;
 	}
 	if (rc == 0) {
+		if (opts->tls)
+			opts->tls->ops->ref(opts->tls);
 		*ret = server;
 		return 0;
 	}

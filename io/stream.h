@@ -197,8 +197,8 @@ HILO_API int hilo_stream_fd(const hilo_stream *stream);
 
 /*
  * [any] What is known of the stream under the name @key, as text in @buf of @size bytes: its length, as snprintf.
- * Names: "peername" and "sockname", as hilo_address_format has them; "transport": "descriptor", "pair"; "fd"; and
- * what the transport adds. -ENOENT: that is not known of this stream; HILO_ECLOSED; -EINVAL.
+ * Names: "peername" and "sockname", as hilo_address_format has them; "transport": "descriptor", "pair", "tls"; "fd";
+ * and what the transport adds (tls.h). -ENOENT: that is not known of this stream; HILO_ECLOSED; -EINVAL.
  */
 HILO_API int hilo_stream_info(const hilo_stream *stream, const char *key, char *buf, size_t size);
 

@@ -22,6 +22,7 @@ static const struct {
 	{HILO_EOVERFLOW, "HILO_EOVERFLOW", "Queue is full"},
 	{HILO_EINCOMPLETE, "HILO_EINCOMPLETE", "End of stream before there was enough"},
 	{HILO_ENONAME, "HILO_ENONAME", "Name or service not known"},
+	{HILO_ETRUNCATED, "HILO_ETRUNCATED", "Connection has ended without the end of what was sent"},
 };
 
 #define OWN_ERRORS (sizeof(own_errors) / sizeof(own_errors[0]))

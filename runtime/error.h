@@ -25,6 +25,7 @@ HILO_BEGIN_DECLS
 #define HILO_EOVERFLOW (-5003)	 /* a bounded queue is full and its policy says to fail */
 #define HILO_EINCOMPLETE (-5004) /* the stream has ended before there was all that was asked for */
 #define HILO_ENONAME (-5005)	 /* there is no host, or service, of that name */
+#define HILO_ETRUNCATED (-5006)	 /* TLS: the connection has ended, but not what was sent: it may be cut off */
 
 /* Bytes of the longest message kept, with its final NUL; a longer one is cut and ends in "...". */
 #define HILO_ERROR_MESSAGE_SIZE 240

@@ -26,7 +26,7 @@ struct error *hilo__error_ref(struct error *error);
 const char *hilo__error_text(const struct error *error);
 
 /* [any] The caller's own call ended with @code, which is returned: there is no task behind it. */
-int hilo__error_own(int code);
+HILO__SHARED int hilo__error_own(int code);
 
 /*
  * [any] The same of a call that has waited for a @kind of thing, or for @task (or NULL), which the caller keeps: if

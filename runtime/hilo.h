@@ -49,5 +49,6 @@
 #include <hilo/io/server.h>
 #include <hilo/io/socket.h>
 #include <hilo/io/stream.h>
+#include <hilo/io/tls.h>
 
 #endif /* HILO_HILO_H */

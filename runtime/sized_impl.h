@@ -19,6 +19,8 @@
  */
 #include <stddef.h>
 
+#include "scheduler/base/compiler.h"
+
 /* Bytes up to and with @member. */
 #define SIZED_END(type, member) (offsetof(type, member) + sizeof(((type *)0)->member))
 
@@ -29,7 +31,7 @@
 #define SIZED_IN(type, to, from, last)                                                                       \
 	hilo__sized_in(1 ? (to) : (type *)0, sizeof(type), SIZED_END(type, last),                            \
 		       1 ? (from) : (const type *)0, #type)
-int hilo__sized_in(void *to, size_t known, size_t least, const void *from, const char *name);
+HILO__SHARED int hilo__sized_in(void *to, size_t known, size_t least, const void *from, const char *name);
 
 /* [any] Fill in the figures *@to, a @type, from *@from, but for the size. 0, or -EINVAL: too small. */
 #define SIZED_OUT(type, to, from, last)                                                                      \

@@ -47,7 +47,7 @@ static inline void spin_pause(unsigned round)
 }
 
 /* [any] Wait until @lock looks free. */
-void hilo__spin_wait(struct spinlock *lock);
+HILO__SHARED void hilo__spin_wait(struct spinlock *lock);
 
 #ifdef HILO_TESTING
 /* [any] The number of spinlocks that the calling thread holds. */

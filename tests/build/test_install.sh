@@ -61,6 +61,13 @@ needs "$scratch/cmake/consumer_shared" hilo || fail "consumer_shared is not link
 needs "$scratch/cmake/consumer_static" hilo && fail "consumer_static is linked with libhilo.so"
 needs "$scratch/cmake/libconsumer_plugin.so" jemalloc && fail "a shared library that uses hilo brings jemalloc along"
 
+needs "$libdir/libhilo.so" ssl && fail "libhilo.so itself is linked with OpenSSL"
+check_program "$scratch/cmake/consumer_tls"
+check_program "$scratch/cmake/consumer_tls_static"
+needs "$scratch/cmake/consumer_tls" hilo-tls || fail "consumer_tls is not linked with libhilo-tls.so.0"
+needs "$scratch/cmake/consumer_tls_static" hilo-tls && fail "consumer_tls_static is linked with libhilo-tls.so"
+needs "$scratch/cmake/consumer_shared" hilo-tls && fail "consumer_shared is linked with libhilo-tls.so"
+
 if [ "$jemalloc" -eq 1 ]; then
 	must "find_package without jemalloc: configure" cmake -S "$here/consumer" -B "$scratch/plain" \
 		-DCMAKE_PREFIX_PATH="$prefix" -DHILO_JEMALLOC=OFF
@@ -75,6 +82,16 @@ read -ra libs <<<"$(pkg-config --libs hilo)"
 	fail "hilo.pc and the library disagree on the version"
 must "pkg-config: build" cc -std=c11 -Wall -Werror "${cflags[@]}" "$here/consumer/main.c" -o "$scratch/by_pc" "${libs[@]}"
 check_program "$scratch/by_pc"
+read -ra tls <<<"$(pkg-config --cflags --libs hilo-tls)"
+must "pkg-config, TLS: build" cc -std=c11 -Wall -Werror "$here/consumer/tls.c" -o "$scratch/tls_by_pc" "${tls[@]}"
+check_program "$scratch/tls_by_pc"
+read -ra tls <<<"$(pkg-config --static --libs hilo-tls | sed 's/-lhilo-tls/-l:libhilo-tls.a/; s/-lhilo /-l:libhilo.a /')"
+must "pkg-config, TLS, static: build" cc "${cflags[@]}" "$here/consumer/tls.c" -o "$scratch/tls_static" "${tls[@]}"
+check_program "$scratch/tls_static"
+must "TLS, as it is without OpenSSL: build" cc "${cflags[@]}" "$here/consumer/tls.c" "$here/../../io/tls_off.c" \
+	-o "$scratch/tls_off" "${libs[@]}"
+check_program "$scratch/tls_off"
+LD_LIBRARY_PATH="$prefix/lib" "$scratch/tls_off" | grep -q 'built without OpenSSL' || fail "libhilo-tls without OpenSSL does not say so"
 must "pkg-config, --as-needed: build" cc "${cflags[@]}" "$here/consumer/main.c" -o "$scratch/as_needed" -Wl,--as-needed "${libs[@]}"
 check_program "$scratch/as_needed"
 

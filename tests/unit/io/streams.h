@@ -4,7 +4,7 @@
 
 /*
  * streams.h - tests that hold for streams whatever is below them: each is run over TCP, Unix sockets and memory, with
- * 1, 2 and 8 workers.
+ * 1, 2 and 8 workers. Compiled with STREAMS_OVER_TLS they are all encrypted.
  *
  *	STREAM_TEST(test_what_it_shows)
  *	{
@@ -25,6 +25,10 @@
 
 #include "scheduler/base/mem.h"
 #include "tests/support/test.h"
+
+#ifdef STREAMS_OVER_TLS
+#include "tests/support/certs.h"
+#endif
 
 enum stream_kind {
 	KIND_UNIX,
@@ -69,11 +73,14 @@ static inline void streams_make(enum stream_kind kind, const hilo_stream_opts *o
 
 	if (kind == KIND_MEMORY) {
 		TASK_CHECK(hilo_stream_pair(0, opts, ret), ==, 0);
-		return;
+	} else {
+		sockets_make(kind, fd);
+		TASK_CHECK(hilo_stream_from_fd(fd[0], opts, &ret[0]), ==, 0);
+		TASK_CHECK(hilo_stream_from_fd(fd[1], opts, &ret[1]), ==, 0);
 	}
-	sockets_make(kind, fd);
-	TASK_CHECK(hilo_stream_from_fd(fd[0], opts, &ret[0]), ==, 0);
-	TASK_CHECK(hilo_stream_from_fd(fd[1], opts, &ret[1]), ==, 0);
+#ifdef STREAMS_OVER_TLS
+	test_tls_pair(ret[0], ret[1]);
+#endif
 }
 
 struct stream_test {
