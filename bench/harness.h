@@ -23,7 +23,8 @@ struct bench {
 	unsigned workers;
 	int stats; /* write the workers' figures to standard error too */
 	long n;
-	unsigned port; /* of servers */
+	unsigned port;	       /* of servers */
+	hilo_tls_context *tls; /* the same; NULL: nothing is encrypted */
 	uint64_t ops;
 	uint64_t check; /* proves that the work was done */
 	hilo_time took;
@@ -138,6 +139,10 @@ void bench_select_in_order(struct bench *b);
 void bench_sendfile(struct bench *b);
 void bench_serve(struct bench *b);
 void bench_http_server(struct bench *b);
+void bench_tls_handshakes(struct bench *b);
+void bench_tls_resumed(struct bench *b);
+void bench_tls_bytes(struct bench *b);
+void bench_https(struct bench *b);
 void bench_semaphore(struct bench *b);
 void bench_semaphore_free(struct bench *b);
 void bench_rwlock(struct bench *b);

@@ -71,6 +71,12 @@ static const struct workload workloads[] = {
 #ifdef BENCH_HTTP
 	{"http_server", bench_http_server, 1, 0, "the same answer by the HTTP server of hilo-http"},
 #endif
+#ifdef BENCH_TLS
+	{"tls_handshakes", bench_tls_handshakes, 2000, 0, "n whole handshakes, both sides, 8 at a time"},
+	{"tls_resumed", bench_tls_resumed, 5000, 0, "the same with sessions that are gone on with"},
+	{"tls_bytes", bench_tls_bytes, 1024, 0, "n MiB over an encrypted connection in memory"},
+	{"https", bench_https, 1, 0, "http over TLS, with a certificate of its own"},
+#endif
 	{"semaphore", bench_semaphore, 20000, 0, "64 tasks, n times each: a permit of 8, kept for a yield"},
 	{"semaphore_free", bench_semaphore_free, 20000000, 1, "n times a permit that nobody else wants"},
 };

@@ -72,7 +72,7 @@ static int http(hilo_stream *client, void *answers)
 static int serve(void *arg)
 {
 	struct bench *b = arg;
-	hilo_server_opts opts = {.size = sizeof(opts), .host = "127.0.0.1", .port = b->port};
+	hilo_server_opts opts = {.size = sizeof(opts), .host = "127.0.0.1", .port = b->port, .tls = b->tls};
 	char *answers = bench_alloc(ANSWERS, sizeof(ANSWER) - 1);
 	hilo_server *server;
 	int rc;
