@@ -50,6 +50,7 @@ static const struct {
 	[WAIT_STREAM_WRITE] = {"stream-write", "a stream to send"},
 	[WAIT_FILE] = {"file", "a file"},
 	[WAIT_FILE_EVENT] = {"file-event", "something to happen to a file"},
+	[WAIT_FORK] = {"fork", "a fork to end"},
 };
 
 const char *hilo__wait_words(enum wait_kind kind)

@@ -8,6 +8,7 @@
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/exception.h>
 #include <hilo/runtime/executor.h>
+#include <hilo/runtime/fork.h>
 #include <hilo/runtime/future.h>
 #include <hilo/runtime/gather.h>
 #include <hilo/runtime/group.h>

@@ -14,6 +14,7 @@
 
 #include "runtime/runtime_impl.h"
 #include "scheduler/base/mem.h"
+#include "scheduler/fork.h"
 #include "scheduler/locals.h"
 
 /* What a hilo_local_token holds. */
@@ -68,6 +69,9 @@ int hilo_local_set(const hilo_local *local, void *value, hilo_local_token *place
 
 	if (!local)
 		return hilo_fail(-EINVAL, "hilo_local_set: local is NULL");
+	if (HILO__UNLIKELY(hilo__fork_region_of(thread_self()) != NULL))
+		return hilo_fail(-EPERM,
+				 "hilo_local_set: a fork has the values of its region, and sets none");
 	slot = slot_to_fill();
 	if (!slot)
 		return -ENOMEM;
@@ -92,8 +96,8 @@ int hilo_local_reset(hilo_local_token *place)
 		return hilo_fail(-EINVAL, "hilo_local_reset: token is NULL");
 	if (!token->local)
 		return HILO_EINVALSTATE;
-	if (token->slot != slot || token->number != slot_number(slot) ||
-	    token->context != chain_get(*slot, &context_key))
+	if (hilo__fork_region_of(thread_self()) || token->slot != slot ||
+	    token->number != slot_number(slot) || token->context != chain_get(*slot, &context_key))
 		return hilo_fail(-EINVAL,
 				 "hilo_local_reset: %s was set by another task, callback, thread or context",
 				 token->local->name);

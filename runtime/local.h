@@ -42,14 +42,15 @@ HILO_API void *hilo_local_get(const hilo_local *local);
 
 /*
  * [any] Set it to @value, consumed on success. With @token not NULL, which is filled in, it can be taken back,
- * and has to be: hilo_local_reset. -ENOMEM: nothing has changed. -EINVAL for a @local of NULL.
+ * and has to be: hilo_local_reset. -ENOMEM: nothing has changed. -EINVAL for a @local of NULL. -EPERM in a fork
+ * (fork.h).
  */
 HILO_API HILO_MUST_CHECK int hilo_local_set(const hilo_local *local, void *value, hilo_local_token *token);
 
 /*
  * [who has set it] Go back to what was there before the call that gave @token, whatever was set since. Never
  * fails for want of memory. HILO_EINVALSTATE: that was done before. -EINVAL: @token is NULL, or of another
- * task, callback, thread or context (hilo_context_run).
+ * task, callback, thread or context (hilo_context_run), or the caller is a fork.
  */
 HILO_API int hilo_local_reset(hilo_local_token *token);
 

@@ -21,6 +21,7 @@
 #include "scheduler/base/clock.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/panic.h"
+#include "scheduler/fork.h"
 #include "scheduler/forked.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/worker.h"
@@ -152,6 +153,7 @@ void hilo__loop_fini(struct hilo_loop *loop)
 	while (load_acquire(&loop->visitors))
 		(void)sched_yield();
 	hilo__poller_fini(&loop->poller);
+	hilo__forks_drain(loop);
 	hilo__stack_cache_drain(&loop->stacks);
 	hilo__heap_return(loop->heap);
 	hilo__free(loop->sightings);

@@ -39,6 +39,7 @@
 #include "scheduler/task.h"
 #include "scheduler/timer.h"
 
+struct forks;
 struct thread;
 
 /* What the loop's thread is doing, in its park word. */
@@ -91,6 +92,7 @@ struct hilo_loop {
 	uint64_t run_last;    /* that of the last turn ... */
 	uint64_t run_least;   /* ... and the lesser of the last two */
 	uint64_t next_id, last_id;
+	bool forking;		    /* a spare one: it has seen that some task forks */
 	struct sighting *sightings; /* one for each loop that the runtime may have */
 	struct hilo_loop *held;	    /* found by a search: its thread is held, and it has callbacks to run */
 	void (*fiber_main)(struct fiber *fiber); /* what its fibers begin with */
@@ -117,6 +119,12 @@ struct hilo_loop {
 	unsigned bound_runs;	 /* choices that one of pinned might have been */
 	uint64_t low_turn;	 /* when one of low was taken last, or there was none */
 	bool yielder_first;	 /* what was chosen last comes after the task that yields */
+	struct forks *forks;	 /* blocks that it keeps, fork_pool.c */
+	unsigned forks_kept;	 /* how many those are */
+	uint64_t forks_after;	 /* when it takes a fork from another worker next ... */
+	uint64_t forks_patience; /* ... and how long it has waited for that */
+	uint64_t forks_last;	 /* cycles that the last region of forks has taken here ... */
+	uint64_t forks_usual;	 /* ... and the lesser of the last two */
 	bool helping;		 /* a spare one: has looked at all workers since it took something */
 #ifdef HILO_TESTING
 	bool chaos;
@@ -133,6 +141,7 @@ struct hilo_loop {
 	HILO__ISOLATED atomic(uint32_t) park; /* enum park_state */
 	atomic(hilo_time) sleeps_until;	      /* while asleep: when it wakes by itself; else HILO_FOREVER */
 	atomic(bool) left;		      /* its thread has no more to do with it */
+	atomic(bool) turn_called;	      /* a task that forks is to give way; a hint */
 	atomic(uint32_t) standin;	      /* index + 1 of the loop that stands in for it; a hint */
 	HILO__ISOLATED atomic(uint32_t) visitors; /* threads inside hilo__loop_post */
 	struct inbox inbox;

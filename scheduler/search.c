@@ -33,6 +33,7 @@
 #include "scheduler/worker.h"
 
 #include "scheduler/base/clock.h"
+#include "scheduler/fork.h"
 #include "scheduler/spare.h"
 #include "scheduler/standin.h"
 
@@ -69,6 +70,7 @@ static struct hilo_task *look_at(struct hilo_loop *loop, struct hilo_loop *victi
 	uint64_t now = cycles_now();
 	uint64_t tick = load_relaxed(&victim->tick); /* relaxed: hints, all of them */
 	uint64_t queued = hilo__loop_queued(victim);
+	struct hilo_task *task = NULL;
 
 	hilo__sighting_update(seen, victim, now);
 	if (load_relaxed(&victim->park) != PARK_RUNNING) { /* relaxed: as above */
@@ -81,7 +83,7 @@ static struct hilo_task *look_at(struct hilo_loop *loop, struct hilo_loop *victi
 	}
 	if (!queued) {
 		seen->since = 0;
-		return NULL;
+		return hilo__fork_steal(loop, victim);
 	}
 	if (!seen->since) {
 		seen->since = now;
@@ -91,7 +93,9 @@ static struct hilo_task *look_at(struct hilo_loop *loop, struct hilo_loop *victi
 	if (tick == seen->tick)
 		seen->began = now;
 	*watching = true;
-	return LOT(loop, 2) || steal_pays(seen, queued, tick, now) ? hilo__steal_half(loop, victim) : NULL;
+	if (LOT(loop, 2) || steal_pays(seen, queued, tick, now))
+		task = hilo__steal_half(loop, victim);
+	return task ? task : hilo__fork_steal(loop, victim);
 }
 
 /* [searcher] Once round the others, from a random one on. */
@@ -176,7 +180,7 @@ static bool somebody_runs(struct hilo_loop *loop)
 
 static hilo_time tick_of(const struct hilo_loop *loop)
 {
-	return loop->spare ? SPARE_TICK : WATCH_TICK;
+	return loop->spare && !loop->forking ? SPARE_TICK : WATCH_TICK;
 }
 
 /* [watcher, spare] Until when to sleep at most: a tick while somebody runs, and for some ticks after. */

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "scheduler/base/clock.h"
+#include "scheduler/fork.h"
 #include "scheduler/standin.h"
 
 void (*hilo__on_slow)(struct hilo_loop *loop, uint64_t cycles);
@@ -151,6 +152,7 @@ struct hilo_task *hilo__spare_search(struct hilo_loop *loop)
 	struct hilo_task *task = NULL;
 
 	loop->helping = false;
+	loop->forking = hilo__fork_call_turns(loop);
 	spare_find_held(loop, all);
 	if (HILO__UNLIKELY(loop->runtime->slow_cycles))
 		spare_tell_slow(loop->runtime, all);

@@ -22,6 +22,7 @@
 
 #include "scheduler/base/mem.h"
 #include "scheduler/base/panic.h"
+#include "scheduler/fork.h"
 #include "scheduler/task_new.h"
 
 void (*hilo__on_lost_failure)(struct hilo_task *task);
@@ -255,9 +256,13 @@ void hilo__task_woken(struct hilo_task *task)
 
 int hilo__task_cancel(struct hilo_task *task, uint8_t reason)
 {
+	bool parked;
+
 	if (completion_is_done(&task->done))
 		return -EALREADY;
-	if (task_state_cancel(&task->state, reason)) {
+	parked = task_state_cancel(&task->state, reason);
+	hilo__fork_poke(task); /* P4 of fork.h: after the request */
+	if (parked) {
 		trace_wake(task);
 		hilo__task_ready(task);
 	}

@@ -59,6 +59,7 @@ enum wait_kind {
 	WAIT_STREAM_WRITE,
 	WAIT_FILE,
 	WAIT_FILE_EVENT,
+	WAIT_FORK,
 };
 
 struct wait {

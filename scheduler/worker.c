@@ -29,6 +29,7 @@
 #include "scheduler/base/clock.h"
 #include "scheduler/base/panic.h"
 #include "scheduler/fiber/fiber.h"
+#include "scheduler/fork.h"
 #include "scheduler/forked.h"
 #include "scheduler/locals.h"
 
@@ -288,7 +289,7 @@ static HILO__ALWAYS_INLINE struct fiber *task_fiber(struct hilo_loop *loop, stru
 	hilo__fiber_restart(fiber, loop->fiber_main);
 	stat_add(&loop->stats.fibers_taken, 1);
 	fiber->task = task;
-	store_relaxed(&task->fiber, fiber); /* relaxed: others only ask whether there is one */
+	store_release(&task->fiber, fiber); /* P5 of fork.h */
 	return fiber;
 }
 
@@ -322,7 +323,7 @@ static HILO__ALWAYS_INLINE struct fiber *thread_enter(struct thread *self, struc
 		TRACE_EVENT(loop->trace, TRACE_RUN, task->id, 0);
 	self->task = task;
 	self->fiber = to;
-	store_relaxed(&loop->current, task); /* relaxed: a hint for who looks in */
+	store_release(&loop->current, task); /* P5 of fork.h; a hint for who looks in */
 	return to;
 }
 
@@ -402,8 +403,16 @@ static HILO__COLD void leave_special(struct thread *self, enum leave leave)
 	task_tell_resumed(thread_self());
 }
 
+/* [task, about to leave its fiber] What it has forked and not joined is to go on without it. */
+static inline void leave_forks(struct thread *self)
+{
+	if (HILO__UNLIKELY(load_relaxed(&self->fiber->forks) != NULL)) /* relaxed: our own */
+		hilo__fork_suspend(self);
+}
+
 void hilo__leave(struct thread *self, enum leave leave)
 {
+	leave_forks(self);
 	if (HILO__UNLIKELY(self->loop->special)) {
 		leave_special(self, leave);
 		return;
@@ -416,6 +425,7 @@ HILO__COLD void hilo__leave_for(struct thread *self, struct hilo_task *task)
 {
 	struct hilo_loop *loop = self->loop;
 
+	leave_forks(self);
 	task_tell_suspended(self);
 	if (loop->countdown)
 		loop->countdown--;
@@ -557,11 +567,11 @@ void hilo__fiber_main(struct fiber *fiber)
 		if (!next || load_relaxed(&next->fiber) || next->stack_class != fiber->class ||
 		    HILO__UNLIKELY(next->flags & TASK_PINNED))
 			break;
-		store_relaxed(&next->fiber, fiber); /* relaxed: as above */
+		store_release(&next->fiber, fiber); /* P5 of fork.h */
 		next->loop = self->loop;
 		fiber->task = next;
 		self->task = next;
-		store_relaxed(&self->loop->current, next); /* relaxed: as in thread_enter */
+		store_release(&self->loop->current, next); /* P5 of fork.h */
 		TRACE_EVENT(self->loop->trace, TRACE_RUN, next->id, 0);
 	}
 	fiber_leave_to(self, fiber, next);

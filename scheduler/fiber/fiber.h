@@ -25,6 +25,7 @@
 #include "scheduler/fiber/sanitize.h"
 #include "scheduler/fiber/switch.h"
 
+struct forks;
 struct hilo_task;
 struct scope;
 
@@ -50,6 +51,7 @@ struct fiber {
 	bool silent;	    /* nothing more is told of its task; the layer above's (scheduler/worker.c) */
 	struct fiber_wait wait;
 	struct scope *scopes; /* those that its task is in; kept by the layer above (scheduler/scope.h) */
+	atomic(struct forks *) forks; /* of its task, or NULL; kept by the layer above (scheduler/fork.h) */
 	struct fiber *batch_next, *batch_prev; /* while first of a batch in the pool */
 	size_t batch_count;
 #ifdef HILO__ASAN

@@ -1,334 +1,512 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * test_fork.c - children of a process in which a runtime runs: what they are told, and that nothing of it happens to
- * the parent. Each on epoll and on io_uring.
- */
+/* Forks: what they compute, wherever they run; regions, in and out of tasks. */
 #include "tests/support/test.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <hilo/runtime/error.h>
-#include <hilo/runtime/loop.h>
+#include "scheduler/base/mem.h"
+#include "scheduler/fork.h"
 
-#include "runtime/io_impl.h"
-#include "scheduler/scheduler.h"
-#include "scheduler/wait.h"
-
-extern char **environ;
-
-static void run_each(unsigned flag, hilo_task_fn body)
-{
-	static const unsigned workers[] = {1, 2, 4};
-
-	if (flag == HILO_POLLER_URING && hilo__poller_ring_works() < 0)
-		TEST_SKIP("no io_uring here");
-	for (size_t i = 0; i < array_size(workers); i++) {
-		hilo_opts opts = {.size = sizeof(opts), .workers = workers[i], .flags = flag};
-
-		assert_int_equal(hilo_run(body, NULL, &opts), 0);
-	}
-}
-
+/* As TASK_TEST, and once more with each fork taken by a task of its own, as far as lots say so. */
 #define FORK_TEST(name)                                                                                      \
 	static int name##_body(void *arg);                                                                   \
-	static void name##_epoll(void **state)                                                               \
+	static void name(void **state)                                                                       \
 	{                                                                                                    \
 		(void)state;                                                                                 \
-		run_each(HILO_POLLER_EPOLL, name##_body);                                                    \
-	}                                                                                                    \
-	static void name##_uring(void **state)                                                               \
-	{                                                                                                    \
-		(void)state;                                                                                 \
-		run_each(HILO_POLLER_URING, name##_body);                                                    \
+		test_each(name##_body);                                                                      \
+		hilo__forks_forced = true;                                                                   \
+		test_each(name##_body);                                                                      \
+		hilo__forks_forced = false;                                                                  \
 	}                                                                                                    \
 	static int name##_body(__attribute__((unused)) void *arg)
 
-static int receive(int fd, void *buf, size_t size, hilo_time deadline)
-{
-	struct poll_io io;
+#ifdef HILO__TSAN
+#define FIB_N 12 /* each fork that is taken is a fiber there, which may cost a millisecond */
+#define FIB_VALUE 144
+#define DEEP 2000
+#define MANY_MORE 20
+#else
+#define FIB_N 20
+#define FIB_VALUE 6765
+#define DEEP 20000
+#define MANY_MORE 300
+#endif
 
-	poll_io_init(&io, POLL_IO_RECV, fd, buf, size, NULL);
-	return hilo__io_run(&io, WAIT_FD, NULL, deadline);
+HILO_FORKABLE(long, fib, long, n)
+{
+	long right;
+
+	if (n < 2)
+		return n;
+	HILO_FORK(fib, n - 1);
+	right = HILO_CALL(fib, n - 2);
+	return HILO_JOIN(fib) + right;
 }
 
-/* [child] Not a word on standard error, no core. */
-static void child_quiet(void)
+FORK_TEST(test_a_region_gives_the_result)
 {
-	const struct rlimit none = {0, 0};
+	long value = 0;
 
-	(void)setrlimit(RLIMIT_CORE, &none);
-	(void)dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
+	TASK_CHECK(HILO_REGION(fib, &value, FIB_N), ==, 0);
+	TASK_CHECK(value, ==, FIB_VALUE);
+	TASK_CHECK(HILO_REGION(fib, NULL, 3), ==, 0);
+	return 0;
 }
 
-/* [parent] How @pid has ended; without keeping others from going on. */
-static int child_status(pid_t pid)
+static void test_with_8_and_64_workers(void **state)
 {
-	int status = 0;
-
-	TEST_UNTIL(waitpid(pid, &status, WNOHANG) == pid);
-	return status;
+	(void)state;
+	assert_int_equal(test_run(8, test_a_region_gives_the_result_body, NULL), 0);
+	assert_int_equal(test_run_natural(8, test_a_region_gives_the_result_body, NULL), 0);
+	assert_int_equal(test_run_natural(64, test_a_region_gives_the_result_body, NULL), 0);
 }
 
-/* A receive that is under way in the parent, which children do not disturb. */
-struct talk {
-	int fd[2];
-	char buf[8];
-	int result;
+struct pair {
+	double x, y;
+	const char *name;
 };
 
-static int talk_receive(void *arg)
+HILO_FORKABLE(struct pair, take_five, char, a, double, b, const char *, c, short, d, uint64_t, e)
 {
-	struct talk *talk = arg;
-
-	talk->result = receive(talk->fd[0], talk->buf, 4, HILO_FOREVER);
-	return talk->result;
+	return (struct pair){a + b, (double)(d + (long)e), c};
 }
 
-static hilo_task *talk_begin(struct talk *talk)
+HILO_FORKABLE(struct pair, twice, struct pair, pair, int, by)
 {
+	struct pair other;
+
+	HILO_FORK(take_five, 1, 2.5, "five", 4, 5);
+	HILO_FORK(take_five, 2, 0.5, "more", 8, 1);
+	other = HILO_JOIN(take_five);
+	TASK_CHECK_TEXT(other.name, "more");
+	TASK_CHECK(other.x * 2, ==, 5);
+	other = HILO_JOIN(take_five);
+	TASK_CHECK_TEXT(other.name, "five");
+	return (struct pair){pair.x * by + other.x, pair.y * by + other.y, pair.name};
+}
+
+FORK_TEST(test_arguments_and_results_of_all_kinds)
+{
+	struct pair pair = {1.5, 2, "pair"};
+
+	TASK_CHECK(HILO_REGION(twice, &pair, pair, 2), ==, 0);
+	TASK_CHECK(pair.x * 2, ==, 13);
+	TASK_CHECK(pair.y, ==, 13);
+	TASK_CHECK_TEXT(pair.name, "pair");
+	return 0;
+}
+
+HILO_FORK_DECLARE(int, odd, int, n);
+
+HILO_FORKABLE(int, even, int, n)
+{
+	if (n == 0)
+		return 1;
+	HILO_FORK(odd, n - 1);
+	return HILO_JOIN(odd);
+}
+
+HILO_FORK_DEFINE(int, odd, int, n)
+{
+	if (n == 0)
+		return 0;
+	HILO_FORK(even, n - 1);
+	return HILO_JOIN(even);
+}
+
+FORK_TEST(test_functions_that_fork_each_other)
+{
+	int is_even = 0;
+
+	TASK_CHECK(HILO_REGION(even, &is_even, 30), ==, 0);
+	TASK_CHECK(is_even, ==, 1);
+	TASK_CHECK(HILO_REGION(odd, NULL, 31), ==, 1);
+	return 0;
+}
+
+HILO_FORKABLE(long, identity, long, n)
+{
+	return n;
+}
+
+HILO_FORKABLE(long, many, long, n)
+{
+	long sum = 0;
+
+	for (long i = 0; i < n; i++)
+		HILO_FORK(identity, i);
+	for (long i = n; i-- > 0;) {
+		long value = HILO_JOIN(identity);
+
+		TASK_CHECK(value, ==, i);
+		sum += value;
+	}
+	return sum;
+}
+
+FORK_TEST(test_joins_are_in_reverse_order)
+{
+	long sum = 0;
+
+	for (long n = 1; n < 12; n++) {
+		TASK_CHECK(HILO_REGION(many, &sum, n), ==, 0);
+		TASK_CHECK(sum, ==, n * (n - 1) / 2);
+	}
+	return 0;
+}
+
+/* More than there are records: those beyond run at once. */
+TASK_TEST(test_more_forks_than_there_is_room_for)
+{
+	long n = (long)FORKS_RECORDS + MANY_MORE, sum = 0;
+
+	TASK_CHECK(HILO_REGION(many, &sum, n), ==, 0);
+	TASK_CHECK(sum, ==, n * (n - 1) / 2);
+	TASK_CHECK(HILO_REGION(many, &sum, (long)FORKS_RECORDS), ==, 0);
+	TASK_CHECK(sum, ==, (long)FORKS_RECORDS * ((long)FORKS_RECORDS - 1) / 2);
+	return 0;
+}
+
+HILO_FORKABLE(long, many_then_fib, long, n)
+{
+	long value;
+
+	for (long i = 0; i < n; i++)
+		HILO_FORK(identity, i);
+	HILO_FORK(fib, 10);
+	value = HILO_JOIN(fib);
+	for (long i = 0; i < n; i++)
+		(void)HILO_JOIN(identity);
+	return value;
+}
+
+TASK_TEST(test_what_runs_at_once_forks_itself)
+{
+	long value = 0;
+
+	for (long n = (long)FORKS_RECORDS - 4; n < (long)FORKS_RECORDS + 4; n++) {
+		TASK_CHECK(HILO_REGION(many_then_fib, &value, n), ==, 0);
+		TASK_CHECK(value, ==, 55);
+	}
+	return 0;
+}
+
+/* Without memory for what is beyond the records it is left out, and said so. */
+TASK_TEST(test_no_memory_for_what_runs_at_once)
+{
+	long value = 0;
+
+	hilo__mem_fail_at(1, true);
+	TASK_CHECK(HILO_REGION(many_then_fib, &value, (long)FORKS_RECORDS), ==, -ENOMEM);
+	hilo__mem_fail_at(0, false);
+	TASK_CHECK(value, ==, 0);
+	return 0;
+}
+
+/* Each level has a frame of more than 100 bytes, and there are stacks of 64 KiB. */
+HILO_FORKABLE(long, down, long, n)
+{
+	volatile char frame[100];
+
+	frame[0] = (char)n;
+	if (n == 0)
+		return frame[0];
+	if (n % 3 == 0)
+		return HILO_CALL(down, n - 1) + 1;
+	HILO_FORK(down, n - 1);
+	return HILO_JOIN(down) + 1;
+}
+
+FORK_TEST(test_recursion_deeper_than_the_stack)
+{
+	long depth = 0;
+
+	TASK_CHECK(HILO_REGION(down, &depth, DEEP), ==, 0);
+	TASK_CHECK(depth, ==, DEEP);
+	return 0;
+}
+
+static int deep_region(void *arg)
+{
+	long depth = 0;
+
+	(void)arg;
+	TASK_CHECK(HILO_REGION(down, &depth, DEEP / 4), ==, 0);
+	TASK_CHECK(depth, ==, DEEP / 4);
+	return 0;
+}
+
+FORK_TEST(test_deep_recursion_on_each_kind_of_stack)
+{
+	hilo_task_opts opts = {.size = sizeof(opts)};
 	hilo_task *task;
 
-	memset(talk, 0, sizeof(*talk));
-	TASK_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, talk->fd), ==, 0);
-	task = hilo_spawn(talk_receive, talk);
-	TEST_UNTIL(hilo_task_get_state(task) == HILO_TASK_SUSPENDED);
-	return task;
-}
-
-static void talk_end(struct talk *talk, hilo_task *task)
-{
-	TASK_CHECK(write(talk->fd[1], "hola", 4), ==, 4);
-	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 4);
-	TASK_CHECK_TEXT(talk->buf, "hola");
-	hilo__io_forget(hilo__io_runtime(), talk->fd[0]);
-	TASK_CHECK(close(talk->fd[0]), ==, 0);
-	TASK_CHECK(close(talk->fd[1]), ==, 0);
-}
-
-/* [child, in a task] Each call that would touch what is the parent's is refused. */
-static int child_asks(struct talk *talk)
-{
-	hilo_runtime *runtime = hilo_runtime_current();
-	struct hilo_loop *loop = thread_self()->loop;
-	char buf[8];
-
-	if (hilo_spawn(test_entry_return, NULL) || !hilo_runtime_is_closed(runtime))
-		return 1;
-	if (receive(talk->fd[0], buf, 4, HILO_FOREVER) >= 0)
-		return 2;
-	if (hilo_fd_wait(talk->fd[0], HILO_READABLE, HILO_FOREVER) >= 0)
-		return 3;
-	if (hilo_run(test_entry_return, NULL, NULL) >= 0)
-		return 4;
-	/* What others do is without effect. */
-	for (unsigned i = 0; i < runtime_loops(runtime); i++) {
-		hilo__poller_wake(&runtime->loops[i]->poller);
-		hilo__poller_flush(&runtime->loops[i]->poller);
-		(void)hilo__poller_reap(&runtime->loops[i]->poller, POLL_BATCH, POLL_OWNER);
-	}
-	hilo__io_forget(runtime, talk->fd[0]);
-	return loop->poller.wake_fd == -1 ? 0 : 5;
-}
-
-FORK_TEST(a_child_of_a_task_is_refused_and_the_parent_goes_on)
-{
-	for (unsigned i = 0; i < test_rounds(5); i++) {
-		struct talk talk;
-		hilo_task *task = talk_begin(&talk);
-		pid_t pid = fork();
-
-		TASK_CHECK(pid, >=, 0);
-		if (pid == 0) {
-			child_quiet();
-			_exit(child_asks(&talk));
-		}
-		TASK_CHECK(child_status(pid), ==, 0);
-		TASK_CHECK(hilo_sleep(HILO_MILLISECOND), ==, 0);
-		talk_end(&talk, task);
+	for (int class = HILO_STACK_16K; class <= HILO_STACK_8M; class ++) {
+		opts.stack = (enum hilo_stack_class) class;
+		TASK_CHECK(hilo_spawn_with(deep_region, NULL, &opts, &task), ==, 0);
+		TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0);
 	}
 	return 0;
 }
 
-/* A task of the child's that goes on as one ends it: nothing of the parent's is done twice. */
-static int fork_and_return(void *arg)
+TASK_TEST(test_no_memory_for_deep_recursion)
 {
-	pid_t pid = fork();
+	long depth = 0;
 
-	if (pid == 0)
-		child_quiet();
-	else
-		*(pid_t *)arg = pid;
+	hilo__mem_fail_at(1, true);
+	for (int i = 0; i < 100; i++) {
+		int rc = HILO_REGION(down, &depth, DEEP);
+
+		TASK_CHECK(rc == 0 || rc == -ENOMEM, ==, 1);
+		TASK_CHECK(depth <= DEEP, ==, 1);
+		TASK_CHECK((rc == 0) == (depth == DEEP), ==, 1);
+	}
+	hilo__mem_fail_at(0, false);
 	return 0;
 }
 
-static int fork_and_suspend(void *arg)
+HILO_FORKABLE(long, nested, int, levels, long, n)
 {
-	pid_t pid = fork();
+	long value = 0, own;
 
+	if (levels == 0)
+		return HILO_CALL(fib, n);
+	HILO_FORK(fib, n);
+	HILO_FORK(nested, levels - 1, n);
+	TASK_CHECK(HILO_REGION(nested, &value, levels - 1, n), ==, 0);
+	own = HILO_JOIN(nested);
+	return HILO_JOIN(fib) + own + value;
+}
+
+FORK_TEST(test_regions_within_forks)
+{
+	long value = 0;
+
+	TASK_CHECK(HILO_REGION(nested, &value, 3, 8), ==, 0);
+	TASK_CHECK(value, ==, 21 * 15);
+	return 0;
+}
+
+static int main_in_a_fork(void *arg)
+{
+	return HILO_REGION(fib, arg, 8);
+}
+
+HILO_FORKABLE(int, run_inside, long *, values)
+{
+	int rc;
+
+	HILO_FORK(fib, 7);
+	rc = hilo_run(main_in_a_fork, &values[0], NULL);
+	values[1] = HILO_JOIN(fib);
+	return rc;
+}
+
+FORK_TEST(test_a_run_within_a_fork)
+{
+	long values[2] = {0};
+
+	TASK_CHECK(HILO_REGION(run_inside, NULL, values), ==, 0);
+	TASK_CHECK(values[0], ==, 21);
+	TASK_CHECK(values[1], ==, 13);
+	return 0;
+}
+
+/* Outside of tasks. */
+
+static void test_a_plain_thread_wants_a_runtime(void **state)
+{
+	long value = 1;
+
+	(void)state;
+	assert_int_equal(HILO_REGION(fib, &value, 10), -EDEADLK);
+	assert_int_equal(value, 0);
+	assert_non_null(strstr(hilo_error_message(), "wants a runtime"));
+}
+
+static void test_a_plain_thread_enters_a_runtime(void **state)
+{
+	hilo_opts opts = {.size = sizeof(opts), .workers = 2};
+	hilo_region_opts region = {.size = sizeof(region), .stack = HILO_STACK_256K};
+	long value = 0;
+
+	(void)state;
+	assert_int_equal(hilo_runtime_new(&opts, &region.runtime), 0);
+	assert_int_equal(HILO_REGION_WITH(&region, fib, &value, 15), 0);
+	assert_int_equal(value, 610);
+	assert_int_equal(HILO_REGION_WITH(&region, even, NULL, 7), 0);
+	assert_int_equal(HILO_REGION_WITH(&region, even, NULL, 8), 1);
+	region.flags = 64;
+	assert_int_equal(HILO_REGION_WITH(&region, fib, &value, 15), -EINVAL);
+	assert_int_equal(value, 0);
+	region.flags = 0;
+	region.stack = 77;
+	assert_int_equal(HILO_REGION_WITH(&region, fib, &value, 15), -EINVAL);
+	region.stack = 0;
+	region.size = 3;
+	assert_int_equal(HILO_REGION_WITH(&region, fib, &value, 15), -EINVAL);
+	assert_int_equal(hilo_runtime_free(region.runtime), 0);
+}
+
+static int other_runtime_task(void *arg)
+{
+	hilo_region_opts region = {.size = sizeof(region), .runtime = arg};
+	long value = 0;
+
+	TASK_CHECK(HILO_REGION_WITH(&region, nested, &value, 2, 8), ==, 0);
+	TASK_CHECK(value, ==, 21 * 7);
+	region.runtime = hilo_task_runtime(hilo_task_current());
+	TASK_CHECK(HILO_REGION_WITH(&region, fib, &value, 8), ==, 0);
+	return (int)value;
+}
+
+static void test_a_task_enters_another_runtime(void **state)
+{
+	hilo_opts opts = {.size = sizeof(opts), .workers = 2};
+	hilo_runtime *other;
+
+	(void)state;
+	assert_int_equal(hilo_runtime_new(&opts, &other), 0);
+	assert_int_equal(test_run(2, other_runtime_task, other), 21);
+	assert_int_equal(hilo_runtime_free(other), 0);
+}
+
+static int blocking_region(void *arg)
+{
+	return HILO_REGION(fib, arg, 12);
+}
+
+TASK_TEST(test_a_call_in_an_executor_is_in_its_runtime)
+{
+	long value = 0;
+
+	TASK_CHECK(hilo_run_in_executor(NULL, blocking_region, &value, HILO_FOREVER), ==, 0);
+	TASK_CHECK(value, ==, 144);
+	return 0;
+}
+
+static void callback_region(void *arg)
+{
+	long value = 1;
+
+	TASK_CHECK(HILO_REGION(fib, &value, 12), ==, -EDEADLK);
+	TASK_CHECK(value, ==, 0);
+	TASK_CHECK(hilo_future_set(arg, NULL, NULL), ==, 0);
+}
+
+TASK_TEST(test_a_callback_may_not)
+{
+	hilo_future *future = hilo_future_new();
+
+	TASK_CHECK(hilo_call_soon(callback_region, future, NULL), ==, 0);
+	TASK_CHECK(hilo_future_await(future, NULL, HILO_FOREVER), ==, 0);
+	hilo_future_unref(future);
+	return 0;
+}
+
+TASK_TEST(test_a_program_for_another_layout_is_refused)
+{
+	struct hilo_fork fork;
+	int code;
+
+	identity__fill(&fork, 7);
+	TASK_CHECK(hilo_fork_region(&fork, NULL, 1, HILO_FORK_ABI + 1), ==, -ENOTSUP);
+	memcpy(&code, fork.data, sizeof(code));
+	TASK_CHECK(code, ==, -ENOTSUP);
+	TASK_CHECK(hilo_fork_region(&fork, NULL, 0, HILO_FORK_ABI + 1), ==, -ENOTSUP);
+	TASK_CHECK(fork.data[0], ==, 0);
+	return 0;
+}
+
+HILO_FORKABLE(long, forgets, long, n)
+{
+	HILO_FORK(identity, n);
+	return n;
+}
+
+static int forgetting_main(void *arg)
+{
+	return HILO_REGION(forgets, NULL, 1) + (arg == NULL);
+}
+
+static void test_a_fork_that_is_not_joined_ends_the_process(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+#ifdef HILO__TSAN
+	TEST_SKIP("a child of a process with threads cannot make any there");
+#endif
+	pid = fork();
+	assert_true(pid >= 0);
 	if (pid == 0) {
-		child_quiet();
-		(void)hilo_sleep(HILO_MILLISECOND);
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)close(STDERR_FILENO);
+		(void)hilo_run(forgetting_main, NULL, NULL);
 		_exit(0);
 	}
-	*(pid_t *)arg = pid;
-	return 0;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
-static test_flag called;
-
-static void fork_in_callback(void *arg)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		child_quiet();
-		return;
-	}
-	*(pid_t *)arg = pid;
-	store_release(&called, 1);
-}
-
-static int fork_in_executor(void *arg)
-{
-	pid_t pid = fork();
-
-	if (pid == 0)
-		child_quiet();
-	else
-		*(pid_t *)arg = pid;
-	return 0;
-}
-
-static void check_aborted(pid_t pid)
-{
-	int status = child_status(pid);
-
-	TASK_CHECK(WIFSIGNALED(status), ==, 1);
-	TASK_CHECK(WTERMSIG(status), ==, SIGABRT);
-}
-
-FORK_TEST(a_child_that_goes_on_in_the_runtime_is_ended)
-{
-	struct talk talk;
-	hilo_task *task = talk_begin(&talk);
-	pid_t pid = 0;
-
-	TASK_CHECK(hilo_join(hilo_spawn(fork_and_return, &pid), HILO_FOREVER), ==, 0);
-	check_aborted(pid);
-	TASK_CHECK(hilo_join(hilo_spawn(fork_and_suspend, &pid), HILO_FOREVER), ==, 0);
-	check_aborted(pid);
-	store_relaxed(&called, 0);
-	TASK_CHECK(hilo_call_soon(fork_in_callback, &pid, NULL), ==, 0);
-	TEST_UNTIL(load_acquire(&called));
-	check_aborted(pid);
-	TASK_CHECK(hilo_to_thread(fork_in_executor, &pid, HILO_FOREVER), ==, 0);
-	check_aborted(pid);
-	talk_end(&talk, task);
-	return 0;
-}
-
-/* exec closes what was the parent's, whatever has made the child. */
-FORK_TEST(a_child_that_calls_exec_has_nothing_of_it)
-{
-	static char script[] = "! ls -l /proc/self/fd | grep -E 'io_uring|eventpoll|eventfd|timerfd'";
-	static char sh[] = "/bin/sh", option[] = "-c";
-	char *args[] = {sh, option, script, NULL};
-	struct talk talk;
-	hilo_task *task = talk_begin(&talk);
-	pid_t pid = fork();
-
-	TASK_CHECK(pid, >=, 0);
-	if (pid == 0) {
-		(void)execv(sh, args);
-		_exit(127);
-	}
-	TASK_CHECK(child_status(pid), ==, 0);
-	TASK_CHECK(posix_spawn(&pid, sh, NULL, NULL, args, environ), ==, 0);
-	TASK_CHECK(child_status(pid), ==, 0);
-	talk_end(&talk, task);
-	return 0;
-}
-
-/* [plain thread] It sees a runtime that is closed. */
-static int child_of_thread(hilo_runtime *runtime)
-{
-	if (!hilo_runtime_is_closed(runtime))
-		return 1;
-	if (hilo_submit(runtime, test_entry_return, NULL, NULL, NULL) != HILO_ECLOSED)
-		return 2;
-	if (hilo_runtime_run_until_complete(runtime, test_entry_return, NULL) != HILO_ECLOSED)
-		return 3;
-	if (hilo_run(test_entry_return, NULL, NULL) != -EPERM)
-		return 4;
-	if (!strstr(hilo_error_message(), "forked"))
-		return 5;
-	if (hilo_runtime_close(runtime, HILO_FOREVER) != 0 || hilo_runtime_free(runtime) != 0)
-		return 6;
-	return 0;
-}
-
-static void test_a_child_of_a_plain_thread_sees_a_runtime_that_is_closed(void **state)
-{
-	static const unsigned flags[] = {HILO_POLLER_EPOLL, 0};
-
-	(void)state;
-	for (size_t i = 0; i < array_size(flags); i++) {
-		hilo_opts opts = {.size = sizeof(opts), .workers = 2, .flags = flags[i]};
-		hilo_runtime *runtime;
-		int status;
-		pid_t pid;
-
-		assert_int_equal(hilo_runtime_new(&opts, &runtime), 0);
-		assert_int_equal(hilo_runtime_run_until_complete(runtime, test_entry_return, NULL), 0);
-		pid = fork();
-		assert_true(pid >= 0);
-		if (pid == 0)
-			_exit(child_of_thread(runtime));
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		assert_int_equal(status, 0);
-		assert_int_equal(hilo_runtime_run_until_complete(runtime, test_entry_return, NULL), 0);
-		assert_int_equal(hilo_runtime_free(runtime), 0);
-	}
-}
-
-/* Between two runtimes nothing is held, and a child may have its own. */
-static void test_a_child_of_before_and_after_has_runtimes_of_its_own(void **state)
+/* Each request for memory in turn is refused; what cannot be made is left to the one who has forked it. */
+static void test_no_memory(void **state)
 {
 	(void)state;
-	for (int i = 0; i < 2; i++) {
-		pid_t pid = fork();
-		int status;
+	for (int forced = 0; forced < 2; forced++) {
+		hilo__forks_forced = forced != 0;
+		for (unsigned workers = 1; workers <= 2; workers++) {
+			hilo_opts opts = {.size = sizeof(opts), .workers = workers};
+			hilo_region_opts region = {.size = sizeof(region)};
+			long value;
 
-		assert_true(pid >= 0);
-		if (pid == 0)
-			_exit(hilo_run(test_entry_return, (void *)3, NULL));
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		assert_true(WIFEXITED(status));
-		assert_int_equal(WEXITSTATUS(status), 3);
-		assert_int_equal(hilo_run(test_entry_return, (void *)4, NULL), 4);
+			assert_int_equal(hilo_runtime_new(&opts, &region.runtime), 0);
+			for (long n = 1; n < 30; n++) {
+				int rc;
+
+				hilo__mem_fail_at(n, true);
+				rc = HILO_REGION_WITH(&region, fib, &value, 10);
+				hilo__mem_fail_at(0, false);
+				assert_true(rc == 0 || rc == -ENOMEM);
+				assert_int_equal(value, rc == 0 ? 55 : 0);
+			}
+			assert_int_equal(HILO_REGION_WITH(&region, fib, &value, 10), 0);
+			assert_int_equal(hilo_runtime_free(region.runtime), 0);
+		}
 	}
+	hilo__forks_forced = false;
 }
-
-#define BOTH(name) cmocka_unit_test(name##_epoll), cmocka_unit_test(name##_uring)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_child_of_before_and_after_has_runtimes_of_its_own),
-		BOTH(a_child_of_a_task_is_refused_and_the_parent_goes_on),
-		BOTH(a_child_that_goes_on_in_the_runtime_is_ended),
-		BOTH(a_child_that_calls_exec_has_nothing_of_it),
-		cmocka_unit_test(test_a_child_of_a_plain_thread_sees_a_runtime_that_is_closed),
+		cmocka_unit_test(test_a_region_gives_the_result),
+		cmocka_unit_test(test_with_8_and_64_workers),
+		cmocka_unit_test(test_arguments_and_results_of_all_kinds),
+		cmocka_unit_test(test_functions_that_fork_each_other),
+		cmocka_unit_test(test_joins_are_in_reverse_order),
+		cmocka_unit_test(test_more_forks_than_there_is_room_for),
+		cmocka_unit_test(test_what_runs_at_once_forks_itself),
+		cmocka_unit_test(test_no_memory_for_what_runs_at_once),
+		cmocka_unit_test(test_recursion_deeper_than_the_stack),
+		cmocka_unit_test(test_deep_recursion_on_each_kind_of_stack),
+		cmocka_unit_test(test_no_memory_for_deep_recursion),
+		cmocka_unit_test(test_regions_within_forks),
+		cmocka_unit_test(test_a_run_within_a_fork),
+		cmocka_unit_test(test_a_plain_thread_wants_a_runtime),
+		cmocka_unit_test(test_a_plain_thread_enters_a_runtime),
+		cmocka_unit_test(test_a_task_enters_another_runtime),
+		cmocka_unit_test(test_a_call_in_an_executor_is_in_its_runtime),
+		cmocka_unit_test(test_a_callback_may_not),
+		cmocka_unit_test(test_a_program_for_another_layout_is_refused),
+		cmocka_unit_test(test_a_fork_that_is_not_joined_ends_the_process),
+		cmocka_unit_test(test_no_memory),
 	};
 
 	test_begin();

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fork_turn.c - a task that forks and joins for long lets its loop make a turn now and then.
+ *
+ * Like any task that computes it keeps its thread from timers, descriptors and what else waits there, until an idle
+ * worker or a spare one stands in. But it comes to the library as soon as it is asked to: so the spare one on duty,
+ * which looks each millisecond while somebody forks, calls for a turn where something waits, and the task gives way at
+ * its next join. A server beside a long computation waits for a millisecond or two, not for a time slice.
+ */
+#include "scheduler/fork.h"
+#include "scheduler/scheduler.h"
+#include "scheduler/standin.h"
+
+bool hilo__fork_call_turns(struct hilo_loop *loop)
+{
+	struct hilo_runtime *runtime = loop->runtime;
+	unsigned all = runtime_loops(runtime);
+	bool some = false;
+
+	for (unsigned i = 0; i < all; i++) {
+		struct hilo_loop *victim = runtime->loops[i];
+		struct forks *forks = victim == loop ? NULL : hilo__fork_region_in(victim);
+
+		if (!forks)
+			continue;
+		some = true;
+		if (hilo__standin_finds(victim)) {
+			store_relaxed(&victim->turn_called, true); /* relaxed: a hint */
+			forks_ask(forks);
+		}
+	}
+	return some;
+}
+
+HILO__COLD void hilo__fork_turn(struct thread *self)
+{
+	store_relaxed(&self->loop->turn_called, false); /* relaxed: as above */
+	hilo__leave_late(self);
+}
