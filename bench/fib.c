@@ -37,8 +37,8 @@ static uint64_t fib_run(struct bench *b, long n)
 	return fib(n);
 }
 
-/* fib(n) and the number of calls that computing it so takes, by adding up. */
-static uint64_t fib_value(long n)
+/* fib(n) by adding up. */
+uint64_t bench_fib_value(long n)
 {
 	uint64_t a = 0, b = 1, next;
 
@@ -50,10 +50,10 @@ static uint64_t fib_value(long n)
 	return a;
 }
 
-void bench_fib(struct bench *b)
+void bench_fib_tasks(struct bench *b)
 {
 	if (b->n > 60)
-		bench_die("fib: at most 60");
-	bench_tasks(b, fib_run, b->n - 6, 2 * fib_value(b->n + 1) - 1);
+		bench_die("fib_tasks: at most 60");
+	bench_tasks(b, fib_run, b->n - 6, 2 * bench_fib_value(b->n + 1) - 1);
 	bench_extra(b, "\"as\":\"tasks\"");
 }

@@ -77,6 +77,9 @@ void bench_spin(hilo_time span);
 /* 10 to the power of @e. */
 long bench_power10(long e);
 
+/* fib(n). What computes it by recursion makes 2 * fib(n + 1) - 1 calls. */
+uint64_t bench_fib_value(long n);
+
 /* A counter that tasks of several workers add to, on a cache line of its own. */
 struct counter {
 	_Alignas(64) uint64_t value;
@@ -108,9 +111,14 @@ void bench_yield(struct bench *b);
 void bench_switch(struct bench *b);
 void bench_skynet(struct bench *b);
 void bench_fib(struct bench *b);
+void bench_fib_tasks(struct bench *b);
 void bench_files_read(struct bench *b);
 void bench_files_table(struct bench *b);
 void bench_nqueens(struct bench *b);
+void bench_nqueens_boards(struct bench *b);
+void bench_nqueens_tasks(struct bench *b);
+void bench_skynet_forks(struct bench *b);
+void bench_spawn_join_forks(struct bench *b);
 void bench_timers(struct bench *b);
 void bench_timers_call_later(struct bench *b);
 void bench_idle_memory(struct bench *b);

@@ -21,10 +21,15 @@ struct workload {
 };
 
 static const struct workload workloads[] = {
-	{"fib", bench_fib, 35, 0, "fork-join recursion, a task for each fork; n of fib"},
-	{"nqueens", bench_nqueens, 12, 0, "a task for each safe placement; n rows"},
+	{"fib", bench_fib, 35, 0, "fork-join recursion down to the leaves; n of fib"},
+	{"fib_tasks", bench_fib_tasks, 35, 0, "the same, a task for each fork"},
+	{"nqueens", bench_nqueens, 12, 0, "a fork for each safe placement; n rows"},
+	{"nqueens_boards", bench_nqueens_boards, 12, 0, "the same with boards of some 100 ns each"},
+	{"nqueens_tasks", bench_nqueens_tasks, 12, 0, "the same with tasks"},
 	{"skynet", bench_skynet, 6, 0, "10-ary tree of tasks; n levels"},
+	{"skynet_forks", bench_skynet_forks, 6, 0, "the same with forks"},
 	{"spawn_join", bench_spawn_join, 1000, 0, "n rounds: spawn 1000 empty tasks, join all"},
+	{"spawn_join_forks", bench_spawn_join_forks, 1000, 0, "the same with forks"},
 	{"spawn_join_result", bench_spawn_join_result, 1000, 0, "the same, counted by the joins' results"},
 	{"spawn_gather", bench_spawn_gather, 1000, 0, "the same, gathered"},
 	{"spawn_join_1us", bench_spawn_join_1us, 1000, 0, "the same with 1 us of work in each task"},

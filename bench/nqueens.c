@@ -68,12 +68,12 @@ static uint64_t placements_count(const struct board *board)
 	return count;
 }
 
-void bench_nqueens(struct bench *b)
+void bench_nqueens_tasks(struct bench *b)
 {
 	struct board empty = {0};
 
 	if (b->n > ROWS_MAX)
-		bench_die("nqueens: at most %d rows", ROWS_MAX);
+		bench_die("nqueens_tasks: at most %d rows", ROWS_MAX);
 	empty.all = (1u << b->n) - 1;
 	bench_tasks(b, nqueens, b->n - 2, placements_count(&empty));
 	bench_extra(b, "\"as\":\"tasks\"");

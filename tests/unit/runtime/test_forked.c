@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_fork.c - children of a process in which a runtime runs: what they are told, and that nothing of it happens to
+ * test_forked.c - children of a process in which a runtime runs: what they are told, and that nothing of it happens to
  * the parent. Each on epoll and on io_uring.
  */
 #include "tests/support/test.h"
