@@ -10,10 +10,10 @@
  * Suspends   A function can suspend the calling task if and only if its last parameter is
  *            `hilo_time deadline`. The exceptions say so in their comments: hilo_sleep, hilo_sleep_until,
  *            hilo_yield, hilo_checkpoint, hilo_run, hilo_runtime_run_until_complete, hilo_runtime_free,
- *            hilo_spawn_with and hilo_group_spawn_with for an eager task, HILO_JOIN and HILO_REGION, and the end
- *            of a block that something is acquired or waited for in: HILO_GROUP (hilo_group_leave), HILO_WITH,
- *            HILO_DEFER. A function of yours that is called in your context (hilo_context_run, hilo_task_foreach,
- *            what drops a value) may do what you may.
+ *            hilo_spawn_with and hilo_group_spawn_with for an eager task, HILO_JOIN and HILO_REGION (fork.h), all
+ *            of parallel.h, and the end of a block that something is acquired or waited for in: HILO_GROUP
+ *            (hilo_group_leave), HILO_WITH, HILO_DEFER. A function of yours that is called in your context
+ *            (hilo_context_run, hilo_task_foreach, what drops a value) may do what you may.
  * Errors     A function that can fail returns a negative errno value, as system calls do in the kernel, or a
  *            code of Hilo's own (error.h); 0 or more is success. One that makes something and returns a
  *            pointer answers NULL. `errno` itself is never used to report anything.
