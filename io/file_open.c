@@ -312,13 +312,16 @@ void hilo__file_free(hilo_file *file)
 
 static int close_call(struct file_op *op)
 {
-	return hilo__sys_close(op->io.op.fd);
+	int fd = op->io.op.fd;
+
+	op->io.op.fd = -1;
+	return hilo__sys_close(fd);
 }
 
 static void close_drop(struct file_op *op)
 {
 	/* It was refused, or taken out of the queue, before it was made. */
-	if (op->io.op.result == -ECANCELED || op->io.op.result == HILO_ECLOSED)
+	if (op->io.op.fd >= 0)
 		(void)hilo__sys_close(op->io.op.fd);
 }
 
@@ -346,8 +349,8 @@ static int close_descriptor(hilo_file *file, hilo_time deadline)
 	if (rc == 0) {
 		op->taken = true;
 		rc = op->io.op.result;
-		if (rc == HILO_ECLOSED)
-			rc = hilo__sys_close(fd); /* refused: the runtime ends */
+		if (op->io.op.fd >= 0)
+			rc = hilo__sys_close(fd); /* refused: the runtime ends, or there is no thread */
 	}
 	hilo__file_op_unref(op);
 	return rc == -EINTR ? 0 : rc; /* it is closed: close(2) */

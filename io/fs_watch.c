@@ -154,12 +154,31 @@ static bool is_left_out(int rc)
 	return rc == -EACCES || rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP || rc == -ENAMETOOLONG;
 }
 
+/* A walk of what is below @path. With a slash at its end a link is the directory that it leads to. */
+static int walk_below(const char *path, uint32_t mask, hilo_walk **ret)
+{
+	size_t length = strlen(path);
+	char *directory;
+	int rc;
+
+	if (mask & HILO_FS_NOFOLLOW || path[length - 1] == '/')
+		return hilo_walk_new(path, NULL, ret);
+	directory = hilo__malloc(length + 2);
+	if (!directory)
+		return -ENOMEM;
+	memcpy(directory, path, length);
+	memcpy(directory + length, "/", 2);
+	rc = hilo_walk_new(directory, NULL, ret);
+	hilo__free(directory);
+	return rc;
+}
+
 /* [user, suspends] All that is below @path. */
 static int add_below(hilo_fs_watch *watch, const char *path, uint32_t mask, hilo_time deadline)
 {
 	hilo_walk_entry entry;
 	hilo_walk *walk;
-	int rc = hilo_walk_new(path, NULL, &walk), added;
+	int rc = walk_below(path, mask, &walk), added;
 
 	if (rc < 0)
 		return rc;

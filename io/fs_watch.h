@@ -80,7 +80,8 @@ HILO_API void hilo_fs_watch_free(hilo_fs_watch *watch);
  * [any, suspends] Watch @path for what is in @mask: HILO_FS_*. Once more: for that instead. 0; with a message:
  * -ENOENT, -EACCES and so on; -ENOSPC: the limit of what a user can watch is reached (fs.inotify.max_user_watches);
  * -EINVAL; -ENOMEM; -ETIMEDOUT, -ECANCELED, -EDEADLK; HILO_ECLOSED. On failure nothing more is watched than before.
- * Below a recursive path what cannot be read is left out.
+ * Below a recursive path what cannot be read is left out. A directory is watched once, under whatever names, and for
+ * all that was asked for it: to remove it, or a recursive path above it, ends that.
  */
 HILO_API int hilo_fs_watch_add(hilo_fs_watch *watch, const char *path, uint32_t mask, hilo_time deadline);
 

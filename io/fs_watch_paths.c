@@ -73,15 +73,24 @@ int hilo__fs_put(hilo_fs_watch *watch, int fd, const char *path, uint32_t mask, 
 	if (!copy)
 		return -ENOMEM;
 	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-	rc = hilo__sys_inotify_add_watch(watch->fd, name, kernel_mask(mask));
+	/* What is below a recursive path adds to what was asked for that directory itself. */
+	rc = hilo__sys_inotify_add_watch(watch->fd, name, kernel_mask(mask) | (inner ? IN_MASK_ADD : 0));
 	if (rc < 0) {
 		hilo__free(copy);
 		return rc;
 	}
 	index = hilo__fs_find(watch, rc);
 	if (index < watch->count && watch->paths[index].number == rc) {
-		hilo__free(watch->paths[index].path);
-		inner = inner && watch->paths[index].inner;
+		struct fs_path *before = &watch->paths[index];
+
+		if (inner && !before->inner) {
+			before->mask |= mask;
+			hilo__free(copy);
+			return 0;
+		}
+		if (inner)
+			mask |= before->mask;
+		hilo__free(before->path);
 	} else {
 		memmove(watch->paths + index + 1, watch->paths + index,
 			(watch->count - index) * sizeof(*watch->paths));

@@ -258,7 +258,7 @@ static int mkdirs_call(struct file_op *op)
 			at--;
 		while (at > path + 1 && at[-1] == '/')
 			at--;
-		if (at <= path + 1)
+		if (at == path || (at == path + 1 && *path == '/'))
 			return rc;
 		rc = mkdirs_one(path, at, own->mode);
 	}

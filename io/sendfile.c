@@ -25,6 +25,7 @@
 
 #include <errno.h>
 
+#include "io/sock_impl.h"
 #include "io/stream_impl.h"
 #include "runtime/error_impl.h"
 #include "scheduler/base/mem.h"
@@ -72,7 +73,8 @@ static int piece_read(struct file_piece *piece, const void *object, hilo_time de
 	n = hilo__sys_preadv2(piece->fd, &into, 1, piece->offset, RWF_NOWAIT);
 	if (n >= 0 || (n != -EAGAIN && n != -EOPNOTSUPP && n != -EINTR))
 		return (int)n;
-	if (!hilo__io_is_ring(runtime))
+	/* A ring answers -EAGAIN for one that does not block, and then the loop would make the call. */
+	if (!hilo__io_is_ring(runtime) || hilo__sock_is_nonblocking(piece->fd) > 0)
 		return hilo_run_in_executor(NULL, piece_read_blocking, piece, deadline);
 	piece_io(piece, &io);
 	return hilo__io_run(&io, WAIT_FD, object, deadline);

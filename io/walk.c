@@ -18,7 +18,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 
 #include "io/path_impl.h"
 #include "io/stat_impl.h"
@@ -265,7 +264,8 @@ static int walk_read(hilo_walk *walk, hilo_walk_entry *ret, hilo_time deadline)
 {
 	struct level *level = &walk->levels[walk->depth - 1];
 	hilo_dir_entry entry;
-	int rc = path_room(walk, level->length + 1 + NAME_MAX + 1);
+	int rc =
+		path_room(walk, level->length + 1 + FILE_PATH_MAX); /* some file systems go beyond NAME_MAX */
 
 	if (rc == 0)
 		rc = hilo__dir_read(level->dir, &entry, deadline);

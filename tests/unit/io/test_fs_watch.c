@@ -230,6 +230,41 @@ static void until_waits(hilo_task *task)
 		test_pause();
 }
 
+TASK_TEST(test_recursion_from_a_link_is_of_what_it_leads_to)
+{
+	struct folder folder;
+	hilo_fs_watch *watch;
+
+	folder_make(&folder);
+	TASK_CHECK(mkdir(in(&folder, "d"), 0755), ==, 0);
+	TASK_CHECK(mkdir(in(&folder, "d/s"), 0755), ==, 0);
+	TASK_CHECK(symlink("d", in(&folder, "l")), ==, 0);
+	watch = watching(in(&folder, "l"), HILO_FS_CREATED | HILO_FS_RECURSIVE);
+	put(in(&folder, "d/s/x"), "", 0);
+	told(watch, HILO_FS_CREATED, in(&folder, "l/s"), "x");
+	hilo_fs_watch_free(watch);
+	folder_remove(&folder);
+	return 0;
+}
+
+TASK_TEST(test_a_directory_is_watched_for_all_that_was_asked)
+{
+	struct folder folder;
+	hilo_fs_watch *watch;
+
+	folder_make(&folder);
+	TASK_CHECK(mkdir(in(&folder, "d"), 0755), ==, 0);
+	watch = watching(in(&folder, "d"), HILO_FS_WRITTEN);
+	TASK_CHECK(hilo_fs_watch_add(watch, folder.path, HILO_FS_CREATED | HILO_FS_RECURSIVE, HILO_FOREVER),
+		   ==, 0);
+	put(in(&folder, "d/x"), "abc", 3);
+	told(watch, HILO_FS_CREATED, in(&folder, "d"), "x");
+	told(watch, HILO_FS_WRITTEN, in(&folder, "d"), "x");
+	hilo_fs_watch_free(watch);
+	folder_remove(&folder);
+	return 0;
+}
+
 TASK_TEST(test_waits_end_in_six_ways)
 {
 	struct folder folder;
@@ -303,6 +338,8 @@ int main(void)
 		cmocka_unit_test(test_watched_file_that_goes),
 		cmocka_unit_test(test_misuse_and_limits),
 		cmocka_unit_test(test_recursion_follows_what_appears),
+		cmocka_unit_test(test_recursion_from_a_link_is_of_what_it_leads_to),
+		cmocka_unit_test(test_a_directory_is_watched_for_all_that_was_asked),
 		cmocka_unit_test(test_overflow_is_an_event),
 		cmocka_unit_test(test_waits_end_in_six_ways),
 		cmocka_unit_test(test_plain_thread_is_woken_by_the_end),

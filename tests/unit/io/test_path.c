@@ -51,6 +51,7 @@ TASK_TEST(test_directories_are_made_and_removed)
 {
 	struct folder folder;
 	char long_path[5000];
+	int here;
 
 	folder_make(&folder);
 	TASK_CHECK(hilo_path_mkdir(in(&folder, "d"), 0755, HILO_FOREVER), ==, 0);
@@ -59,6 +60,12 @@ TASK_TEST(test_directories_are_made_and_removed)
 	TASK_CHECK(hilo_path_mkdirs(in(&folder, "d/e//f/g/"), 0755, HILO_FOREVER), ==, 0);
 	TASK_CHECK(hilo_path_mkdirs(in(&folder, "d/e/f/g"), 0755, HILO_FOREVER), ==, 0);
 	TASK_CHECK(hilo_path_mkdirs("/", 0755, HILO_FOREVER), ==, 0);
+	here = open(".", O_PATH | O_CLOEXEC);
+	TASK_CHECK(chdir(folder.path), ==, 0);
+	TASK_CHECK(hilo_path_mkdirs("q/r", 0755, HILO_FOREVER), ==, 0);
+	TASK_CHECK(fchdir(here), ==, 0);
+	TASK_CHECK(close(here), ==, 0);
+	TASK_CHECK(hilo_path_exists(in(&folder, "q/r"), HILO_FOREVER), ==, 1);
 	put(in(&folder, "x"), "", 0);
 	TASK_CHECK(hilo_path_mkdirs(in(&folder, "x"), 0755, HILO_FOREVER), ==, -ENOTDIR);
 	TASK_CHECK(hilo_path_mkdirs(in(&folder, "x/y"), 0755, HILO_FOREVER), ==, -ENOTDIR);
