@@ -85,8 +85,10 @@ int hilo__stream_enter(const hilo_stream *stream, const char *call)
 /* [the last one] Memory that the kernel may still use is left to it. */
 static void stream_destroy(hilo_stream *stream)
 {
-	if (HILO__UNLIKELY(stream->descriptor.is_left))
+	if (HILO__UNLIKELY(stream->descriptor.is_left)) {
+		hilo__mem_leave(stream);
 		return;
+	}
 	hilo__stream_rx_fini(stream);
 	hilo__stream_tx_fini(stream);
 	if (stream->transport->ops->free)

@@ -17,6 +17,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scheduler/base/compiler.h"
+
+#ifdef HILO__ASAN
+#include <sanitizer/lsan_interface.h>
+#endif
+
+/* [any] @p, which was asked for here, is left for good to one who may use it whenever: nobody frees it. */
+static inline void hilo__mem_leave(const void *p)
+{
+#ifdef HILO__ASAN
+	__lsan_ignore_object(p);
+#else
+	(void)p;
+#endif
+}
+
 /*
  * [any] @size bytes of zeroed pages, aligned to a page; or aligned to @alignment, a power of two that
  * is a multiple of the page size. Only what is touched costs memory. NULL: no memory.

@@ -147,13 +147,14 @@ POLL_TEST(test_what_was_not_given_to_the_kernel_does_not_fail)
 	enum {
 		N = 600
 	};
-	struct probe *probes = calloc(N, sizeof(*probes));
+	struct probe *probes;
 	static char buf[N];
 	int failed = 0, waiting = 0;
 	char bytes[N] = {0};
 
 	if (!poller.is_ring)
 		TEST_SKIP("a ring's");
+	probes = calloc(N, sizeof(*probes));
 	assert_non_null(probes);
 	test_log_begin();
 	hilo__sys_fail(SYS_CALL_IO_URING_ENTER, 1, EPERM, true);
