@@ -54,7 +54,7 @@ struct hilo_fork {
 	int (*run)(struct hilo_forks *forks, struct hilo_fork *head, struct hilo_fork *fork);
 	void *hilo_private[2];
 	uint64_t data[5];
-} __attribute__((aligned(64)));
+};
 
 /* The beginning of the forks of one task in one region. All are the library's to change, at any time. */
 struct hilo_forks {
