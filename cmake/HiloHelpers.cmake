@@ -72,7 +72,8 @@ endfunction()
 # hilo_test(NAME name LABELS label... SOURCES file... [ARGS argument...] [TIMEOUT seconds] [SERIAL]
 #           [PRIVATE_TO_LIBRARY] [LIBRARIES library...])
 #
-# Without SOURCES the program PROGRAM (another test's name) is run again, with these arguments.
+# Without SOURCES the program PROGRAM (another test's name) is run again, with these arguments. The target
+# hilo-tests-LABEL is all programs with that label.
 function(hilo_test)
 	cmake_parse_arguments(arg "SERIAL" "NAME;PROGRAM;TIMEOUT" "LABELS;SOURCES;ARGS;LIBRARIES;DEFINITIONS" ${ARGN})
 	if(arg_UNPARSED_ARGUMENTS OR NOT arg_NAME OR NOT arg_LABELS)
@@ -90,6 +91,12 @@ function(hilo_test)
 		target_compile_options(${arg_PROGRAM} PRIVATE -Wno-conversion)
 		target_compile_definitions(${arg_PROGRAM} PRIVATE ${arg_DEFINITIONS})
 		target_link_libraries(${arg_PROGRAM} PRIVATE hilo_test_support ${arg_LIBRARIES})
+		foreach(label IN LISTS arg_LABELS)
+			if(NOT TARGET hilo-tests-${label})
+				add_custom_target(hilo-tests-${label})
+			endif()
+			add_dependencies(hilo-tests-${label} ${arg_PROGRAM})
+		endforeach()
 	endif()
 	set(program ${arg_PROGRAM})
 	if(NOT HILO_TEST_LAUNCHER STREQUAL "") # without one ctest itself starts the emulator of a foreign processor

@@ -545,7 +545,7 @@ static void test_no_thread_for_the_end(void **state)
 		hilo_process_free(process);
 		assert_int_equal(children(), 0);
 	}
-	hilo__sys_reset();
+	hilo__sys_fail(SYS_CALL_PTHREAD_CREATE, 0, 0, false);
 	books_close(&books);
 }
 

@@ -100,12 +100,17 @@ static int sending_task(void *arg)
 				    self->deadline);
 }
 
-static void sending_start(struct sending *self, hilo_stream *stream)
+static void sending_start_up_to(struct sending *self, hilo_stream *stream, uint64_t limit)
 {
 	*self = (struct sending){
-		.stream = stream, .fd = file, .limit = UINT64_MAX, .count = 77, .deadline = HILO_FOREVER};
+		.stream = stream, .fd = file, .limit = limit, .count = 77, .deadline = HILO_FOREVER};
 	self->task = hilo_spawn(sending_task, self);
 	TASK_CHECK(self->task, !=, NULL);
+}
+
+static void sending_start(struct sending *self, hilo_stream *stream)
+{
+	sending_start_up_to(self, stream, UINT64_MAX);
 }
 
 static int sending_end(struct sending *self)
@@ -245,8 +250,7 @@ OWN_TEST(test_cancel_that_races_is_counted)
 	int rc;
 
 	for (unsigned i = 0; i < 30; i++) {
-		sending_start(&sending, a);
-		sending.limit = 65536 * 4;
+		sending_start_up_to(&sending, a, 65536 * 4);
 		for (unsigned pauses = i % 10; pauses > 0; pauses--)
 			test_pause();
 		(void)hilo_task_cancel(sending.task);
