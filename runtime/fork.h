@@ -166,7 +166,7 @@ HILO__FORK_INLINE int hilo__fork_is_low(const struct hilo_forks *forks)
 #define HILO_FORK(name, ...) HILO_PASTE(name, __fork)(hilo__forks, &hilo__head, __VA_ARGS__)
 
 /* HILO_CALL(name, argument, ...): call it; its result. */
-#define HILO_CALL(name, ...) HILO_PASTE(name, __call)(hilo__forks, hilo__head, __VA_ARGS__)
+#define HILO_CALL(name, ...) HILO_PASTE(name, __call)(hilo__forks, &hilo__head, __VA_ARGS__)
 
 /* HILO_JOIN(name): the result of the latest fork that was not joined yet, which was one of @name. Suspends. */
 #define HILO_JOIN(name) HILO_PASTE(name, __join)(hilo__forks, &hilo__head)
@@ -226,7 +226,8 @@ HILO__FORK_INLINE int hilo__fork_is_low(const struct hilo_forks *forks)
 
 /*
  * What is made for each function: its arguments as a structure, its body with two more parameters, and fork, join,
- * call and region. A join calls the body directly, so that the compiler sees through it.
+ * call and region. A join calls the body directly, so that the compiler sees through it. Fork, call and join get the
+ * head's address: an argument may be a join, which moves it, and is evaluated first, second or last.
  */
 #define HILO__FORK_TYPED(R, N, FIELDS, PARAMS, PASS, TAKE, FILL)                                             \
 	struct __attribute__((may_alias)) N##__data {                                                        \
@@ -283,12 +284,17 @@ HILO__FORK_INLINE int hilo__fork_is_low(const struct hilo_forks *forks)
 		hilo_fork_elsewhere(hilo__forks, &hilo__fork, HILO__FORK_IS_CODE(R));                        \
 		return ((struct N##__result *)(void *)hilo__fork.data)->value;                               \
 	}                                                                                                    \
-	HILO__FORK_INLINE R N##__call(struct hilo_forks *hilo__forks, struct hilo_fork *hilo__head,          \
-				      HILO__FORK_OPEN PARAMS)                                                \
+	HILO__FORK_INLINE R N##__call_at(struct hilo_forks *hilo__forks, struct hilo_fork *hilo__head,       \
+					 HILO__FORK_OPEN PARAMS)                                             \
 	{                                                                                                    \
 		if (HILO__FORK_IS(hilo__fork_is_low(hilo__forks)))                                           \
 			return N##__deep(hilo__forks, HILO__FORK_OPEN PASS);                                 \
 		return N##__body(hilo__forks, hilo__head, HILO__FORK_OPEN PASS);                             \
+	}                                                                                                    \
+	HILO__FORK_INLINE R N##__call(struct hilo_forks *hilo__forks, struct hilo_fork **hilo__head,         \
+				      HILO__FORK_OPEN PARAMS)                                                \
+	{                                                                                                    \
+		return N##__call_at(hilo__forks, *hilo__head, HILO__FORK_OPEN PASS);                         \
 	}                                                                                                    \
 	HILO__FORK_INLINE R N##__join(struct hilo_forks *hilo__forks, struct hilo_fork **hilo__head)         \
 	{                                                                                                    \
@@ -302,7 +308,7 @@ HILO__FORK_INLINE int hilo__fork_is_low(const struct hilo_forks *forks)
 		}                                                                                            \
 		hilo__fork->run = (int (*)(struct hilo_forks *, struct hilo_fork *,                          \
 					   struct hilo_fork *))HILO__FORK_FREE;                              \
-		return N##__call(hilo__forks, hilo__fork, HILO__FORK_OPEN TAKE);                             \
+		return N##__call_at(hilo__forks, hilo__fork, HILO__FORK_OPEN TAKE);                          \
 	}                                                                                                    \
 	HILO__FORK_COLD int N##__region(const hilo_region_opts *hilo__opts, R *hilo__ret,                    \
 					HILO__FORK_OPEN PARAMS)                                              \

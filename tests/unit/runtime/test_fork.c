@@ -134,6 +134,37 @@ HILO_FORKABLE(long, identity, long, n)
 	return n;
 }
 
+HILO_FORKABLE(long, tens, long, n, long, more)
+{
+	long value;
+
+	HILO_FORK(identity, n);
+	HILO_FORK(identity, n + 1);
+	value = HILO_JOIN(identity);
+	return 10 * value + HILO_JOIN(identity) + more;
+}
+
+/* A join that is an argument comes first, and what is called or forked then has its place. */
+HILO_FORKABLE(long, join_is_argument, long, n)
+{
+	long value;
+
+	HILO_FORK(identity, 3);
+	HILO_FORK(identity, n);
+	value = HILO_CALL(tens, HILO_JOIN(identity), 100);
+	HILO_FORK(tens, value, HILO_JOIN(identity));
+	return HILO_JOIN(tens);
+}
+
+FORK_TEST(test_a_join_is_an_argument)
+{
+	long value = 0;
+
+	TASK_CHECK(HILO_REGION(join_is_argument, &value, 1), ==, 0);
+	TASK_CHECK(value, ==, 10 * 122 + 121 + 3);
+	return 0;
+}
+
 HILO_FORKABLE(long, many, long, n)
 {
 	long sum = 0;
@@ -490,6 +521,7 @@ int main(void)
 		cmocka_unit_test(test_with_8_and_64_workers),
 		cmocka_unit_test(test_arguments_and_results_of_all_kinds),
 		cmocka_unit_test(test_functions_that_fork_each_other),
+		cmocka_unit_test(test_a_join_is_an_argument),
 		cmocka_unit_test(test_joins_are_in_reverse_order),
 		cmocka_unit_test(test_more_forks_than_there_is_room_for),
 		cmocka_unit_test(test_what_runs_at_once_forks_itself),
