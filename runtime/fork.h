@@ -26,11 +26,12 @@
  * others of the kind with HILO_CALL; HILO_REGION calls one from anywhere else, from within a fork too.
  *
  * A fork may do all that a task may: wait, lock, spawn, read and write. While it waits what its ancestors have forked
- * is there for other workers. It must not wait for what its ancestors do after their fork. Locks taken, scopes entered
- * and shields begun in a fork end in it; those of its ancestors are not its own. It sees the task-local values of its
- * region, and sets none. hilo_task_current() is the task that it happens to run in. If the fork was taken that is
- * another one than the region's, and bound to no loop. What is attached to a failure with hilo_fail reaches whoever
- * joins a fork that returns an int.
+ * is there for other workers, if there is memory for a task that runs it; otherwise it begins at its join, so that who
+ * waits for it without joining it waits for ever. It must not wait for what its ancestors do after their fork. Locks
+ * taken, scopes entered and shields begun in a fork end in it; those of its ancestors are not its own. It sees the
+ * task-local values of its region, and sets none. hilo_task_current() is the task that it happens to run in. If the
+ * fork was taken that is another one than the region's, and bound to no loop. What is attached to a failure with
+ * hilo_fail reaches whoever joins a fork that returns an int.
  *
  * A cancel of the region's task, or a scope around the region, is seen by a fork as by the task itself; and who waits
  * at a join when he is asked to stop passes that on to the fork that he waits for, and goes on waiting. Forks that have
@@ -153,8 +154,8 @@ HILO__FORK_INLINE int hilo__fork_is_low(const struct hilo_forks *forks)
 
 /*
  * HILO_FORKABLE(result, name, type, parameter, ...) { body }: define a function that can be forked. 1 to 5 parameters,
- * up to 40 bytes in all, as is the result. It is static. HILO_FORK_DECLARE(...); before its definition declares it;
- * HILO_FORK_DEFINE(...) { body } defines what was declared.
+ * up to 40 bytes in all, aligned to 8 at most, as is the result. It is static. HILO_FORK_DECLARE(...); before its
+ * definition declares it; HILO_FORK_DEFINE(...) { body } defines what was declared.
  */
 #define HILO_FORKABLE(...)                                                                                   \
 	HILO_FORK_DECLARE(__VA_ARGS__);                                                                      \
@@ -240,6 +241,8 @@ HILO__FORK_INLINE int hilo__fork_is_low(const struct hilo_forks *forks)
 			  "the arguments of a fork have 40 bytes");                                          \
 	HILO__FORK_ASSERT(sizeof(R) <= sizeof(((struct hilo_fork *)0)->data),                                \
 			  "the result of a fork has 40 bytes");                                              \
+	HILO__FORK_ASSERT(__alignof__(struct N##__data) <= 8 && __alignof__(struct N##__result) <= 8,        \
+			  "the arguments and the result of a fork are aligned to 8 bytes at most");          \
 	HILO__FORK_BODY(R, N, HILO__FORK_OPEN PARAMS) __attribute__((unused));                               \
 	HILO__FORK_COLD int N##__run(struct hilo_forks *hilo__forks, struct hilo_fork *hilo__head,           \
 				     struct hilo_fork *hilo__fork)                                           \

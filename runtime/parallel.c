@@ -10,6 +10,7 @@
 #include <hilo/runtime/parallel.h>
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "runtime/error_impl.h"
@@ -199,7 +200,7 @@ int hilo_invoke(size_t count, int (*const fns[])(void *arg), void *const args[])
 
 HILO_FORKABLE(int, reduce_range, struct range_work *, work, int64_t, begin, int64_t, end, void *, value)
 {
-	uint64_t inline_value[VALUE_INLINE / sizeof(uint64_t)];
+	_Alignas(max_align_t) unsigned char inline_value[VALUE_INLINE];
 	struct error *said;
 	int64_t middle;
 	void *right;
@@ -231,7 +232,7 @@ int hilo_parallel_reduce(int64_t begin, int64_t end, int64_t grain, const hilo_r
 			 void *arg)
 {
 	struct range_work work = {.arg = arg};
-	uint64_t inline_neutral[VALUE_INLINE / sizeof(uint64_t)];
+	_Alignas(max_align_t) unsigned char inline_neutral[VALUE_INLINE];
 	void *neutral = inline_neutral;
 	int rc = how ? SIZED_IN(hilo_reduction, &work.how, how, combine) : 0, code = 0;
 

@@ -3,6 +3,7 @@
 #include "tests/support/test.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,6 +244,39 @@ FORK_TEST(test_a_reduction_keeps_the_order)
 	return 0;
 }
 
+struct wide {
+	_Alignas(max_align_t) int64_t sum;
+};
+
+static int fold_wide(int64_t begin, int64_t end, void *value, void *arg)
+{
+	struct wide *wide = value;
+
+	(void)arg;
+	if ((uintptr_t)wide % _Alignof(max_align_t))
+		return -EFAULT;
+	for (int64_t i = begin; i < end; i++)
+		wide->sum += i;
+	return 0;
+}
+
+static int combine_wide(void *left, void *right, void *arg)
+{
+	(void)arg;
+	((struct wide *)left)->sum += ((struct wide *)right)->sum;
+	return 0;
+}
+
+FORK_TEST(test_the_values_of_a_reduction_are_aligned)
+{
+	const hilo_reduction how = {sizeof(how), sizeof(struct wide), fold_wide, combine_wide};
+	struct wide wide = {0};
+
+	TASK_CHECK(hilo_parallel_reduce(0, 100, 1, &how, &wide, NULL), ==, 0);
+	TASK_CHECK(wide.sum, ==, 4950);
+	return 0;
+}
+
 TASK_TEST(test_a_reduction_without_memory)
 {
 	const hilo_reduction how = {sizeof(how), sizeof(struct text), fold_text, combine_text};
@@ -365,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_a_cancelled_loop_stops),
 		cmocka_unit_test(test_misuse),
 		cmocka_unit_test(test_a_reduction_keeps_the_order),
+		cmocka_unit_test(test_the_values_of_a_reduction_are_aligned),
 		cmocka_unit_test(test_a_reduction_without_memory),
 		cmocka_unit_test(test_a_reduction_with_the_same_grain_is_the_same),
 		cmocka_unit_test(test_functions_side_by_side),
