@@ -36,6 +36,10 @@
  *     then looks for requests. So it sees the request, or is asked again by its next fork and by its next join.
  * P5  The task that a loop runs, and the fiber of a task, are stored (release) and read by thieves (acquire): they see
  *     a record of a task and a fiber, though perhaps not one that still has to do with the other.
+ * P6  Who has published exchanges `helped` for 1 and queues a task if it was 0; that task exchanges it for 0 before it
+ *     looks at the word. So one of two sees the other: the task what was published, or who published that none comes.
+ * P7  A request sets the state of the task, then looks for the fiber's region; who changes that does the same in the
+ *     other order, both by read-modify-writes of the state. So the region is asked, or its owner sees the request.
  *
  * Rejected: Chase and Lev's deque. Each join, of a few instructions otherwise, needs a full fence. Rejected: a
  * deque for each worker, as Lace has. As soon as a task suspends with forks not joined, those of the next one lie
@@ -98,7 +102,7 @@ struct forks {
 	atomic(struct hilo_runtime *) runtime; /* P1 */
 	atomic(struct forks *) outer;	       /* of the same task; P1 */
 	atomic(uint32_t) kind;		       /* stack, priority, kind of region; P1 */
-	atomic(uint32_t) helped;	       /* a task is queued that will take from it: a hint */
+	atomic(uint32_t) helped;	       /* a task is queued that will take from it; P6 */
 	HILO__ISOLATED struct hilo_fork record[
 #ifdef HILO_EXPLORE
 		FORKS_RECORDS
@@ -185,6 +189,19 @@ void hilo__forks_open(struct forks *forks, struct hilo_runtime *runtime, unsigne
 
 /* [owner] The private records that end before @end: make the older half public, all if @all. */
 void hilo__forks_publish(struct forks *forks, struct hilo_fork *end, bool all);
+
+/* [owner, or who has taken something] After publishing: true: no task is queued to take from @forks, so queue one. */
+static inline bool forks_want_help(struct forks *forks)
+{
+	return !MUTANT(494, xchg_acq_rel(&forks->helped, 1),
+		       load_relaxed(&forks->helped) || xchg_relaxed(&forks->helped, 1)); /* P6 */
+}
+
+/* [that task, or who could not queue it] Now it looks; for what is published from here on another one is queued. */
+static inline void forks_help_looks(struct forks *forks)
+{
+	(void)MUTANT(495, xchg_acq_rel(&forks->helped, 0), xchg_relaxed(&forks->helped, 0)); /* P6 */
+}
 
 /* [owner] The split has moved: so does the floor, unless somebody asks just now. */
 static inline void forks_set_floor(struct forks *forks)

@@ -30,7 +30,7 @@ static struct hilo_fork *help_take(struct thread *self, struct forks *forks)
 	/* Another region may have the block by now. */
 	if (KIND_CLASS(kind) != self->task->stack_class || !forks_are_ours(forks, loop->runtime))
 		return NULL;
-	store_relaxed(&forks->helped, 0); /* relaxed: a hint */
+	forks_help_looks(forks);
 	own = forks_have_public(forks) ? hilo__forks_get(loop) : NULL;
 	if (!own)
 		return NULL;
@@ -71,10 +71,14 @@ static int help_entry(void *arg)
 	return 0;
 }
 
-/* It was cancelled before it could begin: as in fork_steal.c. */
+/*
+ * It was cancelled before it could begin: as in fork_steal.c. Or its loop ends it, as it found no stack and nobody in
+ * the runtime has one: so there are no forks either.
+ */
 static void help_not_begun(void *arg)
 {
-	hilo__fork_not_begun(thread_self()->task, help_run, arg);
+	if (thread_self()->task)
+		hilo__fork_not_begun(thread_self()->task, help_run, arg);
 }
 
 /* [worker] Queue a task that will take from @forks; without memory for one the owner runs all at its joins. */
@@ -82,14 +86,14 @@ static void forks_call_help(struct thread *self, struct forks *forks)
 {
 	struct hilo_task *task;
 
-	/* relaxed: a hint */
-	if (load_relaxed(&forks->helped))
+	if (!forks_want_help(forks))
 		return;
 	task = hilo__fork_new_task(self->loop, help_entry, load_relaxed(&forks->kind),
-				   0); /* relaxed: as above */
-	if (!task)
+				   0); /* relaxed: our own, or of what we have taken from */
+	if (!task) {
+		forks_help_looks(forks);
 		return;
-	store_relaxed(&forks->helped, 1); /* relaxed: as above */
+	}
 	task->arg = forks;
 	task->destroy = help_not_begun;
 	hilo__task_start(self, task);

@@ -50,6 +50,15 @@
 bool hilo__forks_forced;
 #endif
 
+/* [holder of @fiber] @forks has become its innermost region: a request from before was told to another one, or none. */
+static void forks_look(struct forks *forks, struct fiber *fiber)
+{
+	if (!(forks->flags & HILO_REGION_CANCELLABLE))
+		return;
+	(void)or_acq_rel(&fiber->task->state, 0); /* P7 */
+	forks_ask(forks);
+}
+
 void hilo__fork_attach(struct forks *forks, struct fiber *fiber, struct hilo_runtime *runtime, unsigned kind,
 		       struct binding *locals)
 {
@@ -65,15 +74,19 @@ void hilo__fork_attach(struct forks *forks, struct fiber *fiber, struct hilo_run
 	forks->began = 0;
 	/* relaxed: our own */
 	hilo__forks_open(forks, runtime, kind, load_relaxed(&fiber->forks));
-	if (forks->flags & HILO_REGION_CANCELLABLE || hilo__forks_forced)
-		forks_ask(forks);	     /* who was cancelled before was not told to look */
+	if (hilo__forks_forced)
+		forks_ask(forks);
 	store_release(&fiber->forks, forks); /* P1 */
+	forks_look(forks, fiber);
 }
 
 static void forks_detach(struct forks *forks, struct fiber *fiber)
 {
-	/* relaxed: who still finds it takes nothing; the other one was our own */
-	store_relaxed(&fiber->forks, load_relaxed(&forks->outer));
+	struct forks *outer = load_relaxed(&forks->outer); /* relaxed: our own */
+
+	store_relaxed(&fiber->forks, outer); /* relaxed: who still finds it takes nothing */
+	if (outer)
+		forks_look(outer, fiber);
 }
 
 struct forks *hilo__fork_region_of(const struct thread *self)
@@ -183,6 +196,12 @@ static void forks_hand_out(struct forks *forks, struct hilo_fork *end)
 		fork_wake(thread_self()->loop);
 }
 
+/* [owner] A request is set that a shield or a scope keeps off: it counts once that has ended, which nobody tells us. */
+static bool forks_must_look(const struct forks *forks)
+{
+	return forks->flags & HILO_REGION_CANCELLABLE && task_is_cancelled(thread_self()->task);
+}
+
 bool hilo__fork_answer(struct forks *forks, struct hilo_fork *end)
 {
 	bool asked = hilo__forks_settle(forks), skips = hilo__fork_is_skipping(forks);
@@ -193,6 +212,8 @@ bool hilo__fork_answer(struct forks *forks, struct hilo_fork *end)
 		forks_force(forks, end);
 	else if (asked)
 		forks_hand_out(forks, end);
+	if (HILO__UNLIKELY(forks_must_look(forks)))
+		forks_ask(forks);
 	return skips;
 }
 
@@ -416,6 +437,8 @@ struct hilo_task *hilo__fork_steal(struct hilo_loop *loop, struct hilo_loop *vic
 	if (!pick && !(pick = forks_beg(forks)))
 		return NULL;
 	kind = load_relaxed(&pick->kind); /* relaxed: as above */
+	if (!KIND_CLASS(kind))
+		return NULL; /* of a block that is so new that we do not see its kind yet */
 	task = helper_new(loop, kind);
 	if (!task)
 		return NULL;

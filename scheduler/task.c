@@ -261,7 +261,7 @@ int hilo__task_cancel(struct hilo_task *task, uint8_t reason)
 	if (completion_is_done(&task->done))
 		return -EALREADY;
 	parked = task_state_cancel(&task->state, reason);
-	hilo__fork_poke(task); /* P4 of fork.h: after the request */
+	hilo__fork_poke(task); /* P4, P7 of fork.h: after the request */
 	if (parked) {
 		trace_wake(task);
 		hilo__task_ready(task);

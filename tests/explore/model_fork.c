@@ -26,7 +26,7 @@ static struct hilo_task thieves[EXPLORE_THREADS];
 static unsigned made, ran[MADE_MAX];
 static unsigned cancels;
 static atomic(uint32_t) request;
-static bool request_seen;
+static bool request_seen, called;
 
 static struct hilo_runtime *runtime(unsigned n)
 {
@@ -274,6 +274,34 @@ static void finish_asked(void)
 	EXPLORE_CHECK(fork_has_started(forks.record));
 }
 
+/* A task that suspended has queued a task that will take from it; it suspends again, with a fork. */
+static void setup_helped(void)
+{
+	setup();
+	called = !forks_want_help(&forks);
+}
+
+static void owner_calls(void)
+{
+	make();
+	hilo__forks_publish(&forks, head, true);
+	if (forks_want_help(&forks))
+		called = true;
+}
+
+static void helper(void)
+{
+	forks_help_looks(&forks);
+	if (forks_have_public(&forks))
+		take_of(0);
+}
+
+/* It was taken, or another task was queued that will. */
+static void finish_helped(void)
+{
+	EXPLORE_CHECK(called || ran[0] == 1);
+}
+
 static const struct explore_model models[] = {
 	EXPLORE_MODEL("fork_two", "owner: 2 x fork, 2 x join; 2 thieves: take, or ask", setup_asked, finish,
 		      owner_two, thief, thief),
@@ -291,6 +319,8 @@ static const struct explore_model models[] = {
 		      finish_heard, owner_hears, requester, thief),
 	EXPLORE_MODEL("fork_stop", "owner: waits for a stolen fork, passes a request on; T1 begins it",
 		      setup_stolen, finish_asked, owner_asks, begins),
+	EXPLORE_MODEL("fork_help", "owner: fork, suspends; T1: the task that was queued before", setup_helped,
+		      finish_helped, owner_calls, helper),
 };
 
 int main(int argc, char **argv)

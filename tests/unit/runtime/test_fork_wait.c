@@ -368,6 +368,67 @@ FORK_TEST(test_a_cancellable_region_leaves_out_what_has_not_begun)
 	return 0;
 }
 
+HILO_FORKABLE(int, ten_left_out, struct stopped *, s)
+{
+	int left_out = 0;
+
+	for (int i = 0; i < 10; i++)
+		HILO_FORK(count_begun, s);
+	for (int i = 0; i < 10; i++)
+		left_out += HILO_JOIN(count_begun) == -ECANCELED;
+	return left_out;
+}
+
+/* Whoever is asked meanwhile finds nothing to leave out yet. */
+HILO_FORKABLE(int, cancel_in_shield, struct stopped *, s)
+{
+	TASK_CHECK(hilo_shield_enter(), ==, 0);
+	TASK_CHECK(hilo_task_cancel(s->task), ==, 0);
+	HILO_FORK(count_begun, s);
+	TASK_CHECK(HILO_JOIN(count_begun), ==, 0);
+	TASK_CHECK(hilo_shield_leave(), ==, 0);
+	return HILO_CALL(ten_left_out, s);
+}
+
+FORK_TEST(test_a_cancel_counts_once_a_shield_has_ended)
+{
+	hilo_region_opts opts = {.size = sizeof(opts), .flags = HILO_REGION_CANCELLABLE};
+	struct stopped s = {.task = hilo_task_current()};
+	int left_out = 0, rc = HILO_REGION_WITH(&opts, cancel_in_shield, &left_out, &s);
+
+	TASK_CHECK(hilo_task_uncancel(), ==, 0);
+	TASK_CHECK(rc, ==, -ECANCELED);
+	TASK_CHECK(left_out, ==, 10);
+	TASK_CHECK(load_relaxed(&s.begun), ==, 1);
+	return 0;
+}
+
+HILO_FORKABLE(int, cancel_now, struct stopped *, s)
+{
+	return hilo_task_cancel(s->task);
+}
+
+HILO_FORKABLE(int, cancel_in_region, struct stopped *, s)
+{
+	HILO_FORK(count_begun, s);
+	TASK_CHECK(HILO_JOIN(count_begun), ==, 0);
+	TASK_CHECK(HILO_REGION(cancel_now, NULL, s), ==, 0);
+	return HILO_CALL(ten_left_out, s);
+}
+
+FORK_TEST(test_a_cancel_counts_once_an_inner_region_has_ended)
+{
+	hilo_region_opts opts = {.size = sizeof(opts), .flags = HILO_REGION_CANCELLABLE};
+	struct stopped s = {.task = hilo_task_current()};
+	int left_out = 0, rc = HILO_REGION_WITH(&opts, cancel_in_region, &left_out, &s);
+
+	TASK_CHECK(hilo_task_uncancel(), ==, 0);
+	TASK_CHECK(rc, ==, -ECANCELED);
+	TASK_CHECK(left_out, ==, 10);
+	TASK_CHECK(load_relaxed(&s.begun), ==, 1);
+	return 0;
+}
+
 HILO_FORKABLE(long, long_result, struct stopped *, s)
 {
 	(void)add_relaxed(&s->begun, 1);
@@ -548,6 +609,8 @@ int main(void)
 		cmocka_unit_test(test_a_timeout_around_a_region),
 		cmocka_unit_test(test_scopes_within_forks),
 		cmocka_unit_test(test_a_cancellable_region_leaves_out_what_has_not_begun),
+		cmocka_unit_test(test_a_cancel_counts_once_a_shield_has_ended),
+		cmocka_unit_test(test_a_cancel_counts_once_an_inner_region_has_ended),
 		cmocka_unit_test(test_the_result_of_what_was_left_out_is_zero),
 		cmocka_unit_test(test_a_cancel_reaches_a_region_elsewhere),
 		cmocka_unit_test(test_a_task_that_forks_lets_its_loop_make_a_turn),
