@@ -12,6 +12,9 @@
  * leave at any time; whoever has the last reference frees it, with what it has brought and nobody has taken (a
  * descriptor).
  *
+ * One that its poller has given up (poll_io.h) keeps its memory for ever, and a write of the file's the buffer that it
+ * was to send: the file goes on with a copy.
+ *
  * A file has users: callers, who are in a call on it, and operations under way, which may outlive their callers.
  *
  *	word	 31                       1   0

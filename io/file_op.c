@@ -85,7 +85,11 @@ static void op_finish(struct file_op *op, int result)
 
 static void op_completed(struct poll_op *poll)
 {
-	op_finish(container_of(poll, struct file_op, io.op), poll->result);
+	struct file_op *op = container_of(poll, struct file_op, io.op);
+
+	if (HILO__UNLIKELY(op->io.given_up))
+		completion_ref(&op->done); /* the kernel's, for ever: it may still use what is in it */
+	op_finish(op, poll->result);
 }
 
 static int op_call(struct file_op *op)
@@ -285,7 +289,7 @@ bool hilo__file_op_again(struct file_op *op)
 {
 	int rc = op->io.op.result;
 
-	if (op->way != FILE_RING || (rc != -ECANCELED && rc != -EINTR))
+	if (op->way != FILE_RING || op->io.given_up || (rc != -ECANCELED && rc != -EINTR))
 		return false;
 	completion_init(&op->done, 1);
 	store_relaxed(&op->at, FILE_UNDER_WAY); /* relaxed: its only user */

@@ -304,9 +304,10 @@ void hilo__file_free(hilo_file *file)
 {
 	if (file->fd >= 0)
 		(void)hilo__sys_close(file->fd);
+	if (!file->sending || !file->sending->io.given_up)
+		hilo__free(file->out.data);
 	hilo__file_op_unref(file->sending);
 	hilo__free(file->in.data);
-	hilo__free(file->out.data);
 	hilo__free(file);
 }
 

@@ -54,9 +54,24 @@ static int send_start(hilo_file *file, hilo_time deadline)
 	return rc;
 }
 
+/* [claimed] The kernel may still read what is in the buffer: leave it that one. What there is no memory for is lost. */
+static HILO__COLD void out_leave(hilo_file *file)
+{
+	struct file_buffer *out = &file->out;
+	char *data = hilo__malloc(out->size);
+
+	if (data)
+		memcpy(data + out->at, out->data + out->at, pending(file));
+	else
+		out->at = out->end = out->size = 0;
+	out->data = data;
+}
+
 /* [claimed] The write has ended: account for it. 0, or what it has failed with. */
 static int send_ended(hilo_file *file, int n)
 {
+	if (HILO__UNLIKELY(file->sending->io.given_up))
+		out_leave(file);
 	hilo__file_op_unref(file->sending);
 	file->sending = NULL;
 	if (n <= 0)

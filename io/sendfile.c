@@ -41,7 +41,7 @@
 /* A piece of a file, to be read. */
 struct file_piece {
 	int fd;
-	void *data;
+	void *data; /* NULL: the kernel keeps it */
 	size_t size;
 	int64_t offset;
 };
@@ -67,6 +67,7 @@ static int piece_read(struct file_piece *piece, const void *object, hilo_time de
 	struct iovec into = {piece->data, piece->size};
 	struct poll_io io;
 	ssize_t n;
+	int rc;
 
 	if (!runtime)
 		return piece_read_blocking(piece);
@@ -77,7 +78,10 @@ static int piece_read(struct file_piece *piece, const void *object, hilo_time de
 	if (!hilo__io_is_ring(runtime) || hilo__sock_is_nonblocking(piece->fd) > 0)
 		return hilo_run_in_executor(NULL, piece_read_blocking, piece, deadline);
 	piece_io(piece, &io);
-	return hilo__io_run(&io, WAIT_FD, object, deadline);
+	rc = hilo__io_run(&io, WAIT_FD, object, deadline);
+	if (HILO__UNLIKELY(io.given_up))
+		piece->data = NULL; /* the kernel may still write into it: it fails, and is not freed */
+	return rc;
 }
 
 /* A call of the transport's send_file, in an executor. */
