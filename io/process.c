@@ -37,14 +37,15 @@ void hilo__process_unref(struct hilo_process *process)
 	hilo__free(process);
 }
 
-/* Somebody else has reaped it. Its status, if the kernel has kept that; else -ECHILD. */
-static int code_of_lost(const struct hilo_process *process)
+/* Somebody else has reaped it. Its status in *@code, if the kernel has kept that. */
+static bool code_of_lost(const struct hilo_process *process, int *code)
 {
 	struct pidfd_exit info = {.mask = PIDFD_EXIT_MASK};
 
 	if (ioctl(process->pidfd, PIDFD_EXIT_GET, &info) < 0 || !(info.mask & PIDFD_EXIT_MASK))
-		return -ECHILD;
-	return WIFSIGNALED(info.status) ? -WTERMSIG(info.status) : WEXITSTATUS(info.status);
+		return false;
+	*code = WIFSIGNALED(info.status) ? -WTERMSIG(info.status) : WEXITSTATUS(info.status);
+	return true;
 }
 
 /* [lock] */
@@ -61,8 +62,7 @@ static int process_reap(struct hilo_process *process)
 	if (rc == 0 && !info.si_pid)
 		return 0;
 	if (rc < 0) {
-		process->code = code_of_lost(process);
-		process->lost = process->code == -ECHILD;
+		process->lost = !code_of_lost(process, &process->code);
 	} else {
 		process->code = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
 	}
@@ -147,10 +147,15 @@ int hilo_process_poll(hilo_process *process, int *status)
 	return rc < 0 ? rc : 1;
 }
 
-/* [lock] One that has ended is not reaped here: who waits for it shall find it. */
+/*
+ * [lock] One that has ended is not reaped here: who waits for it shall find it. If somebody else has, its number may be
+ * that of another group by now.
+ */
 static int group_signal(struct hilo_process *process, int signo)
 {
-	return process->state == PROCESS_RUNS ? hilo__sys_kill(-process->pid, signo) : -ESRCH;
+	if (process->state != PROCESS_RUNS || hilo__sys_pidfd_send_signal(process->pidfd, 0) == -ESRCH)
+		return -ESRCH;
+	return hilo__sys_kill(-process->pid, signo);
 }
 
 int hilo__process_signal(struct hilo_process *process, int signo)
@@ -163,6 +168,16 @@ int hilo__process_signal(struct hilo_process *process, int signo)
 	rc = group_signal(process, signo);
 	spin_unlock(&process->lock);
 	return rc;
+}
+
+int hilo__process_kill(struct hilo_process *process)
+{
+	int rc;
+
+	if (process->has_group)
+		(void)hilo__process_signal(process, SIGKILL);
+	rc = hilo__sys_pidfd_send_signal(process->pidfd, SIGKILL); /* it may have left its group */
+	return rc == -ESRCH ? 0 : rc;
 }
 
 static int signal_failed(const hilo_process *process, const char *call, int signo, int rc)
@@ -248,8 +263,10 @@ int hilo_process_close(hilo_process *process, hilo_time deadline)
 	if (process->stream[0])
 		(void)hilo_stream_write_eof(process->stream[0]);
 	rc = hilo__process_end(process, deadline);
-	hilo__process_unref(process);
-	return rc < 0 ? hilo__error_own(rc) : 0;
+	hilo__process_unref(process); /* not the last one */
+	if (rc == -ETIMEDOUT || rc == -ECANCELED)
+		return hilo__error_own(rc);
+	return signal_failed(process, "hilo_process_close", SIGKILL, rc);
 }
 
 static int manager_exit(void *self, int code)
@@ -285,7 +302,7 @@ void hilo_process_free(hilo_process *process)
 		return;
 	}
 	if (runs && process->end == HILO_PROCESS_KILL)
-		(void)hilo__process_signal(process, SIGKILL);
+		(void)hilo__process_kill(process);
 	if (runs && process->end == HILO_PROCESS_TERMINATE)
 		(void)hilo_task_cancel_with(process->keeper, "the process was freed");
 	hilo__process_unref(process);

@@ -123,7 +123,8 @@ HILO_API void hilo_process_free(hilo_process *process);
 /*
  * [task, plain thread; suspends] End the process as its options say, and wait until it was reaped: its input ends; if
  * it is to be terminated it has its time of grace, which ends early at @deadline, or by a cancel. The object stays.
- * 0, also for one that is detached, at once; -ETIMEDOUT, -ECANCELED: that was so, and it was killed; -EDEADLK.
+ * 0, also for one that is detached, at once; -ETIMEDOUT, -ECANCELED: that was so, and it was killed; -EDEADLK;
+ * -EPERM: it cannot be killed, having become another user's, and runs on.
  */
 HILO_API int hilo_process_close(hilo_process *process, hilo_time deadline);
 
@@ -210,8 +211,8 @@ HILO_API void hilo_process_io_free(hilo_process_io *io);
  * [task, plain thread; suspends] Run a program from begin to end. With @opts NULL it has pipes for output and errors,
  * and for its input if @io has some, /dev/null else; with options it is as they say, but its input is a pipe if @io
  * has some. 0 when it was run, whatever its status is. When that ends early the process is killed, and has ended when
- * this returns; what it had said by then is in @io, to be freed in any case. Codes of hilo_process_spawn and
- * hilo_process_communicate.
+ * this returns, unless it has become another user's; what it had said by then is in @io, to be freed in any case.
+ * Codes of hilo_process_spawn and hilo_process_communicate.
  */
 HILO_API int hilo_process_run(const char *const *argv, const hilo_process_opts *opts, hilo_process_io *io,
 			      hilo_time deadline);

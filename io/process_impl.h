@@ -150,12 +150,21 @@ int hilo__process_look(struct hilo_process *process);
 /* [holder of a reference] Signal it, or its group if it has one. 0 or less. */
 int hilo__process_signal(struct hilo_process *process, int signo);
 
+/*
+ * [holder of a reference] Kill it, and its group if it has one. 0: it ends, or has ended; -EPERM: it has become
+ * another user's, and need not end.
+ */
+int hilo__process_kill(struct hilo_process *process);
+
 /* process_keep.c */
 
 /* [who spawns] Have a keeper in the process's runtime, which is not NULL. 0, -ENOMEM, HILO_ECLOSED. */
 int hilo__process_keep(struct hilo_process *process, const void *site);
 
-/* [task, plain thread; suspends] End it as its options say. 0: reaped, or detached; less: not yet. */
+/*
+ * [task, plain thread; suspends] End it as its options say. 0: reaped, or detached; -EPERM: it cannot be killed; else
+ * not yet.
+ */
 int hilo__process_end(struct hilo_process *process, hilo_time deadline);
 
 /* [any; consumes a reference] Nobody else sees to its end. Does not wait, unless there is no thread for that. */

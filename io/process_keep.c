@@ -55,7 +55,7 @@ static int end_kindly(struct hilo_process *process, hilo_time deadline)
 int hilo__process_end(struct hilo_process *process, hilo_time deadline)
 {
 	bool shielded;
-	int rc = 0;
+	int rc = 0, killed;
 
 	if (hilo__process_look(process) > 0 || process->end == HILO_PROCESS_DETACH)
 		return 0;
@@ -64,7 +64,9 @@ int hilo__process_end(struct hilo_process *process, hilo_time deadline)
 		if (rc == 0)
 			return 0;
 	}
-	(void)hilo__process_signal(process, SIGKILL);
+	killed = hilo__process_kill(process);
+	if (killed < 0)
+		return killed;
 	shielded = hilo_shield_enter() == 0;
 	(void)wait_reaped(process, HILO_FOREVER);
 	if (shielded)
@@ -158,9 +160,7 @@ static void *abandon_main(void *arg)
 	struct hilo_process *process = arg;
 
 	(void)pthread_setname_np(pthread_self(), "hilo-process");
-	if (process->end != HILO_PROCESS_DETACH)
-		(void)hilo__process_end(process, HILO_FOREVER);
-	else
+	if (process->end == HILO_PROCESS_DETACH || hilo__process_end(process, HILO_FOREVER) < 0)
 		(void)wait_reaped(process, HILO_FOREVER);
 	hilo__process_unref(process);
 	return NULL;
@@ -171,12 +171,11 @@ static void abandon_here(struct hilo_process *process)
 {
 	struct pollfd poll = {.fd = process->pidfd, .events = POLLIN};
 
-	if (process->end == HILO_PROCESS_DETACH) {
+	if (process->end == HILO_PROCESS_DETACH || hilo__process_kill(process) < 0) {
 		hilo__log(HILO_LOG_WARNING,
 			  "%s, process %d, is left running, and there is no thread to wait for its end",
 			  process->name, process->pid);
 	} else {
-		(void)hilo__process_signal(process, SIGKILL);
 		while (hilo__process_look(process) == 0)
 			(void)hilo__sys_ppoll(&poll, 1, NULL);
 	}
@@ -186,7 +185,7 @@ static void abandon_here(struct hilo_process *process)
 void hilo__process_abandon(struct hilo_process *process)
 {
 	if (process->end == HILO_PROCESS_KILL)
-		(void)hilo__process_signal(process, SIGKILL);
+		(void)hilo__process_kill(process);
 	if (hilo__process_thread(abandon_main, process) < 0)
 		abandon_here(process);
 }

@@ -176,12 +176,12 @@ static void texts_take(struct hilo_process *process, hilo_process_io *io)
 	text_take(&process->text[2], &io->err, &io->err_size);
 }
 
-static int talk_check(const hilo_process *process, const hilo_process_io *io, const char *call)
+static int talk_check(const hilo_process_io *io, const char *call)
 {
 	struct thread *self = thread_self();
 
-	if (!process || !io)
-		return hilo_fail(-EINVAL, "%s: %s is NULL", call, process ? "io" : "process");
+	if (!io)
+		return hilo_fail(-EINVAL, "%s: io is NULL", call);
 	if (io->size < SIZED_END(hilo_process_io, err_size))
 		return hilo_fail(-EINVAL, "%s: io->size is %zu", call, io->size);
 	if (io->flags & ~HILO_COMMUNICATE_KILL || (!io->input && io->input_size))
@@ -195,7 +195,8 @@ static int talk_check(const hilo_process *process, const hilo_process_io *io, co
 int hilo_process_communicate(hilo_process *process, hilo_process_io *io, hilo_time deadline)
 {
 	struct talk talk = {.process = process, .io = io, .deadline = deadline};
-	int rc = talk_check(process, io, "hilo_process_communicate");
+	int rc = process ? talk_check(io, "hilo_process_communicate")
+			 : hilo_fail(-EINVAL, "hilo_process_communicate: process is NULL");
 
 	if (rc < 0)
 		return rc;
@@ -213,13 +214,14 @@ int hilo_process_communicate(hilo_process *process, hilo_process_io *io, hilo_ti
 		talk_end(process);
 	}
 	if (rc < 0 && io->flags & HILO_COMMUNICATE_KILL)
-		(void)hilo__process_signal(process, SIGKILL);
+		(void)hilo__process_kill(process);
 	return rc;
 }
 
 int hilo_process_take_output(hilo_process *process, hilo_process_io *io)
 {
-	int rc = talk_check(process, io, "hilo_process_take_output");
+	int rc = process ? talk_check(io, "hilo_process_take_output")
+			 : hilo_fail(-EINVAL, "hilo_process_take_output: process is NULL");
 
 	if (rc < 0)
 		return rc;
@@ -251,7 +253,8 @@ static int process_run(hilo_process *process, hilo_process_io *io, hilo_time dea
 	rc = hilo_process_communicate(process, &talk, deadline);
 	if (rc < 0) {
 		shielded = hilo_shield_enter() == 0;
-		(void)hilo_process_wait(process, &talk.status, HILO_FOREVER);
+		if (hilo__process_kill(process) == 0)
+			(void)hilo_process_wait(process, &talk.status, HILO_FOREVER);
 		if (shielded)
 			(void)hilo_shield_leave();
 		(void)hilo_process_take_output(process, &talk);
@@ -272,6 +275,9 @@ int hilo_process_run(const char *const *argv, const hilo_process_opts *opts, hil
 		return rc;
 	if (!io || io->size < SIZED_END(hilo_process_io, err_size))
 		return hilo_fail(-EINVAL, "hilo_process_run: io is NULL, or its size is not set");
+	rc = talk_check(io, "hilo_process_run");
+	if (rc < 0)
+		return rc;
 	if (io->input)
 		mine.in = HILO_STDIO_PIPE;
 	else if (!opts)

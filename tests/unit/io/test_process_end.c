@@ -530,6 +530,24 @@ TASK_TEST(test_waiting_fails)
 	return 0;
 }
 
+TASK_TEST(test_one_that_cannot_be_killed_is_not_waited_for)
+{
+	hilo_process *process = start(ARGV("sleep", "1000"), NULL);
+
+	hilo__sys_fail(SYS_CALL_PIDFD_SEND_SIGNAL, 1, EPERM, true);
+	TASK_CHECK(hilo_process_close(process, HILO_FOREVER), ==, -EPERM);
+	hilo__sys_fail(SYS_CALL_PIDFD_SEND_SIGNAL, 0, 0, false);
+	TASK_CHECK(hilo_process_close(process, HILO_FOREVER), ==, 0);
+	TASK_CHECK(finish(process), ==, -SIGKILL);
+	/* One that has left its group is killed itself. */
+	process = start(ARGV("sleep", "1000"), PROCESS_OPTS(.flags = HILO_PROCESS_GROUP));
+	hilo__sys_fail(SYS_CALL_KILL, 1, ESRCH, true);
+	TASK_CHECK(hilo_process_close(process, HILO_FOREVER), ==, 0);
+	hilo__sys_fail(SYS_CALL_KILL, 0, 0, false);
+	TASK_CHECK(finish(process), ==, -SIGKILL);
+	return 0;
+}
+
 /* Without a thread to wait for it, it is killed and waited for here. */
 static void test_no_thread_for_the_end(void **state)
 {
@@ -705,6 +723,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_operations_in_flight_while_spawning),
 		cmocka_unit_test(test_calls_that_fail),
 		cmocka_unit_test(test_waiting_fails),
+		cmocka_unit_test(test_one_that_cannot_be_killed_is_not_waited_for),
 		cmocka_unit_test(test_out_of_memory),
 		cmocka_unit_test(test_children_that_are_ignored),
 		cmocka_unit_test(test_another_library_waits_for_all_children),

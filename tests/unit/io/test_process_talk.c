@@ -237,6 +237,17 @@ static void test_run_in_a_plain_thread(void **state)
 	assert_int_equal(children(), 0);
 }
 
+/* Or the program would be waited for, which knows nothing of it. */
+TASK_TEST(test_mistakes_are_found_before_the_program_runs)
+{
+	hilo_process_io io = {.size = sizeof(io), .flags = 128};
+
+	TASK_CHECK(hilo_process_run(ARGV("sleep", "1000"), NULL, &io, HILO_FOREVER), ==, -EINVAL);
+	io = (hilo_process_io){.size = sizeof(io), .input_size = 5};
+	TASK_CHECK(hilo_process_run(ARGV("/nonexistent"), NULL, &io, HILO_FOREVER), ==, -EINVAL);
+	return 0;
+}
+
 TASK_TEST(test_limit_of_output)
 {
 	hilo_process *process = start_shell("head -c 100000 /dev/zero; exec sleep 1000", PROCESS_OPTS(PIPES));
@@ -331,6 +342,7 @@ int main(void)
 		cmocka_unit_test(test_communication_goes_on),
 		cmocka_unit_test(test_communication_is_cancelled_and_is_for_one),
 		cmocka_unit_test(test_cancel_races_with_a_communication),
+		cmocka_unit_test(test_mistakes_are_found_before_the_program_runs),
 		cmocka_unit_test(test_limit_of_output),
 		cmocka_unit_test(test_grandchild_keeps_the_pipe),
 		cmocka_unit_test(test_pipeline),
