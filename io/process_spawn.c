@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * process_spawn.c - making a child. The thread that does so sleeps until the child executes its program or has
- * failed: it shares our memory, and uses what lies on our side. So in a task that is a thread of the executor: 0.3 to
- * 1 ms, or as long as a slow disk takes, in which a worker would run nothing else.
+ * failed: it shares our memory, and uses what lies on our side. So in a task that is a thread of the executor: a
+ * worker would run nothing else until then, and a disk may be slow.
  *
  * What kills a child with its parent (PR_SET_PDEATHSIG) is sent when the thread ends that has made it, not the
  * process. A child that asks for it is made by a thread of its own therefore, which stays as long as the child runs.
