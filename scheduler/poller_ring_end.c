@@ -14,6 +14,8 @@
 #define RING_ENTRIES 256
 /* The kernel gets that long to end what a ring had: some ticks. */
 #define FALL_NS (20 * HILO_MILLISECOND)
+/* So often the kernel is told to end all that it has: each time it answers, and that ends a wait. */
+#define END_AGAIN_NS (5 * HILO_MILLISECOND)
 /* Operations of a loop that are told of at its end. */
 #define TOLD_MOST 16
 
@@ -250,10 +252,15 @@ HILO__COLD void hilo__ring_fall(struct poller *poller, int error)
 void hilo__ring_abandon(struct poller *poller, hilo_time deadline)
 {
 	struct poll_ring *ring = ring_of(poller);
+	hilo_time next = 0, now;
 
 	ring_end_queued(poller, ring);
 	while (load_relaxed(&poller->armed)) { /* relaxed: nobody else is left */
-		ring_end_all(ring);
+		now = hilo__clock_now();
+		if (now >= next) {
+			ring_end_all(ring);
+			next = now + END_AGAIN_NS;
+		}
 		if (hilo__ring_error_lasts(ring_enter(poller, ring, HILO_MILLISECOND)))
 			deadline = HILO_NO_WAIT;
 		while (hilo__ring_consume(poller, ring, POLL_BATCH, POLL_OWNER) > 0)
