@@ -5,6 +5,7 @@
 #include <hilo/runtime/error.h>
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "scheduler/base/sys.h"
 
@@ -57,12 +58,25 @@ static void signal_again(int signo, const siginfo_t *info)
 		(void)raise(signo);
 }
 
+/*
+ * [handler] In a child that fork has made: the sinks are the parent's, and their descriptors, too. It does what it did
+ * before there were any, when we have returned.
+ */
+static HILO__COLD void signal_of_child(int signo)
+{
+	(void)hilo__sys_sigaction(signo, &hilo__signals.of[signo].before, NULL);
+	(void)raise(signo);
+}
+
 static void signal_handler(int signo, siginfo_t *info, void *context)
 {
 	int saved = errno;
 
 	(void)context;
-	if (!signal_tell(signo, info))
+	/* relaxed: a process that has subscribed finds itself */
+	if (HILO__UNLIKELY(getpid() != load_relaxed(&hilo__signals.process)))
+		signal_of_child(signo);
+	else if (!signal_tell(signo, info))
 		signal_again(signo, info);
 	errno = saved;
 }
@@ -123,6 +137,7 @@ int hilo__signal_add(struct signal_sink *sink)
 	int rc = 0;
 
 	signals_lock(&before);
+	store_relaxed(&hilo__signals.process, getpid()); /* relaxed: the same for all in a process */
 	first = load_relaxed(&hilo__signals.of[sink->signo].first); /* relaxed: changes under the lock */
 	atomic_setup(&sink->next, first);
 	store_seq_cst(&hilo__signals.of[sink->signo].first, sink); /* P3 */

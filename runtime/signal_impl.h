@@ -54,6 +54,7 @@ struct signal_sink {
 struct signal_state {
 	struct spinlock lock;
 	atomic(uint32_t) visitors; /* P1, P2 */
+	atomic(int) process; /* of the last one who has subscribed: not a child that fork has made of it */
 	struct {
 		atomic(struct signal_sink *) first; /* P3 */
 		struct sigaction before;	    /* under the lock; of the time before the first sink */

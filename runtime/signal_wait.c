@@ -269,11 +269,17 @@ static int signals_subscribe(struct hilo_signals *signals, uint64_t set)
 	return rc;
 }
 
+/* [owner] Handlers put nothing into it any more, and what they have put is seen. */
+static void signals_leave(struct hilo_signals *signals)
+{
+	while (signals->count)
+		hilo__signal_remove(&signals->of[--signals->count].sink);
+}
+
 /* [owner] Nobody is told any more. */
 static void signals_end(struct hilo_signals *signals)
 {
-	for (size_t i = 0; i < signals->count; i++)
-		hilo__signal_remove(&signals->of[i].sink); /* also orders what handlers have put */
+	signals_leave(signals);
 	spin_lock(&signals->lock);
 	signals->closed = true;
 	signals_rouse(signals);
@@ -330,6 +336,7 @@ void hilo_signals_free(hilo_signals *signals)
 int hilo_signal_wait(int signo, hilo_signal_info *info, hilo_time deadline)
 {
 	const int signos[] = {signo, 0};
+	hilo_signal_info mine = {.size = sizeof(mine)};
 	hilo_signals *signals;
 	int rc;
 
@@ -340,6 +347,13 @@ int hilo_signal_wait(int signo, hilo_signal_info *info, hilo_time deadline)
 	if (rc < 0)
 		return rc;
 	rc = hilo_signals_next(signals, info, deadline);
+	/* One that has come since is of this wait: nobody else was told of it. */
+	signals_leave(signals);
+	if ((rc == -ECANCELED || rc == -ETIMEDOUT) && signals_try(signals, &mine) > 0) {
+		if (info)
+			(void)SIZED_OUT(hilo_signal_info, info, &mine, value);
+		rc = mine.signo;
+	}
 	hilo_signals_free(signals);
 	return rc;
 }

@@ -523,6 +523,58 @@ TASK_TEST(test_wait_for_one)
 	return 0;
 }
 
+static void test_a_child_of_fork_is_not_the_one_that_has_subscribed(void **state)
+{
+	hilo_signals *signals = opens(SIGNOS(SIGUSR1));
+	sigset_t none;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	pid = fork();
+	if (pid == 0) {
+		(void)sigemptyset(&none);
+		(void)pthread_sigmask(SIG_SETMASK, &none, NULL);
+		(void)raise(SIGUSR1);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGUSR1);
+	assert_int_equal(hilo_signals_next(signals, NULL, HILO_NO_WAIT), -ETIMEDOUT);
+	hilo_signals_free(signals);
+}
+
+static atomic(bool) raises;
+
+/* The wait is over, and then there is a signal after all. */
+static int ppoll_late(struct pollfd *polls, nfds_t n, const struct timespec *timeout)
+{
+	int rc = sys_real_ppoll(polls, n, timeout);
+
+	if (load_relaxed(&raises))
+		(void)raise(SIGUSR1);
+	return rc;
+}
+
+static void test_a_wait_that_ends_loses_no_signal(void **state)
+{
+	hilo_signal_info info = {.size = sizeof(info)};
+
+	(void)state;
+#ifdef HILO__TSAN
+	TEST_SKIP("the signal would come later");
+#endif
+	hilo__sys.ppoll = ppoll_late;
+	store_relaxed(&raises, true);
+	assert_int_equal(hilo_signal_wait(SIGUSR1, &info, hilo_after(HILO_MILLISECOND)), SIGUSR1);
+	store_relaxed(&raises, false);
+	hilo__sys_reset();
+	assert_int_equal(info.signo, SIGUSR1);
+	assert_int_equal(info.pid, getpid());
+	assert_ptr_equal(handler_of(SIGUSR1), (void *)SIG_DFL);
+}
+
 /* Callbacks. */
 struct counted {
 	atomic(unsigned) calls;
@@ -728,6 +780,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_coming_and_going_in_a_storm),
 		cmocka_unit_test(test_two_runtimes_and_a_thread),
 		cmocka_unit_test(test_wait_for_one),
+		cmocka_unit_test(test_a_wait_that_ends_loses_no_signal),
+		cmocka_unit_test(test_a_child_of_fork_is_not_the_one_that_has_subscribed),
 		cmocka_unit_test(test_handlers_on_a_loop),
 		cmocka_unit_test(test_a_runtime_ends_with_its_handlers),
 		cmocka_unit_test(test_outside_of_a_loop),
