@@ -354,6 +354,7 @@ int hilo__scheduler_start(struct hilo_runtime *runtime)
 		return rc;
 	first = runtime_loops(runtime);
 	hilo__overflow_install();
+	runtimes_add(runtime); /* a thread of it that forks is one of a runtime */
 	hilo__signals_block(&before);
 	for (unsigned i = 0; i < first && rc == 0 && !hilo__scheduler_threadless; i++) {
 		runtime->threads_started = i + 1; /* before it runs: the spare one may start another */
@@ -362,11 +363,10 @@ int hilo__scheduler_start(struct hilo_runtime *runtime)
 			runtime->threads_started = i;
 	}
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (rc == 0) {
-		runtimes_add(runtime);
+	if (rc == 0)
 		return 0;
-	}
 	scheduler_join(runtime, HILO_FOREVER);
+	runtimes_remove(runtime);
 	hilo__scheduler_end(runtime, HILO_FOREVER);
 	hilo__scheduler_free(runtime);
 	return rc;
@@ -458,6 +458,6 @@ void hilo__scheduler_main_ended(struct hilo_runtime *runtime)
 
 void hilo__scheduler_stop(struct hilo_runtime *runtime, hilo_time deadline)
 {
-	runtimes_remove(runtime);
 	scheduler_join(runtime, deadline);
+	runtimes_remove(runtime); /* its threads may have forked until now */
 }
