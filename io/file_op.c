@@ -23,6 +23,9 @@ static struct {
 /* The threads of those who belong to no runtime, made once; who finds it acquires. */
 static atomic(hilo_executor *) threads;
 
+/* Those that were given up, chained by io.owner. */
+static atomic(struct file_op *) kept;
+
 static unsigned shard(void)
 {
 	const struct hilo_loop *loop = thread_self()->loop;
@@ -83,12 +86,23 @@ static void op_finish(struct file_op *op, int result)
 		(void)hilo__file_leave(file, 0);
 }
 
+/* The kernel may still use what is in @op: it stays for ever, with what it points to, and can be found in a dump. */
+static HILO__COLD void op_keep(struct file_op *op)
+{
+	struct file_op *next = load_relaxed(&kept); /* relaxed: only an expected value */
+
+	completion_ref(&op->done);
+	do
+		op->io.owner = next;
+	while (!cas_acq_rel(&kept, &next, op)); /* pairs with itself */
+}
+
 static void op_completed(struct poll_op *poll)
 {
 	struct file_op *op = container_of(poll, struct file_op, io.op);
 
 	if (HILO__UNLIKELY(op->io.given_up))
-		completion_ref(&op->done); /* the kernel's, for ever: it may still use what is in it */
+		op_keep(op);
 	op_finish(op, poll->result);
 }
 
