@@ -235,14 +235,16 @@ static bool tx_is_over(const hilo_stream *stream)
 	       !(is_sent && (tx->op || tx->starting)); /* I3 */
 }
 
-/* [lock, which is let go of and taken again; it is over] Tell the transport that no more will come. */
-static void tx_shut(hilo_stream *stream, struct list *won)
+/*
+ * [lock, which is let go of and taken again; it is over] Tell the transport that no more will come. True: it may have
+ * to be told again.
+ */
+static bool tx_shut(hilo_stream *stream, struct list *won)
 {
 	stream->tx.shut = true;
 	if (stream->transport->ops->end) {
 		stream->tx.ending = true;
-		(void)tx_send(stream, won);
-		return;
+		return tx_send(stream, won);
 	}
 	stream->busy++;
 	spin_unlock(&stream->lock);
@@ -250,6 +252,7 @@ static void tx_shut(hilo_stream *stream, struct list *won)
 	(void)stream->transport->ops->shut(stream->transport); /* who has gone needs not be told */
 	spin_lock(&stream->lock);
 	stream->busy--;
+	return false;
 }
 
 void hilo__stream_push(hilo_stream *stream, struct list *won)
@@ -260,8 +263,9 @@ void hilo__stream_push(hilo_stream *stream, struct list *won)
 	while (!tx->op && MUTANT(405, !tx->starting, true) && stream_state(stream) < STREAM_DROPPED &&
 	       tx_turn_over(stream, garbage) && tx_send(stream, won))
 		;
-	if (HILO__UNLIKELY((tx->eof || stream_state(stream) == STREAM_CLOSING) && tx_is_over(stream)))
-		tx_shut(stream, won);
+	while (HILO__UNLIKELY((tx->eof || stream_state(stream) == STREAM_CLOSING) && tx_is_over(stream)) &&
+	       tx_shut(stream, won))
+		; /* it was to begin again while it was started: I3 */
 	if (HILO__UNLIKELY(tx->full || !list_empty(&tx->waiters) || !list_empty(&tx->writers)))
 		hilo__stream_serve(stream, won);
 	if (HILO__UNLIKELY(garbage[0] || garbage[1])) {

@@ -188,6 +188,32 @@ static const struct transport_ops model_ops = {
 	.close = model_close,
 };
 
+/* The end is sent itself, as a send. */
+static bool model_end(struct transport *transport, ssize_t *ret)
+{
+	(void)transport, (void)ret;
+	flight_begin(SEND);
+	store_release(&flight[SEND], FLIGHT_UP);
+	return false;
+}
+
+static hilo_time model_end_limit(const struct transport *transport)
+{
+	(void)transport;
+	return HILO_FOREVER;
+}
+
+static const struct transport_ops model_end_ops = {
+	.name = "model",
+	.receive = model_receive,
+	.receive_now = model_receive_now,
+	.send = model_send,
+	.stop = model_stop,
+	.end = model_end,
+	.end_limit = model_end_limit,
+	.close = model_close,
+};
+
 static struct transport model;
 
 static void setup_with(size_t high)
@@ -218,6 +244,12 @@ static void setup_at_once(void)
 {
 	setup();
 	at_once = true;
+}
+
+static void setup_end(void)
+{
+	setup();
+	model.ops = &model_end_ops;
 }
 
 static void setup_low(void)
@@ -254,6 +286,20 @@ static void kernel_sends_two(void)
 {
 	(void)kernel_sends_one();
 	(void)kernel_sends_one();
+}
+
+/* The end is to begin again. */
+static void kernel_defers(void)
+{
+	if (load_acquire(&flight[SEND]) == FLIGHT_UP && flight_end(SEND))
+		hilo__stream_sent(stream, -EAGAIN);
+}
+
+/* It goes. */
+static void kernel_ends(void)
+{
+	if (load_acquire(&flight[SEND]) == FLIGHT_UP && flight_end(SEND))
+		hilo__stream_sent(stream, 0);
 }
 
 static void reads(void)
@@ -297,6 +343,13 @@ static void writes_and_closes(void)
 
 	writes_a();
 	rc = hilo_stream_close(stream, HILO_FOREVER);
+	EXPLORE_CHECK(rc == 0 || rc == HILO_ECLOSED);
+}
+
+static void closes(void)
+{
+	int rc = hilo_stream_close(stream, HILO_FOREVER);
+
 	EXPLORE_CHECK(rc == 0 || rc == HILO_ECLOSED);
 }
 
@@ -394,6 +447,8 @@ static const struct explore_model models[] = {
 	      writes_two, writes_a, kernel_sends_two, canceller_of_T0),
 	MODEL(2, "stream_close", "write, close | byte goes | abort", setup, finish, writes_and_closes,
 	      kernel_sends, aborts),
+	MODEL(2, "stream_end", "close | end begins again | end goes", setup_end, finish, closes,
+	      kernel_defers, kernel_ends),
 };
 
 int main(int argc, char **argv)
