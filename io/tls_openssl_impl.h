@@ -73,7 +73,7 @@ static inline struct tls_context *context_of(hilo_tls_context *context)
 	return container_of(context, struct tls_context, base);
 }
 
-enum tls_side {
+enum tls_way {
 	TLS_RX = 1,
 	TLS_TX = 2,
 };
@@ -87,7 +87,7 @@ struct tls {
 	struct spinlock lock;
 	/* Under the lock. */
 	bool held;	 /* I1 */
-	uint8_t missed;	 /* enum tls_side */
+	uint8_t missed;	 /* enum tls_way */
 	bool sending;	 /* I3 */
 	bool flying;	 /* I5 */
 	bool starting;	 /* I5 */
@@ -115,6 +115,7 @@ struct tls {
 	X509 *peer;
 	bool reused;
 	char *server_name;
+	bool said_hello; /* servers: the client has, and server_name is what it has asked for */
 	unsigned char alpn[256];
 	char error[160]; /* under the lock */
 	char in_inline[TLS_INLINE], out_inline[TLS_INLINE], fresh_inline[TLS_FRESH_INLINE];

@@ -5,6 +5,9 @@
  * A server finds out for whom a client asks before anything else of its hello is looked at: so the context that is
  * chosen decides on versions and sessions too, and a session that was begun with one context, which may ask for no
  * certificate, is not gone on with in another.
+ *
+ * A client that is asked for another key says hello twice. The first one has decided; the second may not ask for
+ * somebody else.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -55,6 +58,15 @@ static int serve_with(struct tls *tls, struct tls_context *context)
 	return 0;
 }
 
+/* A second hello, which asks for @name. */
+static int hello_again(const struct tls *tls, const char *name, int *alert)
+{
+	if (strcmp(name, tls->server_name ? tls->server_name : "") == 0)
+		return SSL_CLIENT_HELLO_SUCCESS;
+	*alert = SSL_AD_ILLEGAL_PARAMETER;
+	return SSL_CLIENT_HELLO_ERROR;
+}
+
 static int hello_no_memory(struct tls *tls, int *alert)
 {
 	tls->no_memory = true;
@@ -62,7 +74,7 @@ static int hello_no_memory(struct tls *tls, int *alert)
 	return SSL_CLIENT_HELLO_ERROR;
 }
 
-/* As SSL_client_hello_cb_fn. */
+/* As SSL_client_hello_cb_fn. For a second hello @arg may be the context that was chosen. */
 static int on_hello(SSL *ssl, int *alert, void *arg)
 {
 	struct tls_context *context = arg;
@@ -77,6 +89,9 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
 		*alert = SSL_AD_DECODE_ERROR;
 		return SSL_CLIENT_HELLO_ERROR;
 	}
+	if (tls->said_hello)
+		return hello_again(tls, name, alert);
+	tls->said_hello = true;
 	if (*name && !(tls->server_name = hilo__strdup(name)))
 		return hello_no_memory(tls, alert);
 	if (!context->choose)

@@ -18,7 +18,7 @@ static inline struct tls *tls_of(struct transport *transport)
 }
 
 /* [any] Hold the SSL object, for @side. False: somebody else does, and will tell: I1. */
-static bool tls_enter(struct tls *tls, enum tls_side side)
+static bool tls_enter(struct tls *tls, enum tls_way side)
 {
 	bool free;
 
@@ -248,7 +248,7 @@ static ssize_t tls_receive_now(struct transport *transport, void *data, size_t s
 		ssize_t n;
 
 		/* Who holds it is about to let go of it, and nobody need be told: it is tried again. */
-		for (unsigned round = 0; !tls_enter(tls, (enum tls_side)0); round++)
+		for (unsigned round = 0; !tls_enter(tls, (enum tls_way)0); round++)
 			spin_pause(round);
 		n = tls_decrypt(tls, data, size);
 		if (n == -EAGAIN)

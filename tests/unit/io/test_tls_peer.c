@@ -3,6 +3,7 @@
  * test_tls_peer.c - somebody else's TLS at the other end: OpenSSL alone over a plain stream, which does what Hilo never
  * does itself, and bytes that are cut, changed, or come in pieces.
  */
+#include "io/tls_openssl_impl.h"
 #include "tests/support/certs.h"
 #include "tests/unit/io/streams.h"
 
@@ -334,6 +335,75 @@ static int relay_task(void *arg)
 	return 0;
 }
 
+/* A server of ours, which does not take the first key of the client and asks for another one. */
+struct retry {
+	hilo_tls_context *context;
+	atomic(int) chosen;
+};
+
+static int choose(const char *name, hilo_tls_context **ret, void *arg)
+{
+	struct retry *retry = arg;
+
+	(void)name, (void)ret;
+	(void)add_relaxed(&retry->chosen, 1);
+	return 0;
+}
+
+static void retry_begin(struct retry *retry, struct peer *peer, struct tls_side *server)
+{
+	hilo_tls_context_opts opts = {.choose = choose, .arg = retry};
+	SSL_CTX *ssl;
+
+	server->context = retry->context = test_tls_server(&opts);
+	ssl = context_of(retry->context)->ssl;
+	TASK_CHECK(SSL_CTX_set1_groups_list(ssl, "X25519"), ==, 1);
+	TASK_CHECK(SSL_set1_groups_list(peer->ssl, "P-521:X25519"), ==, 1);
+	TASK_CHECK(SSL_set_tlsext_host_name(peer->ssl, "server.test"), ==, 1);
+	test_tls_begin(server);
+	TASK_CHECK(SSL_do_handshake(peer->ssl), ==, -1);
+	peer_send(peer);
+}
+
+STREAM_TEST(test_second_hello_is_no_new_question)
+{
+	struct tls_side server = {.stream = b};
+	struct retry retry = {0};
+	struct peer peer;
+	char name[64];
+
+	peer_init(&peer, a, TLS1_3_VERSION);
+	retry_begin(&retry, &peer, &server);
+	TASK_CHECK(peer_shake(&peer), ==, SSL_ERROR_NONE);
+	TASK_CHECK(test_tls_end(&server), ==, 0);
+	TASK_CHECK(load_relaxed(&retry.chosen), ==, 1);
+	TASK_CHECK(hilo_stream_info(b, "server_name", name, sizeof(name)), ==, strlen("server.test"));
+	TASK_CHECK_TEXT(name, "server.test");
+	is_heard(&peer, b, "one");
+	hilo_tls_context_unref(retry.context);
+	peer_end(&peer);
+	return 0;
+}
+
+STREAM_TEST(test_second_hello_may_not_ask_for_another_name)
+{
+	struct tls_side server = {.stream = b, .hangs_up = true};
+	struct retry retry = {0};
+	struct peer peer;
+
+	peer_init(&peer, a, TLS1_3_VERSION);
+	retry_begin(&retry, &peer, &server);
+	TASK_CHECK(SSL_set_tlsext_host_name(peer.ssl, "secret.test"), ==, 1);
+	TASK_CHECK(peer_shake(&peer), ==, SSL_ERROR_SSL);
+	TASK_CHECK(ERR_GET_REASON(ERR_peek_error()), ==, SSL_R_SSLV3_ALERT_ILLEGAL_PARAMETER);
+	ERR_clear_error();
+	TASK_CHECK(test_tls_end(&server), ==, -EPROTO);
+	TASK_CHECK(load_relaxed(&retry.chosen), ==, 1);
+	hilo_tls_context_unref(retry.context);
+	peer_end(&peer);
+	return 0;
+}
+
 /* @a and @b are the middle. */
 STREAM_TEST(test_pieces_of_any_size_are_put_together)
 {
@@ -385,6 +455,8 @@ int main(void)
 		cmocka_unit_test(test_end_is_said_and_heard),
 		cmocka_unit_test(test_one_answer_is_due_however_often_it_is_asked_for),
 		cmocka_unit_test(test_questions_without_end_are_not_answered),
+		cmocka_unit_test(test_second_hello_is_no_new_question),
+		cmocka_unit_test(test_second_hello_may_not_ask_for_another_name),
 		cmocka_unit_test(test_pieces_of_any_size_are_put_together),
 	};
 	int rc;
