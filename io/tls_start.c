@@ -91,6 +91,16 @@ static HILO__COLD int handshake_ended(struct handshake *self, int rc)
 	return hilo__error_own(rc);
 }
 
+/* [has seized the stream; suspends] Tell the other side that it is refused, if that can be sent soon. */
+static HILO__COLD void handshake_alert(struct handshake *self)
+{
+	hilo_time limit = hilo_after(ALERT_LIMIT);
+
+	if (handshake_send(self, self->deadline) == 0)
+		(void)hilo__stream_wait(self->reader.stream, STREAM_WAIT_EMPTY,
+					limit < self->deadline ? limit : self->deadline);
+}
+
 /* [has seized the stream; suspends] 0, or why not, with a message. */
 static int handshake_make(struct handshake *self)
 {
@@ -104,9 +114,7 @@ static int handshake_make(struct handshake *self)
 		error = done == 1 ? SSL_ERROR_NONE : SSL_get_error(ssl, done);
 		if (done != 1 && error != SSL_ERROR_WANT_READ) {
 			rc = handshake_refused(self);
-			if (handshake_send(self, self->deadline) == 0)
-				(void)hilo__stream_wait(self->reader.stream, STREAM_WAIT_EMPTY,
-							hilo_after(ALERT_LIMIT));
+			handshake_alert(self);
 			return rc;
 		}
 		rc = handshake_send(self, self->deadline);
