@@ -22,6 +22,9 @@
  * I5  Who starts a send below (flying and starting) finds out himself how it went, if it completes before he is back;
  *     and stops it, if it was to be stopped meanwhile. So nobody stops one that is not in flight, or has gone.
  * I6  All of it stays until the stream frees the transport, closed or not.
+ * I7  A message of the handshake's kind that has come in part leaves OpenSSL inside of it: then it would read before it
+ *     writes, and `in` is not the sender's. So who sends leaves word (awaits_read), and is told, as in I1, by the
+ *     holder who has read the rest, or the end; or, if he is stopped, by who stops him.
  *
  * Rejected: a lock, held while OpenSSL computes. Encrypting 64 KiB takes 20 us, a spinlock is for 100 ns, and what
  * completes a receive must not wait. Rejected: to decrypt when a receive completes: that would be done on the thread
@@ -94,7 +97,8 @@ struct tls {
 	bool landed;	 /* while starting: it has completed ... */
 	ssize_t landing; /* ... with that */
 	bool stop_send;
-	bool receiving; /* I2 */
+	bool receiving;	  /* I2 */
+	bool awaits_read; /* I7 */
 	/* The receive's. */
 	struct stream_buffer in;
 	bool in_filled, in_later, in_end;

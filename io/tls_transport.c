@@ -26,7 +26,7 @@ static bool tls_enter(struct tls *tls, enum tls_way side)
 	free = !tls->held;
 	tls->held = true;
 	if (free)
-		tls->target = tls->sending ? &tls->fresh : &tls->out;
+		tls->target = tls->sending || buffer_level(&tls->fresh) ? &tls->fresh : &tls->out; /* I3 */
 	else
 		tls->missed |= (uint8_t)side;
 	spin_unlock(&tls->lock);
@@ -51,9 +51,9 @@ static void flush_now(struct tls *tls)
 {
 	ssize_t n = 0;
 
-	if (buffer_level(&tls->fresh))
-		fresh_to_out(tls); /* I3: out is empty */
-	while (n >= 0 && buffer_level(&tls->out)) {
+	while (n >= 0 && (buffer_level(&tls->out) || buffer_level(&tls->fresh))) {
+		if (!buffer_level(&tls->out))
+			fresh_to_out(tls);
 		n = tls->below->ops->send_now(tls->below, tls->out.data + tls->out.head,
 					      buffer_level(&tls->out));
 		if (n > 0)
@@ -63,10 +63,30 @@ static void flush_now(struct tls *tls)
 		hilo__tls_reset(&tls->out, tls->out_inline, TLS_INLINE);
 }
 
+/* [holder, nobody sends] What is in fresh is behind what is left in out. 0, -ENOMEM. */
+static int fresh_join(struct tls *tls)
+{
+	size_t n = buffer_level(&tls->fresh);
+
+	if (hilo__tls_reserve(&tls->out, tls->out_inline, n) < 0)
+		return -ENOMEM;
+	memcpy(tls->out.data + tls->out.tail, tls->fresh.data + tls->fresh.head, n);
+	tls->out.tail += n;
+	hilo__tls_reset(&tls->fresh, tls->fresh_inline, TLS_FRESH_INLINE);
+	tls->target = &tls->out;
+	return 0;
+}
+
 /* [holder; lock] There is something, and nobody who sends it. */
 static bool has_more_to_say(const struct tls *tls)
 {
 	return !tls->sending && (buffer_level(&tls->out) || buffer_level(&tls->fresh));
+}
+
+/* [holder] OpenSSL is in the middle of a message, of which more may come: I7. */
+static bool is_amid(const struct tls *tls)
+{
+	return HILO__UNLIKELY(SSL_in_init(tls->ssl)) && !tls->is_over;
 }
 
 /*
@@ -90,6 +110,10 @@ static void tls_leave(struct tls *tls, bool sends)
 	owner = tls->base.owner;
 	missed = tls->missed;
 	tls->missed = 0;
+	if (HILO__UNLIKELY(tls->awaits_read) && !is_amid(tls)) {
+		tls->awaits_read = false;
+		missed |= TLS_TX;
+	}
 	tls->held = false;
 	spin_unlock(&tls->lock);
 	if (HILO__UNLIKELY(missed & TLS_RX))
@@ -274,13 +298,25 @@ static void tls_received(void *owner, ssize_t n, bool more)
 
 /* ---- Sending --------------------------------------------------------------------------------------- */
 
+/* [holder, sends] Let go of it without having sent; who reads on tells: I7. Always false. */
+static bool leave_word(struct tls *tls)
+{
+	spin_lock(&tls->lock);
+	tls->awaits_read = true;
+	spin_unlock(&tls->lock);
+	tls_leave(tls, false);
+	return false;
+}
+
 /* [holder, sends] Encrypt some of @size bytes. 0; -ENOMEM, -EPIPE, -EPROTO. */
 static int tls_encrypt(struct tls *tls, const void *data, size_t size)
 {
 	size_t n = size < TLS_CHUNK ? size : TLS_CHUNK;
 
-	if (tls->is_broken || tls->said_end)
+	if (tls->is_broken || tls->said_end || HILO__UNLIKELY(SSL_in_init(tls->ssl)))
 		return -EPIPE;
+	if (HILO__UNLIKELY(tls->target != &tls->out) && fresh_join(tls) < 0)
+		return -ENOMEM;
 	if (hilo__tls_reserve(&tls->out, tls->out_inline, n + (n / TLS_RECORD + 1) * TLS_OVERHEAD) < 0) {
 		size_t room = tls->out.size - tls->out.tail;
 
@@ -374,6 +410,8 @@ static bool tls_send(struct transport *transport, const void *data, size_t size,
 
 	if (!tls_enter(tls, TLS_TX))
 		return false;
+	if (!tls->taken && !tls->is_broken && is_amid(tls))
+		return leave_word(tls);
 	if (!tls->taken)
 		rc = tls_encrypt(tls, data, size);
 	tls_leave(tls, rc == 0);
@@ -391,6 +429,8 @@ static bool tls_end(struct transport *transport, ssize_t *ret)
 
 	if (!tls_enter(tls, TLS_TX))
 		return false;
+	if (!tls->said_end && !tls->is_broken && is_amid(tls))
+		return leave_word(tls);
 	if (!tls->said_end && !tls->is_broken) {
 		ERR_clear_error();
 		(void)SSL_shutdown(tls->ssl);
@@ -436,14 +476,20 @@ static void tls_sent(void *owner, ssize_t n)
 static void tls_stop(struct transport *transport, bool receive, bool send)
 {
 	struct tls *tls = tls_of(transport);
+	bool waits;
 
 	spin_lock(&tls->lock);
 	receive = receive && tls->receiving;
 	tls->stop_send |= send;
+	waits = send && tls->awaits_read;
+	if (waits)
+		tls->awaits_read = false;
 	send = send && tls->flying && !tls->starting; /* I5 */
 	spin_unlock(&tls->lock);
 	if (receive || send)
 		tls->below->ops->stop(tls->below, receive, send);
+	if (HILO__UNLIKELY(waits))
+		tls->base.up->sent(tls->base.owner, -ECANCELED); /* nothing is below: I7 */
 }
 
 /*

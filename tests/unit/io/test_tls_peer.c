@@ -404,6 +404,95 @@ STREAM_TEST(test_second_hello_may_not_ask_for_another_name)
 	return 0;
 }
 
+/* Tickets that do not fit in one record of the size that is set. */
+static int large_ticket(SSL *ssl, void *arg)
+{
+	static const char data[1000];
+
+	(void)arg;
+	return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data, sizeof(data));
+}
+
+/* A connection with us, at @b, as the client; the server has sent a part of a ticket, of which @rest is to come. */
+static void half_a_ticket(struct peer *peer, hilo_stream *a, hilo_stream *b, char *rest, size_t *rest_size)
+{
+	struct tls_side client = {.stream = b, .context = test_tls_client(NULL), .name = "server.test"};
+	size_t first;
+	char *bytes;
+	long n;
+
+	peer_init(peer, a, TLS1_3_VERSION);
+	peer_serves(peer);
+	TASK_CHECK(SSL_set_num_tickets(peer->ssl, 0), ==, 1);
+	(void)SSL_CTX_set_session_ticket_cb(peer->context, large_ticket, NULL, NULL);
+	peer->task = hilo_spawn(peer_task, peer);
+	test_tls_begin(&client);
+	TASK_CHECK(test_tls_end(&client), ==, 0);
+	TASK_CHECK(hilo_join(peer->task, HILO_FOREVER), ==, 0);
+	TASK_CHECK(peer->rc, ==, SSL_ERROR_NONE);
+	hilo_tls_context_unref(client.context);
+	is_heard(peer, b, "one");
+	TASK_CHECK(SSL_write(peer->ssl, "x", 1), ==, 1);
+	TASK_CHECK(SSL_set_max_send_fragment(peer->ssl, 512), ==, 1);
+	TASK_CHECK(SSL_new_session_ticket(peer->ssl), ==, 1);
+	TASK_CHECK(SSL_do_handshake(peer->ssl), ==, 1);
+	/* The records of "x", and the first one of the ticket, together. */
+	n = BIO_get_mem_data(peer->out, &bytes);
+	first = 5 + ((size_t)(unsigned char)bytes[3] << 8 | (unsigned char)bytes[4]);
+	first += 5 + ((size_t)(unsigned char)bytes[first + 3] << 8 | (unsigned char)bytes[first + 4]);
+	TASK_CHECK((size_t)n - first, >, 0);
+	TASK_CHECK((size_t)n - first, <=, 2048);
+	*rest_size = (size_t)n - first;
+	memcpy(rest, bytes + first, *rest_size);
+	TASK_CHECK(hilo_stream_write(a, bytes, first, HILO_FOREVER), ==, first);
+	(void)BIO_reset(peer->out);
+}
+
+/* Who writes waits for the other half, and loses nothing; that it comes in one piece with "x" is not sure. */
+STREAM_TEST(test_writes_wait_for_a_message_that_has_come_in_part)
+{
+	struct peer peer;
+	char rest[2048], buf[64];
+	size_t rest_size;
+
+	half_a_ticket(&peer, a, b, rest, &rest_size);
+	TASK_CHECK(hilo_stream_read(b, buf, sizeof(buf), HILO_FOREVER), ==, 1);
+	stream_say(b, "late");
+	TASK_CHECK(hilo_stream_write_eof(b), ==, 0);
+	TASK_CHECK(hilo_stream_write(a, rest, rest_size, HILO_FOREVER), ==, rest_size);
+	peer_say(&peer, "y");
+	TASK_CHECK(hilo_stream_read(b, buf, sizeof(buf), HILO_FOREVER), ==, 1);
+	TASK_CHECK(hilo_stream_flush(b, HILO_FOREVER), ==, 0);
+	TASK_CHECK(peer_read(&peer, buf, sizeof(buf)), ==, 4);
+	TASK_CHECK(memcmp(buf, "late", 4), ==, 0);
+	TASK_CHECK(peer_read(&peer, buf, sizeof(buf)), ==, 0);
+	TASK_CHECK(SSL_get_shutdown(peer.ssl) & SSL_RECEIVED_SHUTDOWN, !=, 0);
+	peer_end(&peer);
+	return 0;
+}
+
+/* The end of the connection, on either side, ends that wait. */
+STREAM_TEST(test_end_amid_a_message_lets_go_of_who_writes)
+{
+	struct peer peer;
+	char rest[2048], buf[64];
+	size_t rest_size;
+
+	half_a_ticket(&peer, a, b, rest, &rest_size);
+	TASK_CHECK(hilo_stream_read(b, buf, sizeof(buf), HILO_FOREVER), ==, 1);
+	stream_say(b, "late");
+	if (kind == KIND_TCP) {
+		TASK_CHECK(hilo_stream_abort(b), ==, 0);
+		TASK_CHECK(hilo_stream_close(b, HILO_FOREVER), ==, 0);
+	} else {
+		TASK_CHECK(hilo_stream_write_eof(a), ==, 0);
+		TASK_CHECK(hilo_stream_read(b, buf, sizeof(buf), HILO_FOREVER), ==, HILO_ETRUNCATED);
+		(void)hilo_stream_flush(b, HILO_FOREVER);
+	}
+	peer_end(&peer);
+	return 0;
+}
+
 /* @a and @b are the middle. */
 STREAM_TEST(test_pieces_of_any_size_are_put_together)
 {
@@ -457,6 +546,8 @@ int main(void)
 		cmocka_unit_test(test_questions_without_end_are_not_answered),
 		cmocka_unit_test(test_second_hello_is_no_new_question),
 		cmocka_unit_test(test_second_hello_may_not_ask_for_another_name),
+		cmocka_unit_test(test_writes_wait_for_a_message_that_has_come_in_part),
+		cmocka_unit_test(test_end_amid_a_message_lets_go_of_who_writes),
 		cmocka_unit_test(test_pieces_of_any_size_are_put_together),
 	};
 	int rc;
