@@ -55,7 +55,7 @@ static int count(hilo_http_request *request, void *arg)
 	return rc;
 }
 
-/* A path with ".." in it was refused before. */
+/* A path with ".." in it, or with an escaped slash, was refused before. */
 static int file(hilo_http_request *request, void *arg)
 {
 	const char *path = hilo_http_param(request, "path");

@@ -11,12 +11,28 @@ struct split {
 		size_t length;
 	} part[HTTP_PARTS];
 	unsigned n;
+	unsigned rest;			/* the first that {name...} stands for; n: none */
 	const char *value[HTTP_PARAMS]; /* of the parts that stand for others, on the way down */
 	size_t length[HTTP_PARAMS];
 	unsigned n_values;
 	const char *text; /* all of it, decoded, as it was split */
 	size_t text_length;
 };
+
+/* Whether a decoded part leads nowhere else: an escaped slash makes names in it, too, for who opens files. */
+static bool part_is_plain(const char *part, size_t length)
+{
+	const char *end = part + length, *slash;
+
+	for (;; part = slash + 1) {
+		slash = memchr(part, '/', (size_t)(end - part));
+		length = (size_t)((slash ? slash : end) - part);
+		if ((length == 1 && *part == '.') || (length == 2 && memcmp(part, "..", 2) == 0))
+			return false;
+		if (!slash)
+			return true;
+	}
+}
 
 /* 0, or the status. */
 static int path_split(struct connection *c, struct split *split)
@@ -43,7 +59,7 @@ static int path_split(struct connection *c, struct split *split)
 			part = to;
 			to += n > 0 ? n : 0;
 		}
-		if (n < 0 || (n == 1 && *part == '.') || (n == 2 && memcmp(part, "..", 2) == 0))
+		if (n < 0 || !part_is_plain(part, (size_t)n))
 			return 400;
 		if (split->n == HTTP_PARTS)
 			return 404;
@@ -51,6 +67,7 @@ static int path_split(struct connection *c, struct split *split)
 		split->part[split->n++].length = (size_t)n;
 		at += raw;
 	}
+	split->rest = split->n;
 	split->text_length = to ? (size_t)(to - split->text) : request->path_length;
 	return 0;
 }
@@ -88,10 +105,21 @@ static const struct node *node_match(const struct node *node, struct split *spli
 	if (node->rest && node->rest->n_routes) {
 		const char *at = split->part[from].at;
 
-		if (value_push(split, at, (size_t)(split->text + split->text_length - at)))
+		if (value_push(split, at, (size_t)(split->text + split->text_length - at))) {
+			split->rest = from;
 			return node->rest;
+		}
 	}
 	return NULL;
+}
+
+/* Whether an escaped slash is in what {name...} stands for, where nobody could tell it from one that parts. */
+static bool rest_is_mixed(const struct split *split)
+{
+	for (unsigned i = split->rest; i < split->n; i++)
+		if (memchr(split->part[i].at, '/', split->part[i].length))
+			return true;
+	return false;
 }
 
 static const struct route *route_of(const struct node *node, const char *method)
@@ -160,6 +188,10 @@ const struct route *hilo__http_match(struct connection *c, int *status, const ch
 	*status = 404;
 	if (!node)
 		return NULL;
+	if (rest_is_mixed(&split)) {
+		*status = 400;
+		return NULL;
+	}
 	route = route_of(node, request->method);
 	if (!route && request->head)
 		route = route_of(node, "GET");

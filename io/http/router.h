@@ -16,7 +16,8 @@ HILO_BEGIN_DECLS
  * A pattern is compared part by part, what lies between the slashes, after decoding: a part of the request that
  * contains "%2F" is one part. {name} stands for any part that is not empty, {name...} at the end for all that is left,
  * also nothing. A part that is named in full goes before {name}, and that before {name...}. "/a" and "/a/" are two
- * paths. A path with a part "." or ".." is answered with 400.
+ * paths. A path with a part "." or ".." is answered with 400; so is one with such a name between slashes that are
+ * escaped, and one with an escaped slash in what {name...} stands for. The text of {name} may have slashes in it.
  *
  * Nothing fits: 404. The path fits and the method does not: 405, with Allow. HEAD is answered by the handler of GET,
  * without the body, unless it has one of its own; OPTIONS with 204 and Allow, unless likewise.
