@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <sys/sysmacros.h>
 
+#include "io/descriptor_impl.h"
 #include "io/sock_impl.h"
 #include "io/stat_impl.h"
 #include "runtime/contend_impl.h"
@@ -16,6 +17,8 @@
 
 /* The most pieces that the system takes. */
 #define PIECES_MAX 1024
+/* A plain thread that waits for a descriptor looks so often whether the file is being closed. */
+#define CLOSING_LOOK (100 * HILO_MILLISECOND)
 
 enum file_kind hilo__file_kind(hilo_file *file)
 {
@@ -52,7 +55,7 @@ static void op_waits(hilo_file *file, struct file_op *op)
 
 	op->polls = true;
 	op->io.offset = -1;
-	if (!blocks || hilo__io_is_ring(hilo__io_runtime()))
+	if (!blocks || (thread_self()->loop && hilo__io_is_ring(hilo__io_runtime())))
 		return;
 	/* What blocks is waited for before, and takes so much then. */
 	op->io.op.flags |= POLL_LATER;
@@ -77,17 +80,39 @@ void hilo__file_write_init(hilo_file *file, struct file_op *op, void *data, size
 	op_init(file, op, POLL_IO_WRITE, data, size, offset);
 }
 
+/* [caller, plain thread] Wait until @event, the deadline, or the close, which nothing else would tell it of. */
+static int thread_wait(const hilo_file *file, unsigned event, hilo_time deadline)
+{
+	bool alone = completion_is_done(&file->alone); /* it is who closes */
+	hilo_time until;
+	int rc;
+
+	do {
+		if (!alone && completion_is_done(&file->closing)) /* P2 */
+			return HILO_ECLOSED;
+		until = alone ? deadline : hilo_after(CLOSING_LOOK);
+		until = until < deadline ? until : deadline;
+		rc = hilo_fd_wait(file->fd, event, until);
+	} while (rc == -ETIMEDOUT && until != deadline);
+	return rc == -EPERM ? 0 : rc; /* epoll knows nothing of it; poll does */
+}
+
 ssize_t hilo__file_wait_thread(hilo_file *file, struct poll_io *io, hilo_time deadline)
 {
+	bool write = io->op.kind == POLL_IO_WRITE;
+	struct descriptor_quiet quiet;
 	int rc;
 
 	io->offset = -1;
 	do {
-		rc = hilo_fd_wait(file->fd, hilo__poll_io_event(io), deadline);
-		if (rc == -EPERM)
-			rc = 0; /* epoll knows nothing of it; poll does */
-		if (rc >= 0)
-			rc = hilo__poll_io_call(io);
+		rc = thread_wait(file, hilo__poll_io_event(io), deadline);
+		if (rc < 0)
+			break;
+		if (write)
+			hilo__descriptor_quiet(&quiet);
+		rc = hilo__poll_io_call(io);
+		if (write)
+			hilo__descriptor_quiet_end(&quiet);
 	} while (rc == -EAGAIN);
 	return rc;
 }

@@ -22,8 +22,9 @@
  *
  * I1  The descriptor is open, and the memory there, until the file is closed and has no users. `alone` is done then,
  *     set by the last of them; its references are the owner's, until hilo_file_close, and that it is not done.
- * I2  Who closes sets CLOSED, then `closing`, which wakes all who wait in a call: each of them ends its own wait. Then
- *     he waits for `alone`, and has the file for himself. What he has to leave under way then keeps the file.
+ * I2  Who closes sets CLOSED, then `closing`, which wakes all who wait in a call: each of them ends its own wait; a
+ *     plain thread in poll(2) looks at it now and then. Then he waits for `alone`, and has the file for himself. What
+ *     he has to leave under way then keeps the file.
  * I3  What is `claimed` belongs to the one who has claimed it: position, buffers, the write that goes on.
  * I4  At most one of `in` and `out` has bytes, in a file with positions. Those of `in` begin at the position, those of
  *     `out` end there.
@@ -199,7 +200,7 @@ void hilo__file_write_init(hilo_file *file, struct file_op *op, void *data, size
 
 /*
  * [caller, plain thread, which blocks] Make the call of @io on what has no positions when it need not wait. What it
- * has answered; -ETIMEDOUT.
+ * has answered, without a SIGPIPE; -ETIMEDOUT; HILO_ECLOSED.
  */
 ssize_t hilo__file_wait_thread(hilo_file *file, struct poll_io *io, hilo_time deadline);
 

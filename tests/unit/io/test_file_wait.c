@@ -3,6 +3,9 @@
  * test_file_wait.c - files that take their time: a disk that does not answer, a FIFO that nobody writes to. Who waits
  * leaves at his deadline, when he is cancelled, or when the file is closed; what goes on touches nothing of his.
  */
+#include <pthread.h>
+#include <signal.h>
+
 #include "tests/unit/io/files.h"
 
 static const hilo_time soon = 2 * HILO_MILLISECOND;
@@ -315,6 +318,71 @@ TASK_TEST(test_reads_of_a_fifo_end_in_six_ways)
 	return 0;
 }
 
+struct plain {
+	hilo_file *file;
+	const char *data; /* to write; NULL: read */
+	size_t size;
+	ssize_t result;
+};
+
+static void *plain_thread(void *arg)
+{
+	struct plain *plain = arg;
+	char buf[16];
+
+	plain->result = plain->data ? hilo_file_write(plain->file, plain->data, plain->size, HILO_FOREVER)
+				    : hilo_file_read(plain->file, buf, sizeof(buf), HILO_FOREVER);
+	return NULL;
+}
+
+/* Both ends of a pipe, of which the one that is not asked for stays open: a plain thread waits, and is closed. */
+static void plain_is_closed(bool write)
+{
+	const hilo_file_opts opts = {.size = sizeof(opts), .buffer = HILO_FILE_UNBUFFERED};
+	struct plain plain = {.size = 300000};
+	char *data = calloc(1, plain.size);
+	pthread_t thread;
+	int fd[2];
+
+	plain.data = write ? data : NULL;
+	assert_int_equal(pipe(fd), 0);
+	assert_int_equal(hilo_file_from_fd(fd[write], &opts, &plain.file), 0);
+	assert_int_equal(pthread_create(&thread, NULL, plain_thread, &plain), 0);
+	TEST_UNTIL(hilo_file_tell(plain.file) == -EBUSY);
+	assert_int_equal(hilo_file_close(plain.file, HILO_FOREVER), 0);
+	test_join_thread(thread);
+	assert_int_equal(plain.result, HILO_ECLOSED);
+	close(fd[!write]);
+	free(data);
+}
+
+static void test_close_rouses_a_plain_thread(void **state)
+{
+	(void)state;
+	plain_is_closed(false);
+	plain_is_closed(true);
+}
+
+/* The default of SIGPIPE would end this program. */
+static void test_plain_thread_that_writes_to_no_reader(void **state)
+{
+	struct plain plain = {.data = "abc", .size = 3};
+	const hilo_file_opts opts = {.size = sizeof(opts), .buffer = HILO_FILE_UNBUFFERED};
+	sigset_t pending;
+	int fd[2];
+
+	(void)state;
+	assert_true(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
+	assert_int_equal(pipe(fd), 0);
+	assert_int_equal(hilo_file_from_fd(fd[1], &opts, &plain.file), 0);
+	close(fd[0]);
+	(void)plain_thread(&plain);
+	assert_int_equal(plain.result, -EPIPE);
+	(void)sigpending(&pending);
+	assert_int_equal(sigismember(&pending, SIGPIPE), 0);
+	assert_int_equal(hilo_file_close(plain.file, HILO_FOREVER), 0);
+}
+
 /* More than a pipe holds: what is taken arrives. */
 TASK_TEST(test_pipe_that_is_full)
 {
@@ -521,6 +589,8 @@ int main(void)
 		cmocka_unit_test(test_close_rouses_who_waits_for_the_disk),
 		cmocka_unit_test(test_save_that_is_left_is_done_or_not),
 		cmocka_unit_test(test_reads_of_a_fifo_end_in_six_ways),
+		cmocka_unit_test(test_close_rouses_a_plain_thread),
+		cmocka_unit_test(test_plain_thread_that_writes_to_no_reader),
 		cmocka_unit_test(test_pipe_that_is_full),
 		cmocka_unit_test(test_deadline_that_has_passed),
 		cmocka_unit_test(test_cancel_that_is_set_comes_first),
