@@ -7,6 +7,7 @@
 #include "io/http/http_impl.h"
 
 #include <hilo/runtime/error.h>
+#include <hilo/runtime/task.h>
 
 #include <errno.h>
 #include <limits.h>
@@ -69,6 +70,22 @@ int hilo__http_flush(struct connection *c, const void *data, size_t n, hilo_time
 	if (c->out.size > HTTP_HELD)
 		hilo__http_text_reset(&c->out);
 	return rc;
+}
+
+void hilo__http_out_rescue(struct connection *c)
+{
+	size_t n;
+
+	hilo__http_out_take(c);
+	n = c->request.phase == ANSWER_BEGUN && c->whole < c->out.used ? c->whole : c->out.used;
+	if (c->broken || !n)
+		return;
+	(void)hilo_shield_enter();
+	if (hilo_stream_write(c->stream, c->out.data, n, HILO_NO_WAIT) > 0)
+		c->out.used = 0;
+	(void)hilo_shield_leave();
+	if (!c->out.used && c->out.size > HTTP_HELD)
+		hilo__http_text_reset(&c->out);
 }
 
 bool hilo__http_more(const struct connection *c)
@@ -146,6 +163,7 @@ int hilo__http_head_write(hilo_http_request *request, int status, const char *ty
 	at = hilo__http_text_room(&c->out, 256 + type_length + c->added.used);
 	if (!at)
 		return -ENOMEM;
+	c->whole = c->out.used;
 	request->chunked = length == HILO_HTTP_CHUNKED && request->version >= 11;
 	request->ends = length == HILO_HTTP_CHUNKED && request->version < 11;
 	request->bodiless = request->head || status == 204 || status == 304;

@@ -84,6 +84,7 @@ static int wait_head(struct connection *c)
 		rc = hilo__http_head_scan(c);
 		if (rc)
 			return rc;
+		hilo__http_out_rescue(c);
 		rc = hilo__http_flush(c, NULL, 0, HILO_FOREVER);
 		if (rc < 0)
 			return rc == -ECANCELED || rc == HILO_ECLOSED ? rc : 0;
@@ -271,7 +272,9 @@ static int connection_run(struct connection *c)
 			request_refuse(c, rc);
 		rc = rc == 1 ? request_serve(c) : 0;
 	} while (rc == 1);
-	if (rc == 0 && hilo__http_flush(c, NULL, 0, HILO_FOREVER) == 0)
+	if (rc < 0)
+		hilo__http_out_rescue(c);
+	else if (hilo__http_flush(c, NULL, 0, HILO_FOREVER) == 0)
 		linger(c);
 	if (c->broken)
 		(void)hilo_stream_abort(c->stream);
@@ -286,7 +289,7 @@ static int connection_init(struct connection *c, struct hilo_http_server *server
 	if (!c->buf)
 		return -ENOMEM;
 	c->size = HTTP_BUFFER;
-	c->start = c->head_end = c->at = c->tail = 0;
+	c->start = c->head_end = c->at = c->tail = c->whole = 0;
 	c->server = server;
 	c->stream = stream;
 	c->has_peer = hilo_stream_peer(stream, &c->peer) == 0;

@@ -191,6 +191,7 @@ struct connection {
 
 	struct text out;  /* what is to be sent; who may touch it is told by ... */
 	atomic(int) held; /* ... this: held.c */
+	size_t whole;	  /* bytes of `out` before the head of the answer that has begun */
 	hilo_call_node call;
 	struct text added, trailers; /* fields of the handler's, as they are sent */
 	struct text partial;	     /* a trailer field that comes in pieces */
@@ -355,6 +356,11 @@ const struct route *hilo__http_match(struct connection *c, int *status, const ch
 
 /* [suspends] Send what is held back, and @n bytes more. 0, or the stream's failure. */
 int hilo__http_flush(struct connection *c, const void *data, size_t n, hilo_time deadline);
+/*
+ * [task of the connection] Send the whole answers that are held back, as far as that needs no waiting, also when the
+ * task is cancelled: it was said of them that they are answered. What is behind them is dropped, if they could be sent.
+ */
+void hilo__http_out_rescue(struct connection *c);
 /* A field as it is sent, at the end of @text; checked. */
 int hilo__http_field_add(const char *call, struct text *text, const char *name, const char *value);
 /* Write the head of an answer to `out`. @length as of hilo_http_begin. 0, -ENOMEM. */

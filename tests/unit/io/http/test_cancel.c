@@ -90,6 +90,58 @@ TASK_TEST(test_cancel_at_every_step_ends_the_connection)
 	return 0;
 }
 
+static int answers_cancelled(hilo_http_request *request, void *arg)
+{
+	(void)arg;
+	TASK_CHECK(hilo_task_cancel(hilo_task_current()), >=, 0);
+	return hilo_http_respond(request, 200, "text/plain", "cancelled", 9, HILO_FOREVER);
+}
+
+static int waits_cancelled(hilo_http_request *request, void *arg)
+{
+	(void)request;
+	TASK_CHECK(hilo_task_cancel(hilo_task_current()), >=, 0);
+	return hilo_event_wait(&((struct site *)arg)->go, HILO_FOREVER);
+}
+
+static int begins_cancelled(hilo_http_request *request, void *arg)
+{
+	TASK_CHECK(hilo_http_begin(request, 200, "text/begun", HILO_HTTP_CHUNKED), ==, 0);
+	return waits_cancelled(request, arg);
+}
+
+/* What was answered is sent, though it was held back for what came behind it. */
+TASK_TEST(test_cancel_leaves_no_answer_unsent)
+{
+	static const struct {
+		const char *said, *answer;
+	} cases[] = {
+		{ASK("/answers") "GET / HT", "cancelled"},
+		{ASK("/") ASK("/waits"), "hello"},
+		{ASK("/") ASK("/begins"), "hello"},
+	};
+
+	for (size_t i = 0; i < array_size(cases); i++) {
+		struct served served = {0};
+		char answers[2048];
+		struct site site;
+
+		site_init(&site);
+		site_route(&site, "GET", "/answers", answers_cancelled);
+		site_route(&site, "GET", "/waits", waits_cancelled);
+		site_route(&site, "GET", "/begins", begins_cancelled);
+		site_begin(&site, (hilo_http_opts){0});
+		served_begin(&served, &site, 0);
+		stream_say(served.stream[0], cases[i].said);
+		(void)read_answers(served.stream[0], answers, sizeof(answers));
+		TASK_CHECK_CONTAINS(answers, cases[i].answer);
+		TASK_CHECK(strstr(answers, "text/begun"), ==, NULL);
+		TASK_CHECK(served_end(&served), ==, -ECANCELED);
+		site_end(&site);
+	}
+	return 0;
+}
+
 /* ---- Writes ---- */
 
 struct writing {
@@ -196,6 +248,7 @@ int main(void)
 		cmocka_unit_test(test_connection_that_waits_for_a_request_ends),
 		cmocka_unit_test(test_connection_that_waits_for_the_rest_of_a_head_ends),
 		cmocka_unit_test(test_cancel_at_every_step_ends_the_connection),
+		cmocka_unit_test(test_cancel_leaves_no_answer_unsent),
 		cmocka_unit_test(test_write_that_waits_ends_by_its_deadline),
 		cmocka_unit_test(test_write_that_waits_ends_by_cancel_and_close),
 		cmocka_unit_test(test_cancel_races_with_a_write),
