@@ -48,6 +48,11 @@ static void told_to_end(struct connection *c)
 	c->limited = hilo_timeout_enter(&c->limit, c->deadline) == 0;
 }
 
+static int server_stopped(void)
+{
+	return hilo_fail(HILO_ECLOSED, "hilo_http_serve: the server is stopped");
+}
+
 /* [suspends] Wait for the first byte of a request. 1: it is there; 0: the connection ends; < 0: why. */
 static int wait_idle(struct connection *c)
 {
@@ -58,14 +63,14 @@ static int wait_idle(struct connection *c)
 	if (load_seq_cst(&c->server->stopping)) {  /* pairs with hilo_http_server_stop */
 		expected = CONNECTION_IDLE;
 		if (cas_acq_rel(&c->state, &expected, CONNECTION_BUSY)) /* pairs with connections_tell */
-			return 0;
+			return server_stopped();
 	}
 	n = hilo__http_receive(c, hilo_after(c->server->opts.idle_time));
 	expected = CONNECTION_IDLE;
 	if (!cas_acq_rel(&c->state, &expected, CONNECTION_BUSY)) { /* pairs with connections_tell */
 		told_to_end(c);
 		if (n == -ECANCELED)
-			return 0;
+			return server_stopped();
 	}
 	if (n > 0)
 		return 1;

@@ -82,6 +82,26 @@ static int range_choose(hilo_http_request *request, uint64_t size, uint64_t *fir
 	}
 }
 
+/* Whether @rc is the stream's, or the time for a write: no fault of the handler. */
+static bool is_of_stream(int rc)
+{
+	switch (rc) {
+	case -EPIPE:
+	case -ECONNRESET:
+	case -ECONNABORTED:
+	case -ENOTCONN:
+	case -ENETDOWN:
+	case -ENETUNREACH:
+	case -EHOSTDOWN:
+	case -EHOSTUNREACH:
+	case -ETIMEDOUT:
+	case HILO_ECLOSED:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* A file at a time that no client may take for ever to receive. */
 #define FILE_PIECE ((uint64_t)1024 * 1024)
 
@@ -102,6 +122,8 @@ static int send_bytes(hilo_http_request *request, int fd, uint64_t first, uint64
 	}
 	if (rc < 0)
 		c->broken = true;
+	if (rc < 0 && is_of_stream(rc))
+		c->failure = rc;
 	return rc;
 }
 

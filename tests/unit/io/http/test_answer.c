@@ -350,6 +350,29 @@ static int ranges(void *arg)
 	return 0;
 }
 
+/* A client that goes away meanwhile: its connection ends, and no handler has failed. */
+static int file_is_left(void *arg)
+{
+	struct served served = {0};
+	struct site site;
+	char buf[64];
+
+	(void)arg;
+	answers_begin(&site);
+	hilo_set_exception_handler(tells, NULL);
+	store_relaxed(&told.times, 0);
+	served_begin(&served, &site, 4096);
+	stream_say(served.stream[0], ASK("/file"));
+	TASK_CHECK(hilo_stream_read(served.stream[0], buf, sizeof(buf), HILO_FOREVER), >, 0);
+	TASK_CHECK(hilo_stream_abort(served.stream[0]), ==, 0);
+	TASK_CHECK(served_end(&served), ==, 0);
+	TASK_CHECK(site_stats(&site).failed, ==, 0);
+	TASK_CHECK(load_relaxed(&told.times), ==, 0);
+	hilo_set_exception_handler(NULL, NULL);
+	site_end(&site);
+	return 0;
+}
+
 static void test_file_is_sent_whole_or_the_range_that_was_asked_for(void **state)
 {
 	static char data[FILE_SIZE];
@@ -364,6 +387,7 @@ static void test_file_is_sent_whole_or_the_range_that_was_asked_for(void **state
 	close(fd);
 	assert_int_equal(test_run(1, ranges, NULL), 0);
 	assert_int_equal(test_run(4, ranges, NULL), 0);
+	assert_int_equal(test_run(2, file_is_left, NULL), 0);
 	unlink(file_path);
 }
 
