@@ -62,7 +62,8 @@ HILO_API int hilo_path_mkdirs(const char *path, unsigned mode, hilo_time deadlin
 /*
  * [any, suspends] Copy what is in the file @from into the file @to, which is made with the same permissions, or
  * overwritten: within the kernel, or the server, where those can do that. How many bytes. When it fails, or ends
- * early, what was copied by then is there. -EINVAL: they are the same file, or an unknown flag; -EISDIR.
+ * early, what was copied by then is there. -EINVAL: they are the same file, one of them is no regular file (a FIFO, a
+ * device), or an unknown flag; -EISDIR.
  */
 HILO_API int64_t hilo_path_copy(const char *from, const char *to, unsigned flags, hilo_time deadline);
 

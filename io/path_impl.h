@@ -13,8 +13,9 @@ struct path_call {
 	const char *other; /* another path, what a link says, or bytes */
 	size_t size;	   /* of those */
 	unsigned mode, flags;
-	int64_t count; /* what it has done */
-	char *ret;     /* where a text that it finds goes */
+	int64_t count;	 /* what it has done */
+	const char *why; /* of -EINVAL, if it is done; or NULL */
+	char *ret;	 /* where a text that it finds goes */
 	size_t room;
 };
 

@@ -67,23 +67,35 @@ static int beside_make(const char *path, unsigned mode, char *ret)
 	return rc;
 }
 
-/* [thread] The name is where a crash does not reach it; where a directory cannot be synced there is nothing to do. */
-static int folder_sync(char *path)
+/*
+ * [thread] The directory of @path, to be synced. -EACCES: it may be written, not read, and cannot be. Before anything
+ * is written: without a descriptor nothing is to be changed.
+ */
+static int folder_open(char *path)
 {
-	char *end = strrchr(path, '/');
-	int fd, rc;
+	char *slash = strrchr(path, '/'), *end = slash ? slash + (slash == path) : NULL,
+	     was = end ? *end : '\0';
+	int fd;
 
 	if (end)
-		end[end == path] = '\0';
-	fd = hilo__sys_openat(AT_FDCWD, end ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return fd == -EACCES ? 0 : fd; /* it may be written, not read */
+		*end = '\0';
+	PATH_RETRY(fd, hilo__sys_openat(AT_FDCWD, end ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
+	if (end)
+		*end = was;
+	return fd;
+}
+
+/* [thread] The name is where a crash does not reach it; where a directory cannot be synced there is nothing to do. */
+static int folder_sync(int fd)
+{
+	int rc;
+
 	PATH_RETRY(rc, hilo__sys_fsync(fd));
-	(void)hilo__sys_close(fd);
 	return rc == -EINVAL || rc == -EBADF ? 0 : rc;
 }
 
-static int save_call(struct file_op *op)
+/* [thread] Replace the file. */
+static int save_file(struct file_op *op)
 {
 	struct path_call *own = path_call_of(op);
 	int fd = beside_make(own->path, own->mode, own->ret), rc, closed;
@@ -100,11 +112,24 @@ static int save_call(struct file_op *op)
 		rc = -ECANCELED;
 	if (rc == 0)
 		PATH_RETRY(rc, hilo__sys_renameat2(AT_FDCWD, own->ret, AT_FDCWD, own->path, 0));
-	if (rc < 0) {
+	if (rc < 0)
 		(void)hilo__sys_unlinkat(AT_FDCWD, own->ret, 0);
+	return rc;
+}
+
+static int save_call(struct file_op *op)
+{
+	int folder = folder_open((char *)(uintptr_t)path_call_of(op)->path), rc;
+
+	if (folder < 0 && folder != -EACCES)
+		return folder;
+	rc = save_file(op);
+	if (folder < 0)
 		return rc;
-	}
-	return folder_sync((char *)(uintptr_t)own->path);
+	if (rc == 0)
+		rc = folder_sync(folder);
+	(void)hilo__sys_close(folder);
+	return rc;
 }
 
 int hilo_path_save(const char *path, const void *data, size_t size, unsigned mode, hilo_time deadline)
@@ -180,21 +205,44 @@ static int copy_bytes(int from, int to, int64_t *count, const struct file_op *op
 	return by_hand(n, *count) ? copy_by_hand(from, to, count, op) : (int)n;
 }
 
-/* [thread] The file that is to be like @from, which is @found. */
-static int copy_open(const struct path_call *own, const struct statx *found)
+/* [thread] Open @path without waiting for anybody, as the other end of a FIFO, or a line; a lease is waited for. */
+static int copy_openat(const char *path, int flags, mode_t mode)
 {
-	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, fd, rc;
+	int fd;
+
+	flags |= O_CLOEXEC | O_NOCTTY;
+	PATH_RETRY(fd, hilo__sys_openat(AT_FDCWD, path, flags | O_NONBLOCK, mode));
+	if (fd == -EAGAIN)
+		PATH_RETRY(fd, hilo__sys_openat(AT_FDCWD, path, flags, mode));
+	return fd;
+}
+
+/* [thread] Only a regular file has an end, and needs no waiting for. -EINVAL, with @why for the message. */
+static int copy_refuse(struct path_call *own, const char *why)
+{
+	own->why = why;
+	return -EINVAL;
+}
+
+/* [thread] The file that is to be like @from, which is @found. */
+static int copy_open(struct path_call *own, const struct statx *found)
+{
+	int flags = O_WRONLY | O_CREAT, fd, rc;
 	struct statx other;
 
 	flags |= own->flags & HILO_COPY_NO_REPLACE ? O_EXCL : 0;
-	PATH_RETRY(fd, hilo__sys_openat(AT_FDCWD, own->other, flags, found->stx_mode & 0777u));
+	fd = copy_openat(own->other, flags, found->stx_mode & 0777u);
+	if (fd == -ENXIO) /* a FIFO that nobody reads, a socket */
+		return copy_refuse(own, "the file to be overwritten is no regular one");
 	if (fd < 0)
 		return fd;
 	rc = hilo__sys_statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &other);
+	if (rc == 0 && !S_ISREG(other.stx_mode))
+		rc = copy_refuse(own, "the file to be overwritten is no regular one");
 	if (rc == 0 && other.stx_ino == found->stx_ino && other.stx_dev_major == found->stx_dev_major &&
 	    other.stx_dev_minor == found->stx_dev_minor)
-		rc = -EINVAL;
-	if (rc == 0 && S_ISREG(other.stx_mode) && other.stx_size)
+		rc = copy_refuse(own, "they are the same file");
+	if (rc == 0 && other.stx_size)
 		PATH_RETRY(rc, hilo__sys_ftruncate(fd, 0));
 	if (rc < 0) {
 		(void)hilo__sys_close(fd);
@@ -207,14 +255,15 @@ static int copy_call(struct file_op *op)
 {
 	struct path_call *own = path_call_of(op);
 	struct statx found;
-	int from, to, rc, closed;
+	int from = copy_openat(own->path, O_RDONLY, 0), to, rc, closed;
 
-	PATH_RETRY(from, hilo__sys_openat(AT_FDCWD, own->path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0));
 	if (from < 0)
 		return from;
 	rc = hilo__sys_statx(from, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &found);
 	if (rc == 0 && S_ISDIR(found.stx_mode))
 		rc = -EISDIR;
+	else if (rc == 0 && !S_ISREG(found.stx_mode))
+		rc = copy_refuse(own, "no regular file");
 	to = rc == 0 ? copy_open(own, &found) : rc;
 	if (to >= 0) {
 		rc = copy_bytes(from, to, &own->count, op);
@@ -229,6 +278,7 @@ int64_t hilo_path_copy(const char *from, const char *to, unsigned flags, hilo_ti
 {
 	struct file_op *op = NULL;
 	int rc = flags & ~HILO_COPY_NO_REPLACE ? -EINVAL : hilo__path_check(to);
+	const char *why = NULL;
 	int64_t count = 0;
 
 	if (rc == 0)
@@ -239,7 +289,11 @@ int64_t hilo_path_copy(const char *from, const char *to, unsigned flags, hilo_ti
 	}
 	if (rc >= 0)
 		count = path_call_of(op)->count;
+	else if (rc == -EINVAL && op)
+		why = path_call_of(op)->why;
 	hilo__file_op_unref(op);
+	if (why)
+		return hilo_fail(rc, "hilo_path_copy: %s to %s: %s", from, to, why);
 	return rc < 0 ? hilo__file_failed(rc, "hilo_path_copy", from ? from : "the path is NULL") : count;
 }
 

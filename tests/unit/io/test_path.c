@@ -149,6 +149,44 @@ TASK_TEST(test_save_that_fails_leaves_the_file)
 		put(in(&folder, "a"), "old", 3);
 		TASK_CHECK(names(folder.path), ==, 1);
 	}
+	for (long n = 1; n <= 3; n++) { /* no descriptor for the file or its directory */
+		int rc;
+
+		hilo__sys_fail(SYS_CALL_OPENAT, n, EMFILE, false);
+		rc = hilo_path_save(in(&folder, "a"), "new", 3, 0, HILO_FOREVER);
+		hilo__sys_fail(SYS_CALL_OPENAT, 0, 0, false);
+		TASK_CHECK(rc, ==, n < 3 ? -EMFILE : 0);
+		TASK_CHECK_TEXT(got(in(&folder, "a"), text), rc ? "old" : "new");
+		TASK_CHECK(names(folder.path), ==, 1);
+	}
+	TASK_CHECK(hilo_path_save("/nowhere/a", "new", 3, 0, HILO_FOREVER), ==, -ENOENT);
+	folder_remove(&folder);
+	return 0;
+}
+
+/* Opening it would wait for its other end. */
+TASK_TEST(test_copy_waits_for_no_fifo)
+{
+	struct folder folder;
+	char text[64];
+	int fd;
+
+	folder_make(&folder);
+	put(in(&folder, "a"), "abc", 3);
+	TASK_CHECK(mkfifo(in(&folder, "f"), 0600), ==, 0);
+	TASK_CHECK(hilo_path_copy(in(&folder, "f"), in(&folder, "b"), 0, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK_CONTAINS(hilo_error_message(), "no regular file");
+	TASK_CHECK(access(in(&folder, "b"), F_OK), ==, -1);
+	TASK_CHECK(hilo_path_copy(in(&folder, "a"), in(&folder, "f"), 0, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK_CONTAINS(hilo_error_message(), "overwritten is no regular one");
+	fd = open(in(&folder, "f"), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	TASK_CHECK(fd, >=, 0);
+	TASK_CHECK(hilo_path_copy(in(&folder, "a"), in(&folder, "f"), 0, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(read(fd, text, sizeof(text)), ==, -1); /* nothing was written to it */
+	close(fd);
+	TASK_CHECK(hilo_path_copy(in(&folder, "a"), in(&folder, "a"), 0, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK_CONTAINS(hilo_error_message(), "the same file");
+	TASK_CHECK_TEXT(got(in(&folder, "a"), text), "abc");
 	folder_remove(&folder);
 	return 0;
 }
@@ -451,6 +489,7 @@ int main(void)
 		cmocka_unit_test(test_directories_are_made_and_removed),
 		cmocka_unit_test(test_whole_files),
 		cmocka_unit_test(test_save_that_fails_leaves_the_file),
+		cmocka_unit_test(test_copy_waits_for_no_fifo),
 		cmocka_unit_test(test_files_are_copied),
 		cmocka_unit_test(test_temporary_names),
 		cmocka_unit_test(test_directory_is_read),
