@@ -55,11 +55,12 @@ struct hilo_process {
 	struct spinlock lock;
 	atomic(uint32_t) refs; /* I2 */
 	enum process_state state;
-	int code;   /* ENDED: the status ... */
-	bool lost;  /* ... unless nobody knows it */
-	bool owned; /* hilo_process_free was not called */
-	bool kept;  /* the keeper runs, or will */
-	bool talks; /* somebody is in hilo_process_communicate */
+	int code;	   /* ENDED: the status ... */
+	bool lost;	   /* ... unless nobody knows it */
+	bool owned;	   /* hilo_process_free was not called */
+	bool kept;	   /* the keeper runs, or will */
+	bool keeper_began; /* the keeper's: else its runtime has ended before that */
+	bool talks;	   /* somebody is in hilo_process_communicate */
 	bool has_group;
 	bool ends_with_us;
 	int pid, pidfd;

@@ -87,6 +87,7 @@ static int keeper_main(void *arg)
 {
 	struct hilo_process *process = arg;
 
+	process->keeper_began = true;
 	(void)hilo_shield_enter();
 	(void)hilo_event_wait(&process->begun, HILO_FOREVER); /* I3 */
 	(void)hilo_shield_leave();
@@ -109,7 +110,8 @@ static void keeper_gone(void *arg)
 
 	spin_lock(&process->lock);
 	process->kept = false;
-	left = process->state == PROCESS_RUNS && !process->owned;
+	left = process->state == PROCESS_RUNS &&
+	       (!process->owned || (!process->keeper_began && process->end != HILO_PROCESS_DETACH));
 	spin_unlock(&process->lock);
 	if (left)
 		hilo__process_abandon(process);
