@@ -10,20 +10,7 @@
 #include <unistd.h>
 
 #include "scheduler/base/mem.h"
-#include "scheduler/fork.h"
-
-/* As TASK_TEST, and once more with each fork taken by a task of its own, as far as lots say so. */
-#define FORK_TEST(name)                                                                                      \
-	static int name##_body(void *arg);                                                                   \
-	static void name(void **state)                                                                       \
-	{                                                                                                    \
-		(void)state;                                                                                 \
-		test_each(name##_body);                                                                      \
-		hilo__forks_forced = true;                                                                   \
-		test_each(name##_body);                                                                      \
-		hilo__forks_forced = false;                                                                  \
-	}                                                                                                    \
-	static int name##_body(__attribute__((unused)) void *arg)
+#include "tests/unit/runtime/forks.h"
 
 #ifdef HILO__TSAN
 #define FIB_N 12 /* each fork that is taken is a fiber there, which may cost a millisecond */

@@ -23,35 +23,9 @@
 #include "runtime/io_impl.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/wait.h"
+#include "tests/unit/runtime/pollers.h"
 
 extern char **environ;
-
-static void run_each(unsigned flag, hilo_task_fn body)
-{
-	static const unsigned workers[] = {1, 2, 4};
-
-	if (flag == HILO_POLLER_URING && hilo__poller_ring_works() < 0)
-		TEST_SKIP("no io_uring here");
-	for (size_t i = 0; i < array_size(workers); i++) {
-		hilo_opts opts = {.size = sizeof(opts), .workers = workers[i], .flags = flag};
-
-		assert_int_equal(hilo_run(body, NULL, &opts), 0);
-	}
-}
-
-#define FORK_TEST(name)                                                                                      \
-	static int name##_body(void *arg);                                                                   \
-	static void name##_epoll(void **state)                                                               \
-	{                                                                                                    \
-		(void)state;                                                                                 \
-		run_each(HILO_POLLER_EPOLL, name##_body);                                                    \
-	}                                                                                                    \
-	static void name##_uring(void **state)                                                               \
-	{                                                                                                    \
-		(void)state;                                                                                 \
-		run_each(HILO_POLLER_URING, name##_body);                                                    \
-	}                                                                                                    \
-	static int name##_body(__attribute__((unused)) void *arg)
 
 static int receive(int fd, void *buf, size_t size, hilo_time deadline)
 {
@@ -140,7 +114,7 @@ static int child_asks(struct talk *talk)
 	return loop->poller.wake_fd == -1 ? 0 : 5;
 }
 
-FORK_TEST(a_child_of_a_task_is_refused_and_the_parent_goes_on)
+IO_TEST(a_child_of_a_task_is_refused_and_the_parent_goes_on)
 {
 	for (unsigned i = 0; i < test_rounds(5); i++) {
 		struct talk talk;
@@ -217,7 +191,7 @@ static void check_aborted(pid_t pid)
 	TASK_CHECK(WTERMSIG(status), ==, SIGABRT);
 }
 
-FORK_TEST(a_child_that_goes_on_in_the_runtime_is_ended)
+IO_TEST(a_child_that_goes_on_in_the_runtime_is_ended)
 {
 	struct talk talk;
 	hilo_task *task = talk_begin(&talk);
@@ -238,7 +212,7 @@ FORK_TEST(a_child_that_goes_on_in_the_runtime_is_ended)
 }
 
 /* exec closes what was the parent's, whatever has made the child. */
-FORK_TEST(a_child_that_calls_exec_has_nothing_of_it)
+IO_TEST(a_child_that_calls_exec_has_nothing_of_it)
 {
 	static char script[] = "! ls -l /proc/self/fd | grep -E 'io_uring|eventpoll|eventfd|timerfd'";
 	static char sh[] = "/bin/sh", option[] = "-c";
@@ -321,8 +295,6 @@ static void test_a_child_of_before_and_after_has_runtimes_of_its_own(void **stat
 		assert_int_equal(hilo_run(test_entry_return, (void *)4, NULL), 4);
 	}
 }
-
-#define BOTH(name) cmocka_unit_test(name##_epoll), cmocka_unit_test(name##_uring)
 
 int main(void)
 {

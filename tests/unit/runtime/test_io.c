@@ -14,40 +14,9 @@
 #include <unistd.h>
 
 #include "runtime/io_impl.h"
-#include "scheduler/poller.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/wait.h"
-
-static unsigned poller_flag; /* of the runtime that runs */
-
-static void run_each(unsigned flag, hilo_task_fn body)
-{
-	static const unsigned workers[] = {1, 2, 4};
-
-	poller_flag = flag;
-	if (flag == HILO_POLLER_URING && hilo__poller_ring_works() < 0)
-		TEST_SKIP("no io_uring here");
-	for (size_t i = 0; i < array_size(workers); i++) {
-		hilo_opts opts = {.size = sizeof(opts), .workers = workers[i], .flags = flag};
-
-		assert_int_equal(hilo_run(body, NULL, &opts), 0);
-	}
-}
-
-/* A test for each poller, of one body. */
-#define IO_TEST(name)                                                                                        \
-	static int name##_body(void *arg);                                                                   \
-	static void name##_epoll(void **state)                                                               \
-	{                                                                                                    \
-		(void)state;                                                                                 \
-		run_each(HILO_POLLER_EPOLL, name##_body);                                                    \
-	}                                                                                                    \
-	static void name##_uring(void **state)                                                               \
-	{                                                                                                    \
-		(void)state;                                                                                 \
-		run_each(HILO_POLLER_URING, name##_body);                                                    \
-	}                                                                                                    \
-	static int name##_body(__attribute__((unused)) void *arg)
+#include "tests/unit/runtime/pollers.h"
 
 static void make_pair(int fd[2])
 {
@@ -601,8 +570,6 @@ IO_TEST(of_two_who_accept_one_is_cancelled)
 	TASK_CHECK(close(listener), ==, 0);
 	return 0;
 }
-
-#define BOTH(name) cmocka_unit_test(name##_epoll), cmocka_unit_test(name##_uring)
 
 int main(void)
 {

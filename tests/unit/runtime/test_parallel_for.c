@@ -11,19 +11,7 @@
 #include <hilo/runtime/parallel.h>
 
 #include "scheduler/base/mem.h"
-#include "scheduler/fork.h"
-
-#define FORK_TEST(name)                                                                                      \
-	static int name##_body(void *arg);                                                                   \
-	static void name(void **state)                                                                       \
-	{                                                                                                    \
-		(void)state;                                                                                 \
-		test_each(name##_body);                                                                      \
-		hilo__forks_forced = true;                                                                   \
-		test_each(name##_body);                                                                      \
-		hilo__forks_forced = false;                                                                  \
-	}                                                                                                    \
-	static int name##_body(__attribute__((unused)) void *arg)
+#include "tests/unit/runtime/forks.h"
 
 #define MOST 3000
 #ifdef HILO__TSAN
