@@ -334,10 +334,21 @@ bool hilo__ring_stop(struct poll_io *io)
 	return queued;
 }
 
-/* What can be made again, if it was ended and nobody asked for that: it has had no effect. */
+/* What can be made again, if it was ended and nobody asked for that: it has had no effect, or goes on from there. */
 static inline bool io_restarts(const struct poll_io *io)
 {
-	return io->op.kind <= POLL_IO_WRITEV && io->op.kind != POLL_IO_CONNECT;
+	return io->op.kind <= POLL_IO_WRITEV;
+}
+
+/* [owner of @io] Does @rc mean that it has to wait for readiness? */
+static bool io_has_to_wait(struct poll_io *io, int *rc)
+{
+	if (HILO__LIKELY(io->op.kind != POLL_IO_CONNECT))
+		return *rc == -EAGAIN;
+	/* One that was made again finds what the first try has begun. */
+	if (io->begun && *rc == -EISCONN)
+		*rc = 0;
+	return io->begun && *rc == -EALREADY;
 }
 
 /* [owner of @io] It was ended, and may have been woken for a connection that is there. */
@@ -369,15 +380,18 @@ static bool ring_finish(struct poller *poller, struct poll_ring *ring, struct po
 	}
 	/* relaxed: set by who is alone */
 	if (io_restarts(io) && !load_relaxed(&poller->closing)) {
-		if (ended && ring_queue(poller, ring, io, POLL_IO_QUEUED))
-			return false;
+		if (ended) {
+			io->begun = io->op.kind == POLL_IO_CONNECT;
+			if (ring_queue(poller, ring, io, POLL_IO_QUEUED))
+				return false;
+		}
 		if (ended && io_tries_again(io) && ring_queue(poller, ring, io, POLL_IO_LAST))
 			return false;
-		if (ended && load_acquire(&poller->fallen)) { /* P3 of poller.c */
+		if (ended && !io->begun && load_acquire(&poller->fallen)) { /* P3 of poller.c */
 			rc = -EAGAIN;
 			ended = false;
 		}
-		if (rc == -EAGAIN && hilo__ready_again(poller, io, &rc))
+		if (io_has_to_wait(io, &rc) && hilo__ready_again(poller, io, &rc))
 			return false;
 	}
 	io->more_is_there = cqe->flags & URING_CQE_SOCK_NONEMPTY;

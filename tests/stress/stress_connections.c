@@ -94,7 +94,7 @@ static void each(hilo_task_fn body)
 
 static int together(void *arg)
 {
-	unsigned count = test_rounds(TOGETHER), port;
+	unsigned count = test_fewer(TOGETHER), port;
 	hilo_server *server = started(answer, NULL, &port);
 	struct crowd crowd;
 
@@ -115,7 +115,7 @@ static int together(void *arg)
 static void test_ten_thousand_at_the_same_time(void **state)
 {
 	(void)state;
-	if (crowd_raise_limit() < test_rounds(TOGETHER) + SPARE)
+	if (crowd_raise_limit() < test_fewer(TOGETHER) + SPARE)
 		TEST_SKIP("the hard limit of descriptors (ulimit -Hn) is too low for 10,000 connections");
 	each(together);
 }
@@ -187,7 +187,7 @@ static void test_more_clients_than_descriptors_are_served_in_the_end(void **stat
 
 static int slow(void *arg)
 {
-	unsigned count = test_rounds(SLOW), port;
+	unsigned count = test_fewer(SLOW), port;
 	hilo_server *server = started(answer, NULL, &port);
 	struct crowd crowd;
 
@@ -211,7 +211,7 @@ static void test_clients_that_speak_a_byte_at_a_time(void **state)
 /* Who does not listen keeps no more than its marks allow, holds up nobody else, and is told of at the end. */
 static int deaf(void *arg)
 {
-	unsigned count = test_rounds(DEAF), others = test_rounds(2000), port[2];
+	unsigned count = test_fewer(DEAF), others = test_rounds(2000), port[2];
 	char *bytes = calloc(1, FLOOD);
 	hilo_server *flooding = started(flood, bytes, &port[0]), *answering = started(answer, NULL, &port[1]);
 	hilo_server_counts counts = {.size = sizeof(counts)};

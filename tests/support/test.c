@@ -66,6 +66,11 @@ unsigned test_rounds(unsigned n)
 	return rounds ? rounds : 1;
 }
 
+unsigned test_fewer(unsigned n)
+{
+	return n / SLOWER ? n / SLOWER : 1;
+}
+
 uint64_t test_seed(void)
 {
 	return seed;

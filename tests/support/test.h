@@ -59,6 +59,9 @@ uint64_t test_seed(void);
 unsigned test_scale(void);
 unsigned test_rounds(unsigned n);
 
+/* [any] @n, or fewer with sanitizers and emulators: of what is there at the same time, whatever the scale. */
+unsigned test_fewer(unsigned n);
+
 /* [test] Run @body(@arg) in a new runtime with @workers, and return what it returned. */
 int test_run(unsigned workers, hilo_task_fn body, void *arg);
 

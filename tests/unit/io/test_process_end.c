@@ -429,7 +429,7 @@ static int one_of_many(void *arg)
 
 CLEAN_TEST(test_two_hundred)
 {
-	unsigned n = test_rounds(200);
+	unsigned n = test_fewer(200);
 	hilo_task *task[200];
 
 	for (unsigned i = 0; i < n; i++)

@@ -211,6 +211,44 @@ POLL_TEST(test_connect_is_refused)
 	close(client);
 }
 
+static void *flush_and_end(void *arg)
+{
+	hilo__poller_flush(arg);
+	return NULL;
+}
+
+/* The kernel ends what a thread has given to it when that thread ends: a connection that is being made goes on. */
+POLL_TEST(test_connect_outlives_the_thread_that_gave_it_to_the_kernel)
+{
+	struct sockaddr_in address;
+	int listener = listen_here(&address), first, client, flags = poller.is_ring ? 0 : SOCK_NONBLOCK;
+	struct probe held, out;
+	pthread_t thread;
+
+	assert_int_equal(listen(listener, 0), 0); /* one, and the next ones wait */
+	first = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+	probe_init(&held, POLL_IO_CONNECT, first, &address, sizeof(address));
+	probe_start(&held);
+	assert_int_equal(probe_await(&held), 0);
+	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+	probe_init(&out, POLL_IO_CONNECT, client, &address, sizeof(address));
+	probe_start(&out);
+	assert_int_equal(pthread_create(&thread, NULL, flush_and_end, &poller), 0);
+	test_join_thread(thread);
+	reap();
+	assert_int_equal(out.completions, 0);
+	for (int i = 0, taken; i < 2; i++) { /* the second one asks again after a second */
+		TEST_UNTIL((taken = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0);
+		assert_int_equal(close(taken), 0);
+	}
+	assert_int_equal(probe_await(&out), 0);
+	hilo__poller_forget(&poller, client);
+	hilo__poller_forget(&poller, first);
+	close(client);
+	close(first);
+	close(listener);
+}
+
 static uint64_t count(atomic(uint64_t) * counter)
 {
 	return load_relaxed(counter); /* relaxed: only this thread counts */
@@ -698,6 +736,7 @@ int main(void)
 		BOTH(test_one_is_started_by_the_completion_of_another),
 		BOTH(test_accept_and_connect),
 		BOTH(test_connect_is_refused),
+		BOTH(test_connect_outlives_the_thread_that_gave_it_to_the_kernel),
 		BOTH(test_each_call_is_an_operation_of_the_kernels),
 		BOTH(test_a_descriptor_that_does_not_block),
 		BOTH(test_a_regular_file_that_does_not_block),
