@@ -302,8 +302,10 @@ static int op_leave(struct file_op *op, int rc)
 bool hilo__file_op_again(struct file_op *op)
 {
 	int rc = op->io.op.result;
+	/* Perhaps the call's own answer, perhaps a ring could not be made. */
+	bool may_lack_ring = !op->polls && (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM);
 
-	if (op->way != FILE_RING || op->io.given_up || (rc != -ECANCELED && rc != -EINTR))
+	if (op->way != FILE_RING || op->io.given_up || (rc != -ECANCELED && rc != -EINTR && !may_lack_ring))
 		return false;
 	completion_init(&op->done, 1);
 	store_relaxed(&op->at, FILE_UNDER_WAY); /* relaxed: its only user */

@@ -6,6 +6,8 @@
  * The ring is made for the first operation: a runtime that computes has none, and starts without. Until then its
  * thread sleeps in epoll, afterwards in the ring, which watches epoll's descriptor.
  *
+ * Where it cannot be made now, descriptors or memory have run out, what can wait for readiness does.
+ *
  * The lock under which it is made is held over the system calls that make it: who comes meanwhile needs it as well.
  *
  * P1  of poller_epoll.c holds for both: it is the word `woken` and the eventfd that they share.
@@ -53,9 +55,32 @@ void hilo__poller_complete_io(struct poller *poller, struct poll_io *io, int res
 	io->op.complete(&io->op);
 }
 
-bool hilo__poller_start(struct poller *poller, struct poll_io *io)
+/* [owner of @io] Give it to the ring. 0: it will complete; or why not. */
+static int poller_ring_start(struct poller *poller, struct poll_io *io)
 {
 	struct poll_ring *ring;
+	int rc = poller_need_ring(poller, &ring);
+
+	if (HILO__UNLIKELY(rc < 0))
+		return rc;
+	(void)add_relaxed(&poller->armed, 1); /* relaxed: a count */
+	rc = hilo__ring_start(poller, io);
+	if (HILO__UNLIKELY(rc < 0))
+		(void)sub_relaxed(&poller->armed, 1); /* relaxed: a count */
+	return rc;
+}
+
+/*
+ * There is no descriptor for a ring, or no memory. That is no failure of an operation which readiness serves as well:
+ * its connection is open, and works.
+ */
+static bool io_may_wait(const struct poll_io *io)
+{
+	return io->op.kind < POLL_IO_FSYNC && io->offset < 0;
+}
+
+bool hilo__poller_start(struct poller *poller, struct poll_io *io)
+{
 	int rc;
 
 	io->poller = poller;
@@ -70,17 +95,10 @@ bool hilo__poller_start(struct poller *poller, struct poll_io *io)
 	}
 	if (!poller->is_ring || HILO__UNLIKELY(load_relaxed(&poller->fallen))) /* relaxed: P3 */
 		return hilo__ready_start(poller, io, io->op.flags & POLL_LATER);
-	rc = poller_need_ring(poller, &ring);
-	if (rc < 0) {
-		io->op.result = rc;
-		return true;
-	}
-	(void)add_relaxed(&poller->armed, 1); /* relaxed: a count */
-	rc = hilo__ring_start(poller, io);
+	rc = poller_ring_start(poller, io);
 	if (HILO__LIKELY(rc == 0))
 		return false;
-	(void)sub_relaxed(&poller->armed, 1); /* relaxed: a count */
-	if (rc == RING_HAS_FALLEN)
+	if (rc == RING_HAS_FALLEN || (rc != -ECANCELED && io_may_wait(io)))
 		return hilo__ready_start(poller, io, io->op.flags & POLL_LATER);
 	io->op.result = rc;
 	return true;

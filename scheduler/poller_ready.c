@@ -83,7 +83,7 @@ void hilo__ready_settle(struct poller *poller)
 	}
 }
 
-/* A ring has fallen: sockets to accept from, or to connect, were left blocking for it. */
+/* A ring has fallen, or could not be made: sockets to accept from, or to connect, were left blocking for it. */
 static HILO__COLD void io_unblock(const struct poll_io *io)
 {
 	int flags;

@@ -17,10 +17,12 @@
 #include <unistd.h>
 
 #include <hilo/io/connect.h>
+#include <hilo/io/path.h>
 #include <hilo/io/server.h>
 
 #include "io/sock_impl.h"
 #include "scheduler/base/mem.h"
+#include "scheduler/base/sys.h"
 
 static int echo(hilo_stream *client, void *arg)
 {
@@ -1021,6 +1023,27 @@ static void test_plain_thread_and_callback_cannot_start_one(void **state)
 	assert_int_equal(hilo_start_server(echo, NULL, &opts, &server, HILO_FOREVER), -EDEADLK);
 }
 
+/* No ring can be made once descriptors have run out: what is open goes on. */
+TASK_TEST(test_no_descriptor_for_a_ring)
+{
+	hilo_server *server;
+	hilo_stream *client;
+	struct stat status;
+
+	hilo__sys_fail(SYS_CALL_IO_URING_SETUP, 1, EMFILE, true);
+	server = started(echo, NULL);
+	client = connected(server);
+	for (int i = 0; i < 3; i++)
+		says(client, "hello\n");
+	TASK_CHECK(hilo_path_stat("/", &status, HILO_FOREVER), ==, 0);
+	hilo__sys_fail(SYS_CALL_IO_URING_SETUP, 0, 0, false);
+	says(client, "again\n");
+	TASK_CHECK(hilo_stream_close(client, HILO_FOREVER), ==, 0);
+	hilo_stream_free(client);
+	closed(server);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1052,6 +1075,7 @@ int main(void)
 		cmocka_unit_test(test_cancel_that_is_set_wins_and_nothing_is_started_or_paused),
 		cmocka_unit_test(test_no_memory_is_told_and_leaves_nothing),
 		cmocka_unit_test(test_server_that_is_left_open_is_told_and_can_be_freed_later),
+		cmocka_unit_test(test_no_descriptor_for_a_ring),
 		cmocka_unit_test(test_ipv6_has_a_socket_of_its_own),
 		cmocka_unit_test(test_plain_thread_and_callback_cannot_start_one),
 	};

@@ -698,27 +698,60 @@ POLL_TEST(test_the_end_comes_when_a_descriptor_does_not_block)
 	assert_int_equal(close(ends[1]), 0);
 }
 
-POLL_TEST(test_no_ring_is_an_error_of_the_operation)
+/* Descriptors, or memory, have run out: what readiness serves as well goes on, and the next one gets the ring. */
+POLL_TEST(test_no_room_for_a_ring_is_no_failure)
 {
 	static const enum sys_call calls[] = {SYS_CALL_IO_URING_SETUP, SYS_CALL_MMAP_FILE};
-	struct probe probe;
-	char buf[4];
+	struct probe out, in, next;
+	char buf[4] = "";
 
 	if (!poller.is_ring)
 		TEST_SKIP("a ring's");
 	for (size_t i = 0; i < array_size(calls); i++) {
-		hilo__sys_fail(calls[i], 1, ENOMEM, true);
-		probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
-		probe_start(&probe);
-		assert_int_equal(probe.completions, 1);
-		assert_int_equal(probe.result, -ENOMEM);
+		hilo__sys_fail(calls[i], 1, i ? ENOMEM : EMFILE, true);
+		probe_init(&out, POLL_IO_SEND, fd[0], "x", 1);
+		probe_start(&out);
+		assert_int_equal(probe_await(&out), 1);
+		drain(fd[1], 1);
+		probe_init(&in, POLL_IO_RECV, fd[0], buf, sizeof(buf));
+		probe_start(&in);
+		reap();
+		assert_int_equal(in.completions, 0);
+		assert_int_equal(write(fd[1], "ab", 2), 2);
+		assert_int_equal(probe_await(&in), 2);
+		assert_int_equal(hilo__poller_armed(&poller), 0);
+		assert_int_equal(count(&poller.counts.operations), 0);
 		hilo__sys_reset();
 	}
-	/* And the next one gets it. */
+	/* One that waits for readiness, while the next one is on the ring. */
+	hilo__sys_fail(SYS_CALL_IO_URING_SETUP, 1, ENFILE, true);
+	probe_init(&in, POLL_IO_RECV, fd[0], buf, 1);
+	probe_start(&in);
+	hilo__sys_reset();
+	probe_init(&next, POLL_IO_RECV, fd[1], buf + 1, 1);
+	probe_start(&next);
+	reap();
+	assert_int_equal(count(&poller.counts.operations), 1);
+	assert_int_equal(write(fd[1], "1", 1), 1);
+	assert_int_equal(write(fd[0], "2", 1), 1);
+	assert_int_equal(probe_await(&in), 1);
+	assert_int_equal(probe_await(&next), 1);
+	hilo__poller_forget(&poller, fd[1]);
+}
+
+/* What only a ring can do is told why there is none. */
+POLL_TEST(test_no_ring_is_an_error_of_what_needs_one)
+{
+	struct probe probe;
+
+	if (!poller.is_ring)
+		TEST_SKIP("a ring's");
+	hilo__sys_fail(SYS_CALL_IO_URING_SETUP, 1, EMFILE, true);
+	probe_init(&probe, POLL_IO_OPENAT, AT_FDCWD, "/", 1);
 	probe_start(&probe);
-	assert_int_equal(write(fd[1], "ab", 2), 2);
-	probe.completions = 0;
-	assert_int_equal(probe_await(&probe), 2);
+	assert_int_equal(probe.completions, 1);
+	assert_int_equal(probe.result, -EMFILE);
+	hilo__sys_reset();
 }
 
 int main(void)
@@ -753,7 +786,8 @@ int main(void)
 		BOTH(test_what_the_kernel_does_not_end_is_given_up),
 		BOTH(test_out_of_memory_is_an_error_of_the_operation),
 		BOTH(test_what_is_left_is_ended_with_the_poller),
-		BOTH(test_no_ring_is_an_error_of_the_operation),
+		BOTH(test_no_room_for_a_ring_is_no_failure),
+		BOTH(test_no_ring_is_an_error_of_what_needs_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
