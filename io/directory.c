@@ -12,15 +12,6 @@
 /* What the kernel tells at a time: some 1000 entries. */
 #define BATCH_SIZE ((size_t)32 * 1024)
 
-/* As the kernel has it. */
-struct dirent_raw {
-	uint64_t inode;
-	int64_t offset;
-	uint16_t length;
-	uint8_t kind;
-	char name[];
-};
-
 enum hilo_kind hilo__kind_of_mode(unsigned mode)
 {
 	switch (mode & S_IFMT) {
@@ -136,7 +127,7 @@ static bool entry_next(hilo_dir *dir, hilo_dir_entry *ret)
 			continue;
 		}
 		batch->at += raw->length;
-		if (raw->name[0] == '.' && (!raw->name[1] || (raw->name[1] == '.' && !raw->name[2])))
+		if (dirent_is_dots(raw))
 			continue;
 		ret->name = raw->name;
 		ret->inode = raw->inode;

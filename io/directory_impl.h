@@ -48,4 +48,21 @@ void hilo__dir_free(hilo_dir *dir);
 /* [any] What a mode of stat(2) says. */
 enum hilo_kind hilo__kind_of_mode(unsigned mode);
 
+/* As the kernel has it. */
+struct dirent_raw {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t length;
+	uint8_t kind;
+	char name[];
+};
+
+/* "." or "..". */
+static inline bool dirent_is_dots(const struct dirent_raw *entry)
+{
+	const char *name = entry->name;
+
+	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
+}
+
 #endif /* HILO_IO_DIRECTORY_IMPL_H */

@@ -94,10 +94,10 @@ HILO_API HILO_MUST_CHECK int hilo_path_temp_file(const char *prefix, char *ret, 
 						 hilo_time deadline);
 
 /*
- * [any, suspends] Remove @path, and if it is a directory all that is in it. Links are removed, not followed. 0, also
- * if there is nothing of that name; else the first failure: the rest is tried all the same, but for -ETIMEDOUT,
- * -ECANCELED. Each name is looked up from the beginning of @path: one who can rename directories in it while this runs
- * can have it remove something elsewhere. What others may write is for a process with their rights to remove.
+ * [any, suspends] Remove @path, and if it is a directory all that is in it. Links are removed, not followed, also if
+ * somebody puts one in the place of a directory meanwhile. 0, also if there is nothing of that name; else the first
+ * failure: the rest is tried all the same, but for -ETIMEDOUT, -ECANCELED, -ENOMEM, and -ESTALE: a directory was moved
+ * while it was emptied. -EINVAL: it ends in "." or "..", or is "/".
  */
 HILO_API int hilo_path_remove_all(const char *path, hilo_time deadline);
 

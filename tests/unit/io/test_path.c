@@ -482,6 +482,175 @@ TASK_TEST(test_walk_in_no_time)
 	return 0;
 }
 
+/* What happens while a tree is removed: once, after a directory has been read. */
+static struct {
+	void (*act)(void);
+	struct folder *folder;
+	unsigned calls;
+} meanwhile;
+
+static ssize_t getdents_then(int fd, void *buf, size_t size)
+{
+	ssize_t n = sys_real_getdents64(fd, buf, size);
+
+	if (n > 0 && ++meanwhile.calls == 2)
+		meanwhile.act();
+	return n;
+}
+
+/* tree/one/two/file, beside it outside/file; @act when tree/one has been read. What it came to. */
+static int removed_while(struct folder *folder, void (*act)(void))
+{
+	int rc;
+
+	TASK_CHECK(hilo_path_mkdirs(in(folder, "tree/one/two"), 0755, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_path_mkdirs(in(folder, "outside"), 0755, HILO_FOREVER), ==, 0);
+	put(in(folder, "tree/one/two/file"), "x", 1);
+	put(in(folder, "outside/file"), "x", 1);
+	meanwhile.act = act;
+	meanwhile.folder = folder;
+	meanwhile.calls = 0;
+	hilo__sys.getdents64 = getdents_then;
+	rc = hilo_path_remove_all(in(folder, "tree/"), HILO_FOREVER);
+	hilo__sys.getdents64 = sys_real_getdents64;
+	TASK_CHECK(access(in(folder, "outside/file"), F_OK), ==, 0);
+	return rc;
+}
+
+static void put_a_link(void)
+{
+	struct folder *folder = meanwhile.folder;
+
+	TASK_CHECK(rename(in(folder, "tree/one/two"), in(folder, "away")), ==, 0);
+	TASK_CHECK(symlink("../../outside", in(folder, "tree/one/two")), ==, 0);
+}
+
+static void put_a_file(void)
+{
+	struct folder *folder = meanwhile.folder;
+
+	TASK_CHECK(rename(in(folder, "tree/one/two"), in(folder, "away")), ==, 0);
+	put(in(folder, "tree/one/two"), "x", 1);
+}
+
+/* What is open goes elsewhere: the way back would lead there. */
+static void move_it(void)
+{
+	struct folder *folder = meanwhile.folder;
+
+	TASK_CHECK(rename(in(folder, "tree/one"), in(folder, "outside/one")), ==, 0);
+}
+
+static void add_to_it(void)
+{
+	put(in(meanwhile.folder, "tree/one/late"), "x", 1);
+}
+
+TASK_TEST(test_remove_all_while_others_change_it)
+{
+	struct folder folder;
+	unsigned fds;
+
+	folder_make(&folder);
+	fds = test_fds();
+	TASK_CHECK(removed_while(&folder, put_a_link), ==, 0);
+	TASK_CHECK(access(in(&folder, "tree"), F_OK), ==, -1);
+	TASK_CHECK(access(in(&folder, "away/file"), F_OK), ==, 0);
+	TASK_CHECK(hilo_path_remove_all(in(&folder, "away"), HILO_FOREVER), ==, 0);
+	TASK_CHECK(removed_while(&folder, put_a_file), ==, 0);
+	TASK_CHECK(access(in(&folder, "tree"), F_OK), ==, -1);
+	TASK_CHECK(removed_while(&folder, add_to_it), ==, 0);
+	TASK_CHECK(access(in(&folder, "tree"), F_OK), ==, -1);
+	TASK_CHECK(removed_while(&folder, move_it), ==, -ESTALE);
+	TASK_CHECK_CONTAINS(hilo_error_message(), "/tree");
+	TASK_CHECK(access(in(&folder, "tree"), F_OK), ==, 0);
+	TASK_CHECK(test_fds() <= fds + 8, ==, 1); /* rings of workers may have come */
+	TASK_CHECK(hilo_path_remove_all(folder.path, HILO_FOREVER), ==, 0);
+	return 0;
+}
+
+static ssize_t getdents_until_left(int fd, void *buf, size_t size)
+{
+	ssize_t n = sys_real_getdents64(fd, buf, size);
+	hilo_file_stats stats = {.size = sizeof(stats)};
+
+	while (meanwhile.calls == 0) /* until its caller has left */
+		if (hilo_file_get_stats(&stats) == 0 && stats.lingering > 0)
+			meanwhile.calls = 1;
+	return n;
+}
+
+/* Nobody waits any more: it ends before the next entry. */
+TASK_TEST(test_remove_all_that_is_left_stops)
+{
+	hilo_file_stats stats = {.size = sizeof(stats)};
+	struct folder folder;
+
+	folder_make(&folder);
+	put(in(&folder, "a"), "x", 1);
+	TASK_CHECK(hilo_path_remove_all(folder.path, HILO_NO_WAIT), ==, -ETIMEDOUT);
+	TASK_CHECK(access(in(&folder, "a"), F_OK), ==, 0);
+	hilo__sys.getdents64 = getdents_until_left;
+	do {
+		meanwhile.calls = 0; /* one that no thread has begun in time is taken back */
+		TASK_CHECK(hilo_path_remove_all(folder.path, hilo_after(2 * HILO_MILLISECOND)), ==,
+			   -ETIMEDOUT);
+		TASK_CHECK(hilo_file_get_stats(&stats), ==, 0);
+	} while (stats.lingering == 0 && meanwhile.calls == 0);
+	do
+		TASK_CHECK(hilo_file_get_stats(&stats), ==, 0);
+	while (stats.lingering);
+	hilo__sys.getdents64 = sys_real_getdents64;
+	TASK_CHECK(access(in(&folder, "a"), F_OK), ==, 0);
+	TASK_CHECK(hilo_path_remove_all(folder.path, HILO_FOREVER), ==, 0);
+	TASK_CHECK(access(folder.path, F_OK), ==, -1);
+	return 0;
+}
+
+TASK_TEST(test_remove_all_of_what_cannot_be)
+{
+	char deep[1200] = "";
+	struct folder folder;
+	int rc, here;
+
+	folder_make(&folder);
+	TASK_CHECK(hilo_path_remove_all(NULL, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_path_remove_all("/", HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_path_remove_all("///", HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_path_remove_all(in(&folder, "."), HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_path_remove_all(in(&folder, "x/../"), HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(access(folder.path, F_OK), ==, 0);
+	put(in(&folder, "a"), "x", 1);
+	TASK_CHECK(hilo_path_remove_all(in(&folder, "a/b"), HILO_FOREVER), ==, -ENOTDIR);
+	TASK_CHECK(hilo_path_remove_all(in(&folder, "a"), HILO_FOREVER), ==, 0);
+	TASK_CHECK(access(in(&folder, "a"), F_OK), ==, -1);
+	/* The rest is tried all the same, and the first failure told. */
+	put(in(&folder, "a"), "x", 1);
+	put(in(&folder, "b"), "x", 1);
+	hilo__sys_fail(SYS_CALL_UNLINKAT, 1, EACCES, false);
+	rc = hilo_path_remove_all(folder.path, HILO_FOREVER);
+	hilo__sys_fail(SYS_CALL_UNLINKAT, 0, 0, false);
+	TASK_CHECK(rc, ==, -EACCES);
+	TASK_CHECK(names(folder.path), ==, 1);
+	for (int i = 0; i < 500; i++)
+		strcat(deep, "/d");
+	here = open(".", O_PATH | O_CLOEXEC);
+	TASK_CHECK(chdir(folder.path), ==, 0);
+	TASK_CHECK(hilo_path_mkdirs(deep + 1, 0755, HILO_FOREVER), ==, 0);
+	TASK_CHECK(fchdir(here), ==, 0);
+	TASK_CHECK(close(here), ==, 0);
+	for (long n = 1; n < 40; n += 3) { /* memory is refused */
+		hilo__mem_fail_at(n, false);
+		rc = hilo_path_remove_all(in(&folder, "d"), HILO_FOREVER);
+		hilo__mem_fail_at(0, false);
+		if (rc < 0)
+			TASK_CHECK(rc, ==, -ENOMEM);
+	}
+	TASK_CHECK(hilo_path_remove_all(folder.path, HILO_FOREVER), ==, 0);
+	TASK_CHECK(access(folder.path, F_OK), ==, -1);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -498,6 +667,9 @@ int main(void)
 		cmocka_unit_test(test_walk_can_be_led),
 		cmocka_unit_test(test_walk_and_links),
 		cmocka_unit_test(test_walk_in_no_time),
+		cmocka_unit_test(test_remove_all_while_others_change_it),
+		cmocka_unit_test(test_remove_all_that_is_left_stops),
+		cmocka_unit_test(test_remove_all_of_what_cannot_be),
 	};
 
 	test_begin();
