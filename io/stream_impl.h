@@ -45,7 +45,7 @@
 #define STREAM_BUFFER_MIN 8
 #else
 /* In the stream itself, for small requests. More for those who read: a request is there while nobody looks. */
-#define STREAM_RX_INLINE 960
+#define STREAM_RX_INLINE 704
 #define STREAM_TX_INLINE 288
 /* The first buffer outside of it, and the largest that a stream keeps for the next write. */
 #define STREAM_BUFFER_MIN 4096
@@ -187,7 +187,7 @@ struct hilo_stream {
 
 #ifndef HILO_EXPLORE
 /* A size that allocators have; with a task of one page a connection that waits takes 6 KiB. */
-_Static_assert(sizeof(hilo_stream) <= 1792, "a stream is small");
+_Static_assert(sizeof(hilo_stream) <= 1536, "a stream is small");
 #endif
 
 /* What one who writes, drains, flushes or closes waits for. */
