@@ -19,6 +19,7 @@
 #include <hilo/runtime/runtime.h>
 #include <hilo/runtime/select.h>
 #include <hilo/runtime/signal.h>
+#include <hilo/runtime/sort.h>
 #include <hilo/runtime/task.h>
 #include <hilo/runtime/timeout.h>
 #include <hilo/runtime/version.h>

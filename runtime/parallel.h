@@ -34,6 +34,22 @@ HILO_BEGIN_DECLS
 #define HILO_GRAIN_SAME                                                                                      \
 	((int64_t)-1) /* a 256th of the range, rounded up: the same with any number of workers */
 
+/*
+ * How many items of @total are done, at most so often as was asked for, and once more at the end if nothing failed.
+ * Called by whoever has done a piece, by one at a time, with ever more; it is a part of the work, so it may do what
+ * that may, and holds up the one who calls it.
+ */
+typedef void (*hilo_progress_fn)(int64_t done, int64_t total, void *arg);
+
+/* Begin with `size`; zero is the default. */
+typedef struct hilo_parallel_opts {
+	size_t size;		   /* sizeof(hilo_parallel_opts) */
+	int64_t grain;		   /* items, or HILO_GRAIN_AUTO, HILO_GRAIN_SAME */
+	hilo_progress_fn progress; /* NULL: nobody is told */
+	void *progress_arg;
+	hilo_time progress_period; /* least time between two calls; 0: 100 ms */
+} hilo_parallel_opts;
+
 /* Do items [begin, end). */
 typedef int (*hilo_range_fn)(int64_t begin, int64_t end, void *arg);
 

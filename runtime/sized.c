@@ -5,6 +5,7 @@
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/exception.h>
 #include <hilo/runtime/executor.h>
+#include <hilo/runtime/parallel.h>
 #include <hilo/runtime/runtime.h>
 #include <hilo/runtime/task.h>
 #include <hilo/runtime/version.h>
@@ -24,6 +25,7 @@ NO_PADDING(hilo_opts, slow);
 NO_PADDING(hilo_task_opts, destroy);
 NO_PADDING(hilo_task_hooks, suspended);
 NO_PADDING(hilo_executor_opts, flags);
+NO_PADDING(hilo_parallel_opts, progress_period);
 
 static size_t size_of(const void *sized)
 {
