@@ -28,6 +28,7 @@
 #include <hilo/sync/barrier.h>
 #include <hilo/sync/broadcast.h>
 #include <hilo/sync/condition.h>
+#include <hilo/sync/each.h>
 #include <hilo/sync/event.h>
 #include <hilo/sync/latch.h>
 #include <hilo/sync/mutex.h>

@@ -13,17 +13,10 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "runtime/error_impl.h"
-#include "runtime/sized_impl.h"
+#include "runtime/parallel_impl.h"
 #include "scheduler/base/clock.h"
 #include "scheduler/base/mem.h"
-#include "scheduler/fork.h"
-#include "scheduler/scheduler.h"
 
-/* With HILO_GRAIN_AUTO: forks cost little, and the pieces need not be alike. */
-#define PIECES_PER_WORKER 32
-/* With HILO_GRAIN_SAME. */
-#define PIECES_SAME 256
 /* A partial result up to this size lies on the stack. */
 #define VALUE_INLINE 64
 
@@ -31,55 +24,28 @@ struct range_work {
 	hilo_range_fn body;
 	void *arg;
 	int64_t grain;
-	atomic(bool) failed; /* a hint: what has not begun need not */
+	int64_t unit; /* pieces of work that each item counts as */
+	struct parallel *parallel;
 	/* Of a reduction. */
 	hilo_reduction how;
 	const void *neutral;
 };
 
-static uint64_t range_length(int64_t begin, int64_t end)
-{
-	return (uint64_t)end - (uint64_t)begin;
-}
-
-/* [any] A piece must not begin any more: 0, or why. */
-static int work_stops(struct range_work *work)
-{
-	if (load_relaxed(&work->failed)) /* relaxed: a hint */
-		return -ECANCELED;
-	return task_is_interrupted(thread_self()->task) ? -ECANCELED : 0;
-}
-
-/* [any] A piece has ended with @rc, which is returned. */
-static int work_piece(struct range_work *work, int rc)
+/* [any] The piece [begin, end) has ended with @rc, which is returned. */
+static int work_piece(struct range_work *work, int64_t begin, int64_t end, int rc)
 {
 	if (HILO__UNLIKELY(rc < 0))
-		store_relaxed(&work->failed, true); /* relaxed: a hint */
+		store_relaxed(&work->parallel->stopped, true); /* relaxed: a hint */
+	else
+		hilo__parallel_done(work->parallel, (end - begin) * work->unit);
 	return rc < 0 ? rc : 0;
-}
-
-/* The code of two parts, of which the first has ended with @rc before the second was joined with @later. */
-static int codes_of_two(int rc, int later, struct error *said)
-{
-	if (rc == 0 || (rc == -ECANCELED && later < 0)) {
-		hilo__error_free(said);
-		return later;
-	}
-	hilo__error_free(hilo__error_swap(said));
-	return rc;
-}
-
-/* What was said about @rc is not to be lost to what the other part has to say. */
-static struct error *keep_said(int rc)
-{
-	return HILO__UNLIKELY(rc < 0) ? hilo__error_swap(NULL) : NULL;
 }
 
 static int for_piece(struct range_work *work, int64_t begin, int64_t end)
 {
-	int rc = work_stops(work);
+	int rc = hilo__parallel_stops(work->parallel);
 
-	return rc < 0 ? rc : work_piece(work, work->body(begin, end, work->arg));
+	return rc < 0 ? rc : work_piece(work, begin, end, work->body(begin, end, work->arg));
 }
 
 HILO_FORKABLE(int, for_range, struct range_work *, work, int64_t, begin, int64_t, end)
@@ -93,15 +59,9 @@ HILO_FORKABLE(int, for_range, struct range_work *, work, int64_t, begin, int64_t
 	middle = begin + (int64_t)(range_length(begin, end) / 2);
 	HILO_FORK(for_range, work, middle, end);
 	rc = HILO_CALL(for_range, work, begin, middle);
-	said = keep_said(rc);
+	said = hilo__parallel_keep(rc);
 	later = HILO_JOIN(for_range);
-	return HILO__LIKELY(rc == 0 && later == 0) ? 0 : codes_of_two(rc, later, said);
-}
-
-/* [task] One piece has taken so many cycles, and so many are left: is it worth to wake somebody? */
-static void expect_pieces(uint64_t cycles, uint64_t left)
-{
-	hilo__fork_expect(thread_self()->loop, cycles * (left < 1024 ? left : 1024));
+	return HILO__LIKELY(rc == 0 && later == 0) ? 0 : hilo__parallel_codes(rc, later, said);
 }
 
 /* The whole range: one piece is timed, beside all the others. */
@@ -118,55 +78,59 @@ HILO_FORKABLE(int, for_all, struct range_work *, work, int64_t, begin, int64_t, 
 	HILO_FORK(for_range, work, first, end);
 	began = cycles_now();
 	rc = for_piece(work, begin, first);
-	expect_pieces(cycles_now() - began, range_length(first, end) / grain);
-	said = keep_said(rc);
+	hilo__parallel_expect(cycles_now() - began, range_length(first, end) / grain);
+	said = hilo__parallel_keep(rc);
 	later = HILO_JOIN(for_range);
-	return HILO__LIKELY(rc == 0 && later == 0) ? 0 : codes_of_two(rc, later, said);
+	return HILO__LIKELY(rc == 0 && later == 0) ? 0 : hilo__parallel_codes(rc, later, said);
 }
 
-/* [task, executor's thread] How many workers there are for the caller. */
-static unsigned workers_here(void)
+int hilo__parallel_range(struct parallel *parallel, int64_t begin, int64_t end, int64_t grain, int64_t unit,
+			 hilo_range_fn body, void *arg)
 {
-	const struct thread *self = thread_self();
-	const struct hilo_runtime *runtime = self->loop ? self->loop->runtime : self->pool_runtime;
+	struct range_work work = {
+		.body = body, .arg = arg, .grain = grain, .unit = unit, .parallel = parallel};
+	int code = 0, rc;
 
-	return runtime ? runtime->workers : 1;
+	rc = HILO_REGION_WITH(&hilo__parallel_cancellable, for_all, &code, &work, begin, end);
+	return parallel_region_code(rc, code);
 }
 
-/* The grain of @length items for what was asked for. */
-static int64_t grain_of(uint64_t length, int64_t grain)
+/* The items of a range as a figure: no more than there are numbers. */
+static int64_t range_items(int64_t begin, int64_t end)
 {
-	uint64_t pieces =
-		grain == HILO_GRAIN_AUTO ? (uint64_t)PIECES_PER_WORKER * workers_here() : PIECES_SAME;
+	uint64_t length = begin < end ? range_length(begin, end) : 0;
 
-	if (grain > 0)
-		return grain;
-	return (int64_t)((length - 1) / pieces) + 1;
+	return length < INT64_MAX ? (int64_t)length : INT64_MAX;
 }
 
-static const hilo_region_opts cancellable = {.size = sizeof(cancellable), .flags = HILO_REGION_CANCELLABLE};
-
-/* The code of a region that has ended with @rc, whose function has returned @code. */
-static int region_code(int rc, int code)
+static int for_with(int64_t begin, int64_t end, hilo_range_fn body, void *arg, const hilo_parallel_opts *opts,
+		    const char *name)
 {
-	return code < 0 && code != -ECANCELED ? code : rc < 0 ? rc : code;
+	struct parallel parallel;
+	int rc;
+
+	if (!body)
+		return hilo_fail(-EINVAL, "%s: body is NULL", name);
+	rc = hilo__parallel_begin(&parallel, opts, range_items(begin, end), 1, name);
+	if (rc < 0 || begin >= end)
+		return rc;
+	rc = hilo__parallel_range(&parallel, begin, end,
+				  hilo__parallel_grain(range_length(begin, end), parallel.opts.grain), 1,
+				  body, arg);
+	return hilo__parallel_end(&parallel, rc);
+}
+
+int hilo_parallel_for_with(int64_t begin, int64_t end, hilo_range_fn body, void *arg,
+			   const hilo_parallel_opts *opts)
+{
+	return for_with(begin, end, body, arg, opts, "hilo_parallel_for_with");
 }
 
 int hilo_parallel_for(int64_t begin, int64_t end, int64_t grain, hilo_range_fn body, void *arg)
 {
-	struct range_work work = {.body = body, .arg = arg};
-	int rc, code = 0;
+	hilo_parallel_opts opts = {.size = sizeof(opts), .grain = grain};
 
-	if (!body)
-		return hilo_fail(-EINVAL, "hilo_parallel_for: body is NULL");
-	if (grain < HILO_GRAIN_SAME)
-		return hilo_fail(-EINVAL, "hilo_parallel_for: the grain is %lld", (long long)grain);
-	if (begin >= end)
-		return 0;
-	atomic_setup(&work.failed, false);
-	work.grain = grain_of(range_length(begin, end), grain);
-	rc = HILO_REGION_WITH(&cancellable, for_all, &code, &work, begin, end);
-	return region_code(rc, code);
+	return for_with(begin, end, body, arg, &opts, "hilo_parallel_for");
 }
 
 struct calls {
@@ -207,51 +171,69 @@ HILO_FORKABLE(int, reduce_range, struct range_work *, work, int64_t, begin, int6
 	int rc, later;
 
 	if (range_length(begin, end) <= (uint64_t)work->grain) {
-		rc = work_stops(work);
-		return rc < 0 ? rc : work_piece(work, work->how.fold(begin, end, value, work->arg));
+		rc = hilo__parallel_stops(work->parallel);
+		return rc < 0 ? rc
+			      : work_piece(work, begin, end, work->how.fold(begin, end, value, work->arg));
 	}
 	right = work->how.value_size <= VALUE_INLINE ? inline_value : hilo__malloc(work->how.value_size);
 	if (!right)
-		return work_piece(work, -ENOMEM);
+		return work_piece(work, begin, end, -ENOMEM);
 	memcpy(right, work->neutral, work->how.value_size);
 	middle = begin + (int64_t)(range_length(begin, end) / 2);
 	HILO_FORK(reduce_range, work, middle, end, right);
 	rc = HILO_CALL(reduce_range, work, begin, middle, value);
-	said = keep_said(rc);
+	said = hilo__parallel_keep(rc);
 	later = HILO_JOIN(reduce_range);
 	if (HILO__LIKELY(rc == 0 && later == 0))
-		rc = work_piece(work, work->how.combine(value, right, work->arg));
+		rc = work_piece(work, 0, 0, work->how.combine(value, right, work->arg));
 	else
-		rc = codes_of_two(rc, later, said);
+		rc = hilo__parallel_codes(rc, later, said);
 	if (right != inline_value)
 		hilo__free(right);
 	return rc;
 }
 
+static int reduce_region(struct range_work *work, int64_t begin, int64_t end, void *value)
+{
+	_Alignas(max_align_t) unsigned char inline_neutral[VALUE_INLINE];
+	void *neutral = inline_neutral;
+	int rc, code = 0;
+
+	if (work->how.value_size > VALUE_INLINE && !(neutral = hilo__malloc(work->how.value_size)))
+		return -ENOMEM;
+	memcpy(neutral, value, work->how.value_size);
+	work->grain = hilo__parallel_grain(range_length(begin, end), work->parallel->opts.grain);
+	work->neutral = neutral;
+	rc = HILO_REGION_WITH(&hilo__parallel_cancellable, reduce_range, &code, work, begin, end, value);
+	if (neutral != inline_neutral)
+		hilo__free(neutral);
+	return parallel_region_code(rc, code);
+}
+
+static int reduce_with(int64_t begin, int64_t end, const hilo_reduction *how, void *value, void *arg,
+		       const hilo_parallel_opts *opts, const char *name)
+{
+	struct parallel parallel;
+	struct range_work work = {.arg = arg, .unit = 1, .parallel = &parallel};
+	int rc = hilo__parallel_reduction(&work.how, how, value, name);
+
+	if (rc == 0)
+		rc = hilo__parallel_begin(&parallel, opts, range_items(begin, end), 1, name);
+	if (rc < 0 || begin >= end)
+		return rc;
+	return hilo__parallel_end(&parallel, reduce_region(&work, begin, end, value));
+}
+
+int hilo_parallel_reduce_with(int64_t begin, int64_t end, const hilo_reduction *how, void *value, void *arg,
+			      const hilo_parallel_opts *opts)
+{
+	return reduce_with(begin, end, how, value, arg, opts, "hilo_parallel_reduce_with");
+}
+
 int hilo_parallel_reduce(int64_t begin, int64_t end, int64_t grain, const hilo_reduction *how, void *value,
 			 void *arg)
 {
-	struct range_work work = {.arg = arg};
-	_Alignas(max_align_t) unsigned char inline_neutral[VALUE_INLINE];
-	void *neutral = inline_neutral;
-	int rc = how ? SIZED_IN(hilo_reduction, &work.how, how, combine) : 0, code = 0;
+	hilo_parallel_opts opts = {.size = sizeof(opts), .grain = grain};
 
-	if (rc < 0)
-		return rc;
-	if (!work.how.fold || !work.how.combine || !value)
-		return hilo_fail(-EINVAL, "hilo_parallel_reduce: fold, combine or value is NULL");
-	if (grain < HILO_GRAIN_SAME)
-		return hilo_fail(-EINVAL, "hilo_parallel_reduce: the grain is %lld", (long long)grain);
-	if (begin >= end)
-		return 0;
-	if (work.how.value_size > VALUE_INLINE && !(neutral = hilo__malloc(work.how.value_size)))
-		return -ENOMEM;
-	memcpy(neutral, value, work.how.value_size);
-	atomic_setup(&work.failed, false);
-	work.grain = grain_of(range_length(begin, end), grain);
-	work.neutral = neutral;
-	rc = HILO_REGION_WITH(&cancellable, reduce_range, &code, &work, begin, end, value);
-	if (neutral != inline_neutral)
-		hilo__free(neutral);
-	return region_code(rc, code);
+	return reduce_with(begin, end, how, value, arg, &opts, "hilo_parallel_reduce");
 }
