@@ -5,6 +5,7 @@
 /* hilo.h - everything. Hilo is asyncio for C, on every core. */
 #include <hilo/runtime/types.h>
 
+#include <hilo/runtime/affinity.h>
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/exception.h>
 #include <hilo/runtime/executor.h>
