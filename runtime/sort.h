@@ -38,8 +38,8 @@ typedef int (*hilo_compare_fn)(const void *a, const void *b, void *arg);
 /*
  * [task, suspends] Sort the @count items of @size bytes at @base by @compare, which gets @arg. Those that are equal
  * come out in any order. In place for items of 4, 8 and 16 bytes that lie at multiples of their size; for others
- * memory for a pointer to each is taken, and they are moved by one worker. @opts NULL: the defaults; the grain is how
- * many items are sorted serially, 1024 with HILO_GRAIN_AUTO.
+ * memory for a pointer to each is taken, and for a copy of all if there is some. @opts NULL: the defaults; the grain
+ * is how many items are sorted serially, 1024 with HILO_GRAIN_AUTO.
  * 0; -ECANCELED; -ENOMEM; -EINVAL: @compare NULL, @size 0, @base NULL for some items, bad @opts; -EOVERFLOW: they do
  * not fit into memory; -EDEADLK.
  */

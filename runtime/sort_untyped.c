@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sort_untyped.c - sorting items of any size by a function: those of some sizes as items of a type of that size, all
- * others by pointers to them, after which they are moved, once each.
+ * others by pointers to them, after which they are moved: in parallel, if there is memory for a copy of all, and back.
  */
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/sort.h>
@@ -10,7 +10,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "runtime/parallel_impl.h"
 #include "scheduler/base/mem.h"
+
+/* Bytes of all items from which on it is worth it to move them in parallel. */
+#define LARGE ((size_t)1 << 20)
 
 struct order {
 	hilo_compare_fn compare;
@@ -49,6 +53,51 @@ typedef struct {
 #define HILO_SORT_LESS(a, b, arg) order_less(*(a), *(b), arg)
 #include <hilo/runtime/sort_typed.h>
 
+/* Items by pointers to them, in order; and a copy of all. */
+struct arranging {
+	char *base, *copy;
+	char **pointers;
+	size_t size;
+};
+
+static int items_copy(int64_t begin, int64_t end, void *arg)
+{
+	const struct arranging *arranging = arg;
+	size_t size = arranging->size;
+
+	for (int64_t i = begin; i < end; i++)
+		memcpy(arranging->copy + (size_t)i * size, arranging->pointers[i], size);
+	return 0;
+}
+
+static int items_copy_back(int64_t begin, int64_t end, void *arg)
+{
+	const struct arranging *arranging = arg;
+	size_t size = arranging->size, at = (size_t)begin * size;
+
+	memcpy(arranging->base + at, arranging->copy + at, (size_t)(end - begin) * size);
+	return 0;
+}
+
+/* All into a copy, and back. What is left out for a cancel is done here: they are sorted. false: no memory. */
+static bool items_arrange_apart(char *base, size_t count, size_t size, char **pointers)
+{
+	struct arranging arranging = {base, NULL, pointers, size};
+	hilo_parallel_opts opts = {.size = sizeof(opts)};
+
+	if (count * size < LARGE || hilo__parallel_workers() == 1)
+		return false;
+	arranging.copy = hilo__malloc(count * size);
+	if (!arranging.copy)
+		return false;
+	if (hilo_parallel_for_with(0, (int64_t)count, items_copy, &arranging, &opts) < 0)
+		(void)items_copy(0, (int64_t)count, &arranging);
+	if (hilo_parallel_for_with(0, (int64_t)count, items_copy_back, &arranging, &opts) < 0)
+		(void)items_copy_back(0, (int64_t)count, &arranging);
+	hilo__free(arranging.copy);
+	return true;
+}
+
 /* Move each item to where its pointer is, one cycle of places after the other; @spare has room for one. */
 static void items_arrange(char *base, size_t count, size_t size, char **pointers, char *spare)
 {
@@ -84,7 +133,7 @@ static int sort_by_pointers(char *base, size_t count, size_t size, struct order 
 		pointers[i] = base + i * size;
 	rc = stable ? sort_pointers_stable(pointers, count, order, opts)
 		    : sort_pointers(pointers, count, order, opts);
-	if (rc >= 0)
+	if (rc >= 0 && !items_arrange_apart(base, count, size, pointers))
 		items_arrange(base, count, size, pointers, (char *)(pointers + count));
 	hilo__free(pointers);
 	return rc;
