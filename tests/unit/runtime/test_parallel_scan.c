@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Partial results of ranges, against what a loop gives; options and progress of loops and reductions. */
+/* Partial results of ranges, loops and reductions, against what a loop gives; their options, and progress. */
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -87,6 +87,17 @@ static int finish_maps(int64_t begin, int64_t end, void *value, void *arg)
 
 static const hilo_reduction maps = {sizeof(maps), sizeof(struct map), fold_maps, combine_maps};
 
+static int count_items(int64_t begin, int64_t end, void *arg)
+{
+	struct work *work = arg;
+
+	for (int64_t i = begin; i < end; i++) {
+		(void)add_relaxed(&work->finished[i - work->begin], 1);
+		(void)at_item(work, i - work->begin, 3);
+	}
+	return 0;
+}
+
 static struct work *work_new(struct random *random)
 {
 	struct work *work = calloc(1, sizeof(*work));
@@ -115,6 +126,14 @@ static void check_scan(struct work *work, int64_t length, int64_t grain)
 			TASK_CHECK(memcmp(&work->to[i], &sum, sizeof(sum)), ==, 0);
 	}
 	TASK_CHECK(memcmp(&value, &sum, sizeof(sum)), ==, 0);
+	value = (struct map){1, 0};
+	TASK_CHECK(hilo_parallel_reduce_with(work->begin, work->begin + length, &maps, &value, work, &opts),
+		   ==, 0);
+	TASK_CHECK(memcmp(&value, &sum, sizeof(sum)), ==, 0);
+	TASK_CHECK(hilo_parallel_for_with(work->begin, work->begin + length, count_items, work, &opts), ==,
+		   0);
+	for (int64_t i = 0; i < MOST; i++)
+		TASK_CHECK(load_relaxed(&work->finished[i]), ==, i < length ? 2 : 0);
 }
 
 static int scan_everything(void *arg)
@@ -179,11 +198,13 @@ FORK_TEST(test_a_failure_of_a_scan_at_each_item_is_told)
 	return 0;
 }
 
+/* Unless all others were done by then; and nothing begins once it is cancelled. */
 FORK_TEST(test_a_cancelled_scan_stops)
 {
 	hilo_parallel_opts opts = {.size = sizeof(opts), .grain = 1};
 	struct random random;
 	struct work *work;
+	int rc;
 
 	random_init(&random, test_seed(), 3);
 	work = work_new(&random);
@@ -192,9 +213,17 @@ FORK_TEST(test_a_cancelled_scan_stops)
 	for (work->pass = 1; work->pass <= 2; work->pass++) {
 		struct map value = {1, 0};
 
-		TASK_CHECK(hilo_parallel_scan(work->begin, work->begin + 200, &maps, finish_maps, &value,
-					      work, &opts),
+		rc = hilo_parallel_scan(work->begin, work->begin + 200, &maps, finish_maps, &value, work,
+					&opts);
+		TASK_CHECK(rc == 0 || rc == -ECANCELED, ==, true);
+		memset(work->finished, 0, sizeof(work->finished));
+		rc = hilo_parallel_scan(work->begin, work->begin + 200, &maps, finish_maps, &value, work,
+					&opts);
+		TASK_CHECK(rc, ==, -ECANCELED);
+		TASK_CHECK(hilo_parallel_for_with(work->begin, work->begin + 200, count_items, work, &opts),
 			   ==, -ECANCELED);
+		for (int i = 0; i < 200; i++)
+			TASK_CHECK(load_relaxed(&work->finished[i]), ==, 0);
 		while (hilo_task_uncancel() > 0)
 			;
 	}

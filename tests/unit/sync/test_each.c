@@ -136,16 +136,19 @@ FORK_TEST(test_a_failure_at_each_item_is_told)
 	return 0;
 }
 
+/* Unless others have taken all by then; and nothing is taken once it is cancelled. */
 FORK_TEST(test_who_is_cancelled_takes_no_more)
 {
+	int rc;
+
 	for (int at = 0; at < 20; at++) {
 		hilo_parallel_opts opts = {.size = sizeof(opts), .grain = 1 + at % 3};
 		struct input *input = input_new(MOST);
 
 		input->cancels_at = at;
 		input->yields = at % 2;
-		TASK_CHECK(hilo_parallel_each(sizeof(int), next_number, do_number, 0, input, &opts), ==,
-			   -ECANCELED);
+		rc = hilo_parallel_each(sizeof(int), next_number, do_number, 0, input, &opts);
+		TASK_CHECK(rc == -ECANCELED || (rc == 0 && input->given == MOST), ==, true);
 		input_free(input);
 		input = input_new(MOST);
 		TASK_CHECK(hilo_parallel_each(sizeof(int), next_number, do_number, 0, input, &opts), ==,
