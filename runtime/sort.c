@@ -96,6 +96,8 @@ static void swap_bytes(void *a, void *b, size_t size)
 {
 	unsigned char bytes[SWAP_SIZE], *x = a, *y = b;
 
+	if (a == b)
+		return;
 	while (size > 0) {
 		size_t n = size < SWAP_SIZE ? size : SWAP_SIZE;
 
@@ -267,7 +269,7 @@ HILO_FORKABLE(int, quick, struct sort *, sort, void *, items, size_t, count, con
 	return codes_of_two(rc, HILO_JOIN(quick));
 }
 
-/* [task] Others are waken if it is worth it. */
+/* [task] Wake somebody if it is worth it. */
 static void expect_items(size_t count)
 {
 	hilo__fork_expect(thread_self()->loop, (uint64_t)count * ITEM_CYCLES);
