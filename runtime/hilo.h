@@ -17,6 +17,7 @@
 #include <hilo/runtime/log.h>
 #include <hilo/runtime/loop.h>
 #include <hilo/runtime/parallel.h>
+#include <hilo/runtime/pipeline.h>
 #include <hilo/runtime/runtime.h>
 #include <hilo/runtime/select.h>
 #include <hilo/runtime/signal.h>
