@@ -161,6 +161,26 @@ void bench_runtime_free(struct bench *b, hilo_runtime *runtime)
 		bench_die("hilo_runtime_free: %s", hilo_strerror(rc));
 }
 
+static int body_run(void *arg)
+{
+	struct bench *b = arg;
+
+	b->check = b->body(b, b->n);
+	return 0;
+}
+
+/* In the place of the measured part: its work and span. */
+static void body_measure(struct bench *b)
+{
+	hilo_measure measure = {.size = sizeof(measure)};
+
+	if (hilo_measure_run(body_run, b, &measure) < 0 || hilo_measure_report(&measure, STDERR_FILENO) < 0)
+		bench_die("hilo_measure_run: %s", hilo_error_message());
+	bench_extra(b, "\"work_ns\":%lld,\"span_ns\":%lld,\"forks\":%llu,\"parallelism\":%.2f",
+		    (long long)measure.work, (long long)measure.span, (unsigned long long)measure.forks,
+		    measure.parallelism);
+}
+
 /* Runs in the runtime's first task: the warm-up, then the measured part. */
 static int measured_run(void *arg)
 {
@@ -172,7 +192,10 @@ static int measured_run(void *arg)
 		b->body(b, b->warm);
 	cpu = cpu_seconds_used();
 	start = hilo_now();
-	b->check = b->body(b, b->n);
+	if (b->measure)
+		body_measure(b);
+	else
+		(void)body_run(b);
 	b->took = hilo_now() - start;
 	b->cpu_seconds = cpu_seconds_used() - cpu;
 	return 0;

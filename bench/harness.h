@@ -21,7 +21,8 @@ typedef uint64_t (*bench_body_fn)(struct bench *b, long n);
 struct bench {
 	const char *workload;
 	unsigned workers;
-	int stats; /* write the workers' figures to standard error too */
+	int stats;   /* write the workers' figures to standard error too */
+	int measure; /* bench_tasks: how parallel it is, instead of how fast, to standard error */
 	long n;
 	unsigned port;	       /* of servers */
 	hilo_tls_context *tls; /* the same; NULL: nothing is encrypted */

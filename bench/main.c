@@ -94,7 +94,7 @@ static const struct workload workloads[] = {
 
 static void usage(FILE *to)
 {
-	fprintf(to, "usage: hilo-bench WORKLOAD [--workers=N] [--n=N] [--port=N] [--stats]\n");
+	fprintf(to, "usage: hilo-bench WORKLOAD [--workers=N] [--n=N] [--port=N] [--stats] [--measure]\n");
 	for (size_t i = 0; i < WORKLOADS; i++)
 		fprintf(to, "  %-18s %s (default n %ld)\n", workloads[i].name, workloads[i].what,
 			workloads[i].n);
@@ -135,6 +135,8 @@ static int options_read(int argc, char **argv, struct bench *b)
 			b->port = (unsigned)value;
 		} else if (strcmp(argv[i], "--stats") == 0) {
 			b->stats = 1;
+		} else if (strcmp(argv[i], "--measure") == 0) {
+			b->measure = 1;
 		} else {
 			fprintf(stderr, "hilo-bench: cannot use '%s'\n", argv[i]);
 			return 2;

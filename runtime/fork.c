@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "runtime/fork_impl.h"
 #include "runtime/runtime_impl.h"
 #include "runtime/sized_impl.h"
 #include "scheduler/base/clock.h"
@@ -66,6 +67,10 @@ void hilo_fork_made(struct hilo_forks *face, struct hilo_fork *fork, int is_code
 	struct forks *forks = forks_of(face);
 	struct late_fork *late = forks->late;
 
+	if (HILO__UNLIKELY(forks->measured)) {
+		hilo__fork_measured_made(forks, fork, is_code);
+		return;
+	}
 	if (HILO__LIKELY(!late || fork != &late->fork)) {
 		(void)hilo__fork_answer(forks, fork + 1);
 		return;
@@ -78,8 +83,7 @@ void hilo_fork_made(struct hilo_forks *face, struct hilo_fork *fork, int is_code
 		(void)fork->run(face, late->place + 1, fork);
 }
 
-/* [owner] The result of the latest fork beyond the last record, whose place is @fork. */
-static struct hilo_fork *late_join(struct forks *forks, struct hilo_fork *fork, int is_code)
+struct hilo_fork *hilo__fork_late_join(struct forks *forks, struct hilo_fork *fork, int is_code)
 {
 	struct late_fork *late = forks->late;
 	int code = -ENOMEM;
@@ -94,8 +98,16 @@ static struct hilo_fork *late_join(struct forks *forks, struct hilo_fork *fork, 
 		code = -ECANCELED;
 	}
 	forks_fail(forks, code);
+	forks->result.run = NULL;
 	fork_set_nothing(&forks->result, is_code, code);
 	return &forks->result;
+}
+
+void hilo__fork_left_out(struct forks *forks, struct hilo_fork *fork, int is_code)
+{
+	forks_fail(forks, -ECANCELED);
+	fork_set_nothing(fork, is_code, -ECANCELED);
+	fork_set_free(fork);
 }
 
 /* [task] Give a fork that runs elsewhere at this moment the time to end. */
@@ -159,17 +171,17 @@ struct hilo_fork *hilo_fork_join(struct hilo_forks *face, struct hilo_fork *fork
 	struct forks *forks = forks_of(face);
 	bool skips;
 
-	if (HILO__UNLIKELY(fork >= forks_end(forks)))
-		return late_join(forks, fork, is_code);
+	if (HILO__UNLIKELY(fork >= forks_end(forks) && !forks->measured))
+		return hilo__fork_late_join(forks, fork, is_code);
 	if (HILO__UNLIKELY(load_relaxed(&thread_self()->loop->turn_called))) /* relaxed: a hint */
 		hilo__fork_turn(thread_self());
+	if (HILO__UNLIKELY(forks->measured))
+		return hilo__fork_measured_join(forks, fork, is_code);
 	skips = hilo__fork_answer(forks, fork);
 	if (fork >= forks->split || hilo__forks_retract(forks, fork)) {
 		if (HILO__LIKELY(!skips))
 			return NULL;
-		forks_fail(forks, -ECANCELED);
-		fork_set_nothing(fork, is_code, -ECANCELED);
-		fork_set_free(fork);
+		hilo__fork_left_out(forks, fork, is_code);
 		return fork;
 	}
 	fork_finish(forks, fork, hilo__fork_thief(fork), is_code);
@@ -183,6 +195,7 @@ void hilo_fork_elsewhere(struct hilo_forks *face, struct hilo_fork *fork, int is
 	struct forks *forks = forks_of(face);
 	struct thread *self = thread_self();
 	struct hilo_task *helper = hilo__fork_task(self, forks);
+	struct measure *measure;
 
 	if (!helper) {
 		forks_fail(forks, -ENOMEM);
@@ -190,8 +203,10 @@ void hilo_fork_elsewhere(struct hilo_forks *face, struct hilo_fork *fork, int is
 		return;
 	}
 	atomic_setup(&fork_state(fork)->flags, 0);
+	measure = hilo__fork_hand_on(forks, helper);
 	hilo__fork_start(self, helper, fork, forks->locals);
 	fork_finish(forks, fork, helper, is_code);
+	hilo__fork_take_back(forks, measure);
 }
 
 /* [task, suspends] Run @fork as the first of a region. Its code; *@ret_failed: why something was left out. */

@@ -16,6 +16,7 @@
 #include <hilo/runtime/local.h>
 #include <hilo/runtime/log.h>
 #include <hilo/runtime/loop.h>
+#include <hilo/runtime/measure.h>
 #include <hilo/runtime/parallel.h>
 #include <hilo/runtime/pipeline.h>
 #include <hilo/runtime/runtime.h>

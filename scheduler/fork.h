@@ -53,6 +53,7 @@
 struct binding;
 struct hilo_loop;
 struct hilo_task;
+struct measure;
 struct thread;
 
 #ifdef HILO_EXPLORE
@@ -94,6 +95,8 @@ struct forks {
 	int failed;		 /* the first reason for which something was left out */
 	unsigned late_forks;	 /* not joined, with a place in `late` or without */
 	unsigned flags;		 /* HILO_REGION_* */
+	bool measured;		 /* nothing is published: measure.h */
+	struct measure *measure; /* where to; NULL: the strand is on another stack just now */
 	uint64_t began;		 /* cycles; of a region that is in no other */
 	struct hilo_fork result; /* of a late fork that was joined just now */
 
@@ -296,8 +299,12 @@ void hilo__fork_start(struct thread *self, struct hilo_task *task, struct hilo_f
 		      struct binding *locals);
 void hilo__fork_drop(struct thread *self, struct hilo_task *task);
 
-/* [task about to leave its fiber; fork_help.c] What it has forked becomes work for every worker. */
-void hilo__fork_suspend(struct thread *self);
+/*
+ * [task about to leave its fiber; fork_help.c] What it has forked becomes work for every worker. True: it is measured,
+ * and hilo__fork_resume is to be called when it is back.
+ */
+bool hilo__fork_suspend(struct thread *self);
+void hilo__fork_resume(struct thread *self);
 
 /* [any] The innermost region that the task on @loop is in, as it seems; NULL: none. */
 struct forks *hilo__fork_region_in(struct hilo_loop *loop);
@@ -310,6 +317,17 @@ void hilo__fork_expect(struct hilo_loop *loop, uint64_t cycles);
 
 /* [any] @task is asked to stop: if it is in a region that can be cancelled, it looks. */
 void hilo__fork_poke(struct hilo_task *task);
+
+/*
+ * fork_measure.c: regions that are measured.
+ */
+
+/* [owner] From its beginning on @forks is measured, and so is what is within it. */
+void hilo__fork_measure(struct forks *forks, struct measure *measure);
+
+/* [owner] Its strand goes on in @helper, which was not queued yet; and comes back with what this has returned. */
+struct measure *hilo__fork_hand_on(struct forks *forks, struct hilo_task *helper);
+void hilo__fork_take_back(struct forks *forks, struct measure *measure);
 
 /*
  * fork_turn.c: turns of loops whose tasks fork.

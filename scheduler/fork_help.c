@@ -9,6 +9,7 @@
 #include "scheduler/fork_helper.h"
 
 #include "scheduler/locals.h"
+#include "scheduler/measure.h"
 
 /* [any] @forks is of a region of our runtime, as far as can be told without taking something. */
 static bool forks_are_ours(struct forks *forks, const struct hilo_runtime *runtime)
@@ -99,13 +100,20 @@ static void forks_call_help(struct thread *self, struct forks *forks)
 	hilo__task_start(self, task);
 }
 
-HILO__COLD void hilo__fork_suspend(struct thread *self)
+HILO__COLD bool hilo__fork_suspend(struct thread *self)
 {
-	struct forks *forks = load_relaxed(&self->fiber->forks); /* relaxed: our own, as those below */
+	struct forks *inner = load_relaxed(&self->fiber->forks); /* relaxed: our own, as those below */
+	struct forks *forks;
 
-	for (; forks; forks = load_relaxed(&forks->outer)) { /* relaxed: as above */
+	for (forks = inner; forks; forks = load_relaxed(&forks->outer)) { /* relaxed: as above */
+		if (forks->measured)
+			continue;
 		hilo__fork_publish_all(forks);
 		if (forks_have_public(forks))
 			forks_call_help(self, forks);
 	}
+	if (HILO__LIKELY(!inner->measure))
+		return false;
+	measure_stop(inner->measure);
+	return true;
 }

@@ -21,6 +21,7 @@
 #include "scheduler/base/clock.h"
 #include "scheduler/base/panic.h"
 #include "scheduler/locals.h"
+#include "scheduler/measure.h"
 #include "scheduler/reason.h"
 #include "scheduler/task_new.h"
 #include "scheduler/worker.h"
@@ -71,6 +72,8 @@ void hilo__fork_attach(struct forks *forks, struct fiber *fiber, struct hilo_run
 	forks->stack_low = (char *)fiber->stack_low + reserve;
 	forks->flags = KIND_FLAGS(kind);
 	forks->locals = locals;
+	forks->measured = false;
+	forks->measure = NULL;
 	forks->began = 0;
 	/* relaxed: our own */
 	hilo__forks_open(forks, runtime, kind, load_relaxed(&fiber->forks));
@@ -118,13 +121,15 @@ struct forks *hilo__fork_enter(struct thread *self, unsigned flags)
 
 	if (HILO__UNLIKELY(!forks))
 		return NULL;
-	if (outer)
+	if (outer && !outer->measured)
 		hilo__fork_publish_all(outer); /* while we are in the inner one nobody answers for it */
-	else
+	else if (!outer)
 		hilo__fork_expect(loop, loop->forks_usual);
 	hilo__fork_attach(forks, self->fiber, loop->runtime,
 			  fork_kind(self->fiber->class, task->flags, flags), task->locals);
 	forks->began = outer ? 0 : cycles_now();
+	if (HILO__UNLIKELY(outer && outer->measured))
+		hilo__fork_measure(forks, outer->measure);
 	return forks;
 }
 
@@ -241,8 +246,14 @@ void hilo__fork_execute(struct hilo_fork *fork)
 		if (forks->flags & HILO_REGION_CANCELLABLE)
 			(void)or_relaxed(&state->flags, FORK_LEFT_OUT); /* relaxed: seen with the end */
 	}
+	if (HILO__UNLIKELY(forks->measure != NULL)) {
+		hilo__measure_arrive(forks->measure);
+		measure_go(forks->measure);
+	}
 	if (HILO__LIKELY(!(load_relaxed(&state->flags) & FORK_LEFT_OUT))) /* relaxed: our own */
 		(void)fork->run(forks_face(forks), forks->record, fork);
+	if (HILO__UNLIKELY(forks->measure != NULL))
+		measure_stop(forks->measure);
 	state->code = forks->failed;
 	self = thread_self();
 	loop_learn(self->loop, began);

@@ -403,16 +403,19 @@ static HILO__COLD void leave_special(struct thread *self, enum leave leave)
 	task_tell_resumed(thread_self());
 }
 
-/* [task, about to leave its fiber] What it has forked and not joined is to go on without it. */
-static inline void leave_forks(struct thread *self)
+/*
+ * [task, about to leave its fiber] What it has forked and not joined is to go on without it. True: tell its forks when
+ * it is back.
+ */
+static inline bool leave_forks(struct thread *self)
 {
-	if (HILO__UNLIKELY(load_relaxed(&self->fiber->forks) != NULL)) /* relaxed: our own */
-		hilo__fork_suspend(self);
+	return HILO__UNLIKELY(load_relaxed(&self->fiber->forks) != NULL) && /* relaxed: our own */
+	       hilo__fork_suspend(self);
 }
 
-void hilo__leave(struct thread *self, enum leave leave)
+/* Inline, twice, so that who is not measured pays nothing for those who are. */
+static HILO__ALWAYS_INLINE void leave_now(struct thread *self, enum leave leave)
 {
-	leave_forks(self);
 	if (HILO__UNLIKELY(self->loop->special)) {
 		leave_special(self, leave);
 		return;
@@ -421,11 +424,25 @@ void hilo__leave(struct thread *self, enum leave leave)
 	leave_to(self, leave, loop_pick_ordinary(self->loop));
 }
 
+static HILO__COLD HILO__NOINLINE void leave_measured(struct thread *self, enum leave leave)
+{
+	leave_now(self, leave);
+	hilo__fork_resume(thread_self());
+}
+
+void hilo__leave(struct thread *self, enum leave leave)
+{
+	if (leave_forks(self))
+		leave_measured(self, leave);
+	else
+		leave_now(self, leave);
+}
+
 HILO__COLD void hilo__leave_for(struct thread *self, struct hilo_task *task)
 {
 	struct hilo_loop *loop = self->loop;
+	bool measured = leave_forks(self);
 
-	leave_forks(self);
 	task_tell_suspended(self);
 	if (loop->countdown)
 		loop->countdown--;
@@ -435,6 +452,8 @@ HILO__COLD void hilo__leave_for(struct thread *self, struct hilo_task *task)
 	self->left_task = self->task;
 	thread_switch(self, self->fiber, task);
 	task_tell_resumed(thread_self());
+	if (measured)
+		hilo__fork_resume(thread_self());
 }
 
 /*

@@ -7,7 +7,13 @@ void hilo__forks_drain(struct hilo_loop *loop)
 	(void)loop;
 }
 
-void hilo__fork_suspend(struct thread *self)
+bool hilo__fork_suspend(struct thread *self)
+{
+	(void)self;
+	return false;
+}
+
+void hilo__fork_resume(struct thread *self)
 {
 	(void)self;
 }
