@@ -52,10 +52,10 @@ static struct gate_node *gate_pick(struct gate *gate)
 static bool gate_collect(struct gate *gate)
 {
 	struct gate_node *chain = NULL, *node, *next;
-	uintptr_t word = GATE_HELD;
+	uintptr_t word = load_relaxed(&gate->word); /* relaxed: looked at again below */
 
-	/* relaxed, where it fails: looked at again below */
-	if (MUTANT(520, cas_release(&gate->word, &word, 0), cas_relaxed(&gate->word, &word, 0))) /* P2 */
+	if (word == GATE_HELD &&
+	    MUTANT(520, cas_release(&gate->word, &word, 0), cas_relaxed(&gate->word, &word, 0))) /* P2 */
 		return false;
 	word = MUTANT(521, xchg_acquire(&gate->word, GATE_HELD),
 		      xchg_relaxed(&gate->word, GATE_HELD));			  /* P1, P3 */

@@ -10,7 +10,6 @@
 #include "runtime/pipeline_impl.h"
 #include "runtime/runtime_impl.h"
 #include "scheduler/base/clock.h"
-#include "scheduler/reason.h"
 
 /* What a runner could go on with, and what it could not find another one for: a chain. */
 struct runner {
@@ -58,64 +57,6 @@ static void token_release(struct token *token)
 static void token_parks(struct gate_node *node)
 {
 	token_release(token_of(node));
-}
-
-/* [who has lowered the limit] Cancel the runner of @token, if its item is doomed now. */
-static void token_tell(struct token *token)
-{
-	uintptr_t word = load_seq_cst(&token->runner); /* P1 */
-
-	for (unsigned round = 0; word; round++) {
-		/* Somebody else may be at it, who has read an older limit. */
-		if (!(word & TOKEN_KEPT) && cas_acq_rel(&token->runner, &word, word | TOKEN_KEPT)) /* P2 */
-			break;
-		spin_pause(round);
-		word = load_seq_cst(&token->runner); /* P1 */
-	}
-	if (!word)
-		return;
-	if (load_seq_cst(&token->number) >= load_seq_cst(&token->pipeline->limit)) /* P1 */
-		(void)hilo__task_cancel((struct hilo_task *)word, REASON_SIBLING);
-	store_release(&token->runner, word); /* P2 */
-}
-
-static void pipeline_tell(struct pipeline *p)
-{
-	for (unsigned i = 0; i < p->in_flight; i++)
-		token_tell(&p->tokens[i]);
-}
-
-/* [runner] Item @number has failed with @code, or is the one that there is not (0). It counts if it is the first. */
-static void pipeline_limit(struct pipeline *p, uint64_t number, int code)
-{
-	struct error *said = code < 0 ? hilo__error_match(hilo__error_swap(NULL), code) : NULL;
-	bool lower;
-
-	spin_lock(&p->lock);
-	lower = number < load_relaxed(&p->limit); /* relaxed: written under the lock */
-	if (lower) {
-		struct error *other = p->said;
-
-		store_seq_cst(&p->limit, number); /* P1 */
-		p->code = code;
-		p->said = said;
-		said = other;
-	}
-	spin_unlock(&p->lock);
-	hilo__error_free(said);
-	if (lower && code < 0)
-		pipeline_tell(p);
-}
-
-/* [any] All are to stop, for @code. */
-static void pipeline_stop(struct pipeline *p, int code)
-{
-	spin_lock(&p->lock);
-	if (!p->stopped)
-		p->stopped = code;
-	store_seq_cst(&p->limit, 0); /* P1 */
-	spin_unlock(&p->lock);
-	pipeline_tell(p);
 }
 
 /* [who is counted] Not any more. The last one tells the caller; the pipeline may be gone then. */
@@ -213,6 +154,17 @@ static void token_number(struct token *token, uint64_t number)
 	token_hold(token);
 }
 
+/* [runner] It is to make item @number: P1. Not in hand yet, it is taken, and that is stored afterwards. */
+static void token_take_number(struct token *token, uint64_t number)
+{
+	if (load_relaxed(&token->runner)) {	       /* relaxed: our own */
+		store_seq_cst(&token->number, number); /* P1 */
+		return;
+	}
+	store_relaxed(&token->number, number); /* relaxed: the next line publishes it */
+	token_hold(token);
+}
+
 /* [runner, suspends] An item from the first stage. False: there is none for this token, now and later. */
 static bool token_make(struct token *token)
 {
@@ -222,8 +174,7 @@ static bool token_make(struct token *token)
 		late ? NO_NUMBER - 1 : load_relaxed(&p->made); /* relaxed: who is inside changes it */
 	int rc;
 
-	store_seq_cst(&token->number, number); /* P1 */
-	token_hold(token);
+	token_take_number(token, number);
 	do {
 		if (token_is_doomed(token) || load_relaxed(&p->ended)) /* relaxed: a hint */
 			return false;
@@ -234,14 +185,16 @@ static bool token_make(struct token *token)
 		store_relaxed(&p->ended, true); /* relaxed: as above, and read at the end; P3 */
 	if (rc == 0 && late)
 		return false;
-	if (rc > 0 || late)
-		number = add_relaxed(&p->made, 1); /* relaxed: a number; of one inside ordered by the gate */
+	if (late)
+		number = add_relaxed(&p->made, 1); /* relaxed: a number, orders nothing */
+	else
+		store_relaxed(&p->made, number + (rc > 0)); /* relaxed: as above */
 	if (rc > 0) {
 		token_number(token, number);
 		return true;
 	}
 	token->item = NULL;
-	pipeline_limit(p, number, rc);
+	hilo__pipeline_limit(p, number, rc);
 	return false;
 }
 
@@ -258,7 +211,7 @@ static bool token_work(struct token *token)
 	}
 	rc = token->item ? token_call(token) : 0;
 	if (HILO__UNLIKELY(rc < 0)) {
-		pipeline_limit(p, token->node.number, rc);
+		hilo__pipeline_limit(p, token->node.number, rc);
 		token_drop(token);
 		return false;
 	}
@@ -336,25 +289,29 @@ static unsigned token_next_stage(const struct token *token)
 	return stage < p->count ? stage : 0;
 }
 
-/* [who has it in hand] @token comes to its stage, and goes in if it can. */
-static void token_go_in(struct runner *r, struct token *token)
+/* [who has it in hand] @token comes to its stage. True: it goes in; else others may, who are ready then. */
+static bool token_go_in(struct runner *r, struct token *token)
 {
-	if (token_stage(token)->gate.kind == GATE_NONE) {
-		token->node.next = NULL;
-		runner_add(r, &token->node);
-	} else {
-		runner_add(r, hilo__gate_enter(&token_stage(token)->gate, &token->node, token_parks));
-	}
+	struct gate *gate = &token_stage(token)->gate;
+	struct gate_node *chain;
+
+	if (gate->kind == GATE_NONE)
+		return true;
+	chain = hilo__gate_enter(gate, &token->node, token_parks);
+	if (HILO__LIKELY(chain == &token->node && !chain->next))
+		return true;
+	runner_add(r, chain);
+	return false;
 }
 
-/* [runner] @token has left its stage, and goes on. */
-static void token_advance(struct runner *r, struct token *token)
+/* [runner] @token has left its stage, and goes on. As above. */
+static bool token_advance(struct runner *r, struct token *token)
 {
 	token->stage = token_next_stage(token);
 	if (token->stage == 0)
 		store_relaxed(&token->through, /* relaxed: a figure; our own */
 			      load_relaxed(&token->through) + 1);
-	token_go_in(r, token);
+	return token_go_in(r, token);
 }
 
 /* [runner, suspends] Call its stage for @token, which was let in; what to go on with, or NULL. */
@@ -365,10 +322,14 @@ static struct token *runner_pass(struct runner *r, struct token *token)
 
 	if (gate->kind != GATE_NONE)
 		runner_add(r, hilo__gate_leave(gate));
-	if (goes_on)
-		token_advance(r, token);
-	else
+	if (!goes_on) {
 		token_release(token);
+	} else if (token_advance(r, token)) {
+		if (!r->ready)
+			return token;
+		token->node.next = NULL;
+		runner_add(r, &token->node);
+	}
 	return runner_choose(r);
 }
 
@@ -392,7 +353,7 @@ static void runner_not_begun(void *arg)
 	struct pipeline *p = token->pipeline;
 
 	store_relaxed(&p->lost, true); /* relaxed: as in token_drop */
-	pipeline_stop(p, thread_self()->task ? -ECANCELED : -ENOMEM);
+	hilo__pipeline_stop(p, thread_self()->task ? -ECANCELED : -ENOMEM);
 	pipeline_uncount(p);
 }
 
@@ -407,8 +368,12 @@ static int pipeline_begin(struct pipeline *p)
 	int rc, refused = 0;
 	bool some = false;
 
-	for (unsigned i = p->in_flight; i-- > 0;)
-		token_go_in(&r, &p->tokens[i]);
+	for (unsigned i = p->in_flight; i-- > 0;) {
+		if (!token_go_in(&r, &p->tokens[i]))
+			continue;
+		p->tokens[i].node.next = NULL;
+		runner_add(&r, &p->tokens[i].node);
+	}
 	while ((node = r.ready)) {
 		r.ready = node->next;
 		rc = token_spawn(token_of(node));
@@ -441,7 +406,7 @@ static void pipeline_wait(struct pipeline *p, hilo_time deadline)
 			return;
 		pipeline_progress(p);
 	} while (rc == -ETIMEDOUT && when < deadline);
-	pipeline_stop(p, rc);
+	hilo__pipeline_stop(p, rc);
 	(void)hilo_shield_enter();
 	(void)hilo_future_await(p->over, NULL, HILO_FOREVER);
 	(void)hilo_shield_leave();

@@ -87,6 +87,14 @@ struct pipeline {
 	HILO__ISOLATED atomic(uint32_t) runners; /* and the caller, while it begins; P3 */
 };
 
+/* pipeline_stop.c */
+
+/* [runner] Item @number has failed with @code, or is the one that there is not (0). It counts if it is the first. */
+void hilo__pipeline_limit(struct pipeline *pipeline, uint64_t number, int code);
+
+/* [any] All are to stop, for @code. */
+void hilo__pipeline_stop(struct pipeline *pipeline, int code);
+
 /* pipeline_make.c */
 
 /* [task] Make what a pipeline of @stages needs. 0, -EINVAL, -E2BIG, -ENOMEM. To be ended with _free in any case. */
