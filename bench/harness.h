@@ -118,6 +118,8 @@ void bench_files_table(struct bench *b);
 void bench_nqueens(struct bench *b);
 void bench_nqueens_boards(struct bench *b);
 void bench_nqueens_tasks(struct bench *b);
+void bench_pipeline(struct bench *b);
+void bench_pipeline_queues(struct bench *b);
 void bench_skynet_forks(struct bench *b);
 void bench_spawn_join_forks(struct bench *b);
 void bench_timers(struct bench *b);
