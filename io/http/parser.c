@@ -126,7 +126,7 @@ static int on_value(llhttp_t *parser, const char *at, size_t length)
 	if (!c->request.n_fields)
 		return -1;
 	field = &c->field[c->request.n_fields - 1];
-	if (!field->value_length)
+	if (!field->value_length && length) /* an empty one may be told at the beginning of the next line */
 		field->value = at;
 	field->value_length += (uint32_t)length;
 	return 0;

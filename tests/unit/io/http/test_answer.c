@@ -298,6 +298,10 @@ TASK_TEST(test_request_tells_all_of_itself)
 				     "GET http://other/all?q=%zz&x=%41 HTTP/1.1\r\nHost: example.com\r\n"
 				     "X-Some: \r\n\r\n"),
 			    "|/all|11|other|%zz|x|A|");
+	/* A field without a value leaves the next one alone. */
+	TASK_CHECK_CONTAINS(site_ask(&site, "GET /all?q&x=y HTTP/1.1\r\nHost: x\r\nX-Empty:\r\n"
+					    "X-Some: value\r\n\r\n"),
+			    "|/all|11|x||x|y|value");
 	site_end(&site);
 	return 0;
 }
