@@ -125,6 +125,7 @@ have_package() {
 	zlib1g-dev) have_header zlib.h ;;
 	node-llhttp) [ -e /usr/share/llhttp/llhttp.c ] || { have_header llhttp.h && have_library llhttp; } ;;
 	libssl-dev) have_header openssl/ssl.h ;;
+	libcurl4-openssl-dev) have_header curl/curl.h ;;
 	valgrind) have valgrind ;;
 	clang) have clang && have clang++ ;;
 	clang-format) have clang-format ;;

@@ -109,6 +109,20 @@ else
 	echo "SKIP: HTTP consumer: this build has no HTTP server"
 fi
 
+# The HTTP client likewise.
+if [ -e "$libdir/libhilo-http-client.so" ]; then
+	needs "$libdir/libhilo.so" curl && fail "libhilo.so is linked with libcurl"
+	check_program "$scratch/cmake/consumer_http_client"
+	check_program "$scratch/cmake/consumer_http_client_static"
+	needs "$scratch/cmake/consumer_http_client_static" hilo && fail "consumer_http_client_static is linked with libhilo.so"
+	read -ra client_libs <<<"$(pkg-config --libs hilo-http-client)"
+	must "pkg-config, hilo-http-client: build" cc -std=c11 -Wall -Werror "${cflags[@]}" "$here/consumer/http_client.c" \
+		-o "$scratch/http_client_by_pc" "${client_libs[@]}"
+	check_program "$scratch/http_client_by_pc"
+else
+	echo "SKIP: HTTP client consumer: this build has no HTTP client"
+fi
+
 if command -v c++ >/dev/null; then
 	must "C++: build" c++ -std=c++17 -Wall -Wextra -Werror "${cflags[@]}" -x c++ "$here/consumer/main.c" -o "$scratch/cxx" "${libs[@]}"
 	check_program "$scratch/cxx"

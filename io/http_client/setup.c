@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * setup.c - what libcurl is told of a request.
+ *
+ * Names are not its business: they are resolved before, and it is told the addresses (CURLOPT_RESOLVE), so that it
+ * tries them side by side, keeps connections by name, and verifies names. Redirects are not either (fetch.c).
+ */
+#include "io/http_client/client_impl.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include <hilo/runtime/error.h>
+
+#include "scheduler/base/mem.h"
+#include "scheduler/base/sys.h"
+
+/* [loop] Sockets that no child process gets; and why there is none, which libcurl does not tell. */
+static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	int fd = (int)sys_result(
+		socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol));
+
+	(void)purpose;
+	if (fd >= 0)
+		return fd;
+	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOBUFS || fd == -ENOMEM)
+		hilo__client_fail(arg, fd, "there is no descriptor for its socket");
+	return CURL_SOCKET_BAD;
+}
+
+/* ---- Header fields ---- */
+
+static bool is_token(const char *text)
+{
+	static const char others[] = "!#$%&'*+-.^_`|~";
+
+	if (!*text)
+		return false;
+	for (; *text; text++)
+		if (!((*text >= '0' && *text <= '9') || (*text >= 'a' && *text <= 'z') ||
+		      (*text >= 'A' && *text <= 'Z') || strchr(others, *text)))
+			return false;
+	return true;
+}
+
+static bool is_value(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' && *text != '\t')
+			return false;
+	return true;
+}
+
+static int list_add(struct curl_slist **list, const char *text)
+{
+	struct curl_slist *more = curl_slist_append(*list, text);
+
+	if (!more)
+		return -ENOMEM;
+	*list = more;
+	return 0;
+}
+
+/* Fields that are for the host that was asked at first. */
+static bool is_secret(const char *name)
+{
+	return !strcasecmp(name, "Authorization") || !strcasecmp(name, "Cookie") ||
+	       !strcasecmp(name, "Proxy-Authorization");
+}
+
+/* A line as libcurl wants it: "Name: value"; "Name;" for one without value; "Name:" for one that is not sent. */
+static int header_add(struct curl_slist **list, const char *name, const char *value)
+{
+	size_t size = strlen(name) + (value ? strlen(value) : 0) + 3;
+	char *line;
+	int rc;
+
+	line = hilo__malloc(size);
+	if (!line)
+		return -ENOMEM;
+	if (value && *value)
+		(void)snprintf(line, size, "%s: %s", name, value);
+	else
+		(void)snprintf(line, size, value ? "%s;" : "%s:", name);
+	rc = list_add(list, line);
+	hilo__free(line);
+	return rc;
+}
+
+int hilo__client_headers(struct curl_slist **list, const hilo_http_header *headers, size_t n, bool foreign)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		const hilo_http_header *header = &headers[i];
+
+		if (!header->name || !is_token(header->name))
+			return hilo_fail(-EINVAL, "header %zu: the name %s", i,
+					 header->name ? header->name : "NULL");
+		if (header->value && !is_value(header->value))
+			return hilo_fail(-EINVAL, "header %s: its value has control characters",
+					 header->name);
+		if (!foreign || !is_secret(header->name))
+			rc = header_add(list, header->name, header->value);
+	}
+	return rc;
+}
+
+/* Whether the line has the name of one of @headers. */
+static bool line_is_replaced(const char *line, const hilo_http_header *headers, size_t n)
+{
+	size_t length = strcspn(line, ":;");
+
+	for (size_t i = 0; i < n; i++)
+		if (strlen(headers[i].name) == length && !strncasecmp(headers[i].name, line, length))
+			return true;
+	return false;
+}
+
+static int setup_headers(struct transfer *t, const struct fetch *fetch)
+{
+	const hilo_http_fetch_opts *opts = fetch->opts;
+	int rc = hilo__client_headers(&t->headers, opts->headers, opts->n_headers, fetch->foreign);
+	bool typed = false;
+
+	for (size_t i = 0; i < opts->n_headers && rc == 0; i++)
+		typed = typed || !strcasecmp(opts->headers[i].name, "Content-Type");
+	for (struct curl_slist *line = t->session->set.headers; line && rc == 0; line = line->next)
+		if (!line_is_replaced(line->data, opts->headers, opts->n_headers))
+			rc = list_add(&t->headers, line->data);
+	/* libcurl would call it a form. */
+	if (rc == 0 && fetch->body && !typed) {
+		const hilo_http_header type = {"Content-Type", opts->type};
+
+		rc = hilo__client_headers(&t->headers, &type, 1, false);
+	}
+	return rc;
+}
+
+/* ---- Options ---- */
+
+#define SET(option, value) (code = code ? code : curl_easy_setopt(easy, CURLOPT_##option, value))
+
+static CURLcode setup_body(struct transfer *t, const struct fetch *fetch)
+{
+	const hilo_http_fetch_opts *opts = fetch->opts;
+	CURL *easy = t->easy;
+	CURLcode code = CURLE_OK;
+
+	if (!strcmp(fetch->method, "HEAD")) {
+		SET(NOBODY, 1L);
+	} else if (fetch->body && opts->read) {
+		SET(UPLOAD, 1L);
+		SET(READFUNCTION, hilo__client_on_send);
+		SET(READDATA, t);
+		SET(INFILESIZE_LARGE, opts->length ? (curl_off_t)opts->length : (curl_off_t)-1);
+		SET(CUSTOMREQUEST, fetch->method);
+	} else if (fetch->body) {
+		SET(POST, 1L);
+		SET(POSTFIELDSIZE_LARGE, (curl_off_t)opts->data_size);
+		SET(COPYPOSTFIELDS, opts->data ? opts->data : "");
+		SET(CUSTOMREQUEST, fetch->method);
+	} else if (strcmp(fetch->method, "GET") != 0) {
+		SET(CUSTOMREQUEST, fetch->method);
+	}
+	return code;
+}
+
+static CURLcode setup_session(struct transfer *t, const struct fetch *fetch)
+{
+	const struct settings *set = &t->session->set;
+	bool direct = !set->proxy || hilo__client_is_direct(set, &fetch->target);
+	CURL *easy = t->easy;
+	CURLcode code = CURLE_OK;
+
+	SET(SHARE, t->session->share);
+	if (!(fetch->flags & HILO_HTTP_NO_COOKIES))
+		SET(COOKIEFILE, "");
+	SET(USERAGENT, set->user_agent);
+	SET(PROXY, direct ? "" : set->proxy);
+	SET(NOPROXY, "");
+	SET(SUPPRESS_CONNECT_HEADERS, 1L);
+	SET(CONNECTTIMEOUT_MS, (long)(set->connect_time / HILO_MILLISECOND + 1));
+	if (set->ca_file)
+		SET(CAINFO, set->ca_file);
+	if (set->ca_folder)
+		SET(CAPATH, set->ca_folder);
+	if (set->cert_file)
+		SET(SSLCERT, set->cert_file);
+	if (set->key_file)
+		SET(SSLKEY, set->key_file);
+	if (set->passphrase)
+		SET(KEYPASSWD, set->passphrase);
+	if (fetch->flags & HILO_HTTP_INSECURE) {
+		SET(SSL_VERIFYPEER, 0L);
+		SET(SSL_VERIFYHOST, 0L);
+	}
+	if (!(fetch->flags & HILO_HTTP_IDENTITY))
+		SET(ACCEPT_ENCODING, "");
+	return code;
+}
+
+static long setup_version(const struct settings *set, const struct fetch *fetch)
+{
+	if (set->version == 10)
+		return CURL_HTTP_VERSION_1_0;
+	if (set->version == 11)
+		return CURL_HTTP_VERSION_1_1;
+	if (set->version == 20)
+		return strcmp(fetch->target.scheme, "http") ? CURL_HTTP_VERSION_2TLS
+							    : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
+	return CURL_HTTP_VERSION_2TLS;
+}
+
+static CURLcode setup_request(struct transfer *t, const struct fetch *fetch)
+{
+	bool named = fetch->opts->user && !fetch->foreign;
+	const char *user = named ? fetch->opts->user : fetch->target.user;
+	const char *password = named ? fetch->opts->password : fetch->target.password;
+	CURL *easy = t->easy;
+	CURLcode code = CURLE_OK;
+
+	SET(PRIVATE, t);
+	SET(ERRORBUFFER, t->error);
+	SET(NOSIGNAL, 1L);
+	SET(NOPROGRESS, 1L);
+	SET(URL, fetch->target.url);
+	SET(PROTOCOLS_STR, "http,https");
+	SET(HTTP_VERSION, setup_version(&t->session->set, fetch));
+	if (t->session->set.version == 20)
+		SET(PIPEWAIT, 1L);
+	SET(HEADERFUNCTION, hilo__client_on_header);
+	SET(HEADERDATA, t);
+	SET(WRITEFUNCTION, hilo__client_on_body);
+	SET(WRITEDATA, t);
+	SET(OPENSOCKETFUNCTION, on_open);
+	SET(OPENSOCKETDATA, t);
+	SET(HTTPHEADER, t->headers);
+	if (t->names)
+		SET(RESOLVE, t->names);
+	if (user) {
+		SET(HTTPAUTH, (long)CURLAUTH_BASIC);
+		SET(USERNAME, user);
+		SET(PASSWORD, password ? password : "");
+	}
+	return code;
+}
+
+int hilo__client_setup(struct transfer *t, const struct fetch *fetch)
+{
+	CURLcode code;
+	int rc = setup_headers(t, fetch);
+
+	if (rc == 0 && fetch->names)
+		rc = list_add(&t->names, fetch->names);
+	if (rc < 0)
+		return rc;
+	code = setup_request(t, fetch);
+	code = code ? code : setup_session(t, fetch);
+	code = code ? code : setup_body(t, fetch);
+	if (code == CURLE_OK)
+		return 0;
+	return code == CURLE_OUT_OF_MEMORY
+		       ? -ENOMEM
+		       : hilo_fail(hilo__client_code(code, t->easy), "%s", curl_easy_strerror(code));
+}
