@@ -18,7 +18,8 @@
  *     there are callbacks as long as there is something to do for them. Before it has begun nothing was given to
  *     libcurl.
  * I4  Under a transfer's lock is all that both sides change. The header is the loop's until `header_done`, then nobody
- *     changes it; the trailers are until `done`. The place behind `tail` is the loop's, without the lock.
+ *     changes it; the trailers are until `done`. The loop alone moves `tail` and the data, so that the place behind
+ *     is its own, without the lock; after `done` that is for who reads.
  * I5  References on a transfer: its response, or the fetch; the loop, from posting to the end; its body's task. On a
  *     session: its owner, its keeper, each transfer. Who wakes somebody has one, so that the event is still there.
  *
@@ -229,8 +230,8 @@ int hilo__client_headers(struct curl_slist **list, const hilo_http_header *heade
 int hilo__client_setup(struct transfer *t, const struct fetch *fetch);
 
 /* ---- target.c ---- */
-/* [any] What @url says. 0, -EINVAL, -EPROTONOSUPPORT, -ENOMEM, with a message. */
-int hilo__client_target_parse(const char *url, struct target *ret);
+/* [any] What @url says, which may be relative to @base, unless that is NULL. 0, -EINVAL, -EPROTONOSUPPORT, -ENOMEM, with a message. */
+int hilo__client_target_parse(const char *base, const char *url, struct target *ret);
 void hilo__client_target_free(struct target *target);
 /* The same scheme, host and port. */
 bool hilo__client_target_same(const struct target *a, const struct target *b);

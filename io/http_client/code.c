@@ -16,6 +16,13 @@ static int code_of_system(CURL *easy, int code)
 	return number > 0 && number != EINPROGRESS && number != EAGAIN ? -(int)number : code;
 }
 
+static bool was_connected(CURL *easy)
+{
+	long port = 0;
+
+	return easy && curl_easy_getinfo(easy, CURLINFO_PRIMARY_PORT, &port) == CURLE_OK && port > 0;
+}
+
 int hilo__client_code(CURLcode code, CURL *easy)
 {
 	switch (code) {
@@ -28,7 +35,8 @@ int hilo__client_code(CURLcode code, CURL *easy)
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_CACERT_BADFILE:
 		return -EINVAL;
-	case CURLE_UNSUPPORTED_PROTOCOL:
+	case CURLE_UNSUPPORTED_PROTOCOL: /* an answer of HTTP/0.9, which may be anything; or libcurl has no TLS */
+		return was_connected(easy) ? -EBADMSG : -EPROTONOSUPPORT;
 	case CURLE_NOT_BUILT_IN:
 		return -EPROTONOSUPPORT;
 	case CURLE_COULDNT_RESOLVE_HOST:
@@ -44,8 +52,9 @@ int hilo__client_code(CURLcode code, CURL *easy)
 		return -EKEYREJECTED;
 	case CURLE_GOT_NOTHING:
 		return -ECONNRESET;
+	case CURLE_RECV_ERROR: /* of the system, or what came makes no sense */
+		return code_of_system(easy, -EBADMSG);
 	case CURLE_SEND_ERROR:
-	case CURLE_RECV_ERROR:
 	case CURLE_SEND_FAIL_REWIND:
 		return code_of_system(easy, -ECONNRESET);
 	case CURLE_PARTIAL_FILE:

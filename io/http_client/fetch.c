@@ -149,17 +149,12 @@ static int transfer_go(struct fetch *fetch, struct transfer **ret)
 static int redirect_next(struct fetch *fetch, struct transfer *t)
 {
 	struct target next;
-	char *url = NULL;
 	int rc;
 
 	if (fetch->hops++ >= fetch->redirects)
 		return hilo_fail(-ELOOP, "%s %s: more than %u redirects", fetch->method, fetch->target.url,
 				 fetch->redirects);
-	(void)curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &url);
-	if (!url)
-		return hilo_fail(-EBADMSG, "%s %s: redirected to %s", fetch->method, fetch->target.url,
-				 hilo__client_field(&t->header, "Location"));
-	rc = hilo__client_target_parse(url, &next);
+	rc = hilo__client_target_parse(fetch->target.url, hilo__client_field(&t->header, "Location"), &next);
 	if (rc < 0)
 		return rc;
 	if (!hilo__client_target_same(&fetch->target, &next)) {
@@ -239,7 +234,7 @@ static int fetch_init(struct fetch *fetch, struct hilo_http_session *session,
 				 opts->flags);
 	if (given && !strcmp(fetch->method, "HEAD"))
 		return hilo_fail(-EINVAL, "%s: HEAD with a body", opts->url);
-	return hilo__client_target_parse(opts->url, &fetch->target);
+	return hilo__client_target_parse(NULL, opts->url, &fetch->target);
 }
 
 static int response_new(struct fetch *fetch, struct hilo_http_response **ret)

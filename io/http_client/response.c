@@ -178,8 +178,6 @@ ssize_t hilo_http_response_read(hilo_http_response *response, void *buf, size_t 
 	if (n)
 		memcpy(buf, t->data + t->head, n);
 	t->head += n;
-	if (t->head == t->tail)
-		t->head = t->tail = 0;
 	spin_unlock(&t->lock);
 	if (rc == 0 && n == 0)
 		rc = read_result(response);

@@ -98,10 +98,14 @@ static void send_fail(struct transfer *t, int rc)
 static int send_main(void *arg)
 {
 	struct transfer *t = arg;
-	char *buf = hilo__malloc(SEND_SIZE);
+	char *buf = hilo__malloc(SEND_SIZE), *other = hilo__malloc(SEND_SIZE);
 	ssize_t n;
 
-	if (!buf) {
+	spin_lock(&t->lock);
+	t->out = other;
+	spin_unlock(&t->lock);
+	if (!buf || !other) {
+		hilo__free(buf);
 		send_fail(t, -ENOMEM);
 		return 0;
 	}

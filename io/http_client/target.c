@@ -52,7 +52,7 @@ static CURLUcode target_parts(CURLU *handle, struct target *target)
 	return code;
 }
 
-int hilo__client_target_parse(const char *url, struct target *ret)
+int hilo__client_target_parse(const char *base, const char *url, struct target *ret)
 {
 	struct target target = {0};
 	CURLU *handle = curl_url();
@@ -61,6 +61,8 @@ int hilo__client_target_parse(const char *url, struct target *ret)
 
 	if (!handle)
 		return -ENOMEM;
+	if (base)
+		(void)curl_url_set(handle, CURLUPART_URL, base, 0);
 	code = curl_url_set(handle, CURLUPART_URL, url, CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME);
 	if (code == CURLUE_OK)
 		code = curl_url_get(handle, CURLUPART_SCHEME, &target.scheme, 0);

@@ -177,7 +177,8 @@ static inline int teller_main(void *arg)
 	ssize_t n = 1;
 	int fd;
 
-	TASK_CHECK(hilo_fd_wait(teller->listener, HILO_READABLE, HILO_FOREVER), >, 0);
+	if (hilo_fd_wait(teller->listener, HILO_READABLE, HILO_FOREVER) < 0)
+		return 0; /* nobody will come */
 	fd = accept4(teller->listener, NULL, NULL, SOCK_CLOEXEC);
 	TASK_CHECK(fd, >=, 0);
 	TASK_CHECK(hilo_stream_from_fd(fd, NULL, &stream), ==, 0);
