@@ -92,6 +92,8 @@ struct hilo_http_session {
 	/* I1 */
 	CURLM *multi;
 	struct list live, broken, socks;
+	struct list waiting;	   /* transfers that libcurl has not been given yet; drive.c */
+	unsigned admitted, window; /* that it has; that it may have, 0: any number */
 	hilo_handle *timer;
 	hilo_time timer_at, armed_at;
 	bool due; /* libcurl wants to be called at once */
@@ -122,13 +124,15 @@ struct transfer {
 	unsigned ops; /* under the session's lock, with ... */
 	struct list posted;
 	bool running;		  /* ... and counted there */
-	struct list live, broken; /* the loop's */
+	struct list live, broken; /* the loop's; in `waiting` at first */
+	bool admitted;
 
 	int status, version; /* I4: with the header */
+	bool follow;	     /* fixed: a redirect is nothing to stop at */
 	struct fields header, trailers;
-	bool follow; /* fixed: a redirect is nothing to stop at */
 
-	struct spinlock lock; /* of what follows */
+	struct spinlock lock; /* of what follows; not beside bools, of which compilers read several at once */
+	hilo_event event;     /* for who waits */
 	bool header_done, done, abandoned;
 	bool discard; /* what comes is not for the response */
 	bool paused_in, paused_out;
@@ -139,7 +143,6 @@ struct transfer {
 	int rc;	      /* of all, once it is done */
 	int failure;  /* what a callback has failed with */
 	char why[128];
-	hilo_event event; /* for who waits */
 	size_t window, discarded;
 	char *data;
 	size_t size, head, tail;
@@ -230,7 +233,10 @@ int hilo__client_headers(struct curl_slist **list, const hilo_http_header *heade
 int hilo__client_setup(struct transfer *t, const struct fetch *fetch);
 
 /* ---- target.c ---- */
-/* [any] What @url says, which may be relative to @base, unless that is NULL. 0, -EINVAL, -EPROTONOSUPPORT, -ENOMEM, with a message. */
+/*
+ * [any] What @url says, which may be relative to @base, unless that is NULL. 0, -EINVAL, -EPROTONOSUPPORT, -ENOMEM,
+ * with a message.
+ */
 int hilo__client_target_parse(const char *base, const char *url, struct target *ret);
 void hilo__client_target_free(struct target *target);
 /* The same scheme, host and port. */

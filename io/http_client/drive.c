@@ -5,6 +5,10 @@
  *
  * libcurl wants to be called at once very often. That is done before a callback returns, not by another one. Its timer
  * is moved with each transfer, mostly to later: one that is armed for earlier stays, and is moved when it fires.
+ *
+ * libcurl looks through all transfers that wait for a connection whenever one ends. So it is given no more than can
+ * have one, and some that may share one by HTTP/2; the others wait here, first come, first served. But where hosts have
+ * limits of their own it gets all: those that wait for one host must not hold up those for another.
  */
 #include "io/http_client/client_impl.h"
 
@@ -16,6 +20,8 @@
 
 /* Times that libcurl is called at once before others get their turn. */
 #define ROUNDS 16
+/* Transfers that libcurl gets beyond those that can have a connection each. */
+#define SHARING 100
 
 /* A socket of libcurl's. */
 struct sock {
@@ -34,8 +40,11 @@ static void transfer_finish(struct hilo_http_session *session, struct transfer *
 {
 	long connections = 0;
 
-	(void)curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connections);
-	(void)curl_multi_remove_handle(session->multi, t->easy);
+	if (t->admitted) {
+		(void)curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connections);
+		(void)curl_multi_remove_handle(session->multi, t->easy);
+		session->admitted--;
+	}
 	list_del(&t->live);
 	if (list_is_linked(&t->broken))
 		list_del(&t->broken);
@@ -59,16 +68,25 @@ static void transfer_break(struct hilo_http_session *session, CURL *easy, int rc
 	list_add_tail(&session->broken, &t->broken);
 }
 
-static void transfer_start(struct hilo_http_session *session, struct transfer *t)
+/* Give libcurl the next ones, as many as it may have. */
+static void transfers_admit(struct hilo_http_session *session)
 {
-	CURLMcode code = curl_multi_add_handle(session->multi, t->easy);
+	struct list *node;
 
-	if (code != CURLM_OK) {
-		hilo__client_complete(t, hilo__client_multi_code(code));
-		return;
+	while ((!session->window || session->admitted < session->window) &&
+	       (node = list_pop_first(&session->waiting))) {
+		struct transfer *t = list_entry(node, struct transfer, live);
+		CURLMcode code = curl_multi_add_handle(session->multi, t->easy);
+
+		if (code != CURLM_OK) {
+			hilo__client_complete(t, hilo__client_multi_code(code));
+			continue;
+		}
+		t->admitted = true;
+		session->admitted++;
+		list_add_tail(&session->live, &t->live);
+		session->due = true;
 	}
-	list_add_tail(&session->live, &t->live);
-	session->due = true;
 }
 
 /* Go on with what is not paused any more. */
@@ -92,12 +110,10 @@ static void transfer_ops(struct hilo_http_session *session, struct transfer *t, 
 		return;
 	}
 	if (ops & OP_START)
-		transfer_start(session, t);
-	if (!list_is_linked(&t->live))
-		return; /* it is over */
+		list_add_tail(&session->waiting, &t->live);
 	if (ops & OP_ABORT)
 		transfer_finish(session, t, -ECANCELED);
-	else if (ops & OP_RESUME)
+	else if (ops & OP_RESUME && t->admitted)
 		transfer_resume(session, t);
 }
 
@@ -241,6 +257,7 @@ static void session_after(struct hilo_http_session *session)
 			transfer_finish(session, (struct transfer *)(void *)private,
 					hilo__client_code(message->data.result, message->easy_handle));
 		}
+		transfers_admit(session);
 		if (!session->due)
 			return;
 		if (round == ROUNDS)
@@ -261,6 +278,8 @@ static void session_stop(struct hilo_http_session *session)
 	struct list *node;
 
 	while ((node = list_first(&session->live)))
+		transfer_finish(session, list_entry(node, struct transfer, live), HILO_ECLOSED);
+	while ((node = list_first(&session->waiting)))
 		transfer_finish(session, list_entry(node, struct transfer, live), HILO_ECLOSED);
 	timer_disarm(session);
 	(void)curl_multi_cleanup(session->multi);
@@ -318,5 +337,7 @@ int hilo__client_drive_init(struct hilo_http_session *session)
 	code = code ? code
 		    : curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS,
 					(long)session->set.host_connections);
+	if (!session->set.host_connections)
+		session->window = session->set.connections + (session->set.version / 10 == 1 ? 0 : SHARING);
 	return code ? -ENOMEM : 0;
 }
