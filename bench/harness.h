@@ -153,6 +153,8 @@ void bench_select_in_order(struct bench *b);
 void bench_sendfile(struct bench *b);
 void bench_serve(struct bench *b);
 void bench_http_server(struct bench *b);
+void bench_scraper(struct bench *b);
+void bench_slow_server(struct bench *b);
 void bench_tls_handshakes(struct bench *b);
 void bench_tls_resumed(struct bench *b);
 void bench_tls_bytes(struct bench *b);

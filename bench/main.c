@@ -83,6 +83,10 @@ static const struct workload workloads[] = {
 #ifdef BENCH_HTTP
 	{"http_server", bench_http_server, 1, 0, "the same answer by the HTTP server of hilo-http"},
 #endif
+#ifdef BENCH_SCRAPER
+	{"slow_server", bench_slow_server, 1, 0, "the HTTP server, with a page that comes after 50 ms"},
+	{"scraper", bench_scraper, 1000, 0, "n of those pages from --port=N, 100 at a time"},
+#endif
 #ifdef BENCH_TLS
 	{"tls_handshakes", bench_tls_handshakes, 2000, 0, "n whole handshakes, both sides, 8 at a time"},
 	{"tls_resumed", bench_tls_resumed, 5000, 0, "the same with sessions that are gone on with"},
