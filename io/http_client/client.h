@@ -29,6 +29,8 @@ HILO_BEGIN_DECLS
  *            the session's buffer is taken from the connection, so that the server has to wait.
  * Redirects  are followed, up to ten. To another scheme, host or port go neither user and password nor the fields
  *            Authorization, Cookie and Proxy-Authorization of the request.
+ * Stacks     Tasks that make a session, or requests, need the usual one of 64 KiB: libcurl runs on it while they are
+ *            prepared. All the rest of it runs on the loop's thread.
  * Names      are resolved by hilo_resolve, so that no loop waits for that; those of servers behind a proxy by it.
  * TLS        Certificates and names are verified. HTTP/2 is spoken where libcurl and the server can.
  * Failures   have a message with method and URL. An answer of any status is no failure: hilo_http_response_check.
@@ -75,7 +77,11 @@ typedef struct hilo_http_session_opts {
 	unsigned connections;	   /* at a time, and kept; default 100; further requests wait */
 	unsigned host_connections; /* of them to one host and port; default: no limit */
 	unsigned redirects;	   /* the most that are followed; default 10 */
-	int version; /* 10, 11, 20: HTTP/1.0, 1.1, 2; default: 2 over TLS where it can be had, else 1.1 */
+	/*
+	 * 10, 11: HTTP/1.0, 1.1, always. Default: 2 over TLS, where libcurl and the server can, else 1.1. 20: the same,
+	 * and requests wait for the first connection to a host, to share it.
+	 */
+	int version;
 	hilo_time connect_time; /* for a connection, TLS included; default 30 s */
 	hilo_time
 		total_time; /* from the request to the end of its body; default 300 s; less than 0: no limit */

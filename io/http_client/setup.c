@@ -203,16 +203,11 @@ static CURLcode setup_session(struct transfer *t, const struct fetch *fetch)
 	return code;
 }
 
-static long setup_version(const struct settings *set, const struct fetch *fetch)
+static long setup_version(const struct settings *set)
 {
 	if (set->version == 10)
 		return CURL_HTTP_VERSION_1_0;
-	if (set->version == 11)
-		return CURL_HTTP_VERSION_1_1;
-	if (set->version == 20)
-		return strcmp(fetch->target.scheme, "http") ? CURL_HTTP_VERSION_2TLS
-							    : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
-	return CURL_HTTP_VERSION_2TLS;
+	return set->version == 11 ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS;
 }
 
 static CURLcode setup_request(struct transfer *t, const struct fetch *fetch)
@@ -229,7 +224,7 @@ static CURLcode setup_request(struct transfer *t, const struct fetch *fetch)
 	SET(NOPROGRESS, 1L);
 	SET(URL, fetch->target.url);
 	SET(PROTOCOLS_STR, "http,https");
-	SET(HTTP_VERSION, setup_version(&t->session->set, fetch));
+	SET(HTTP_VERSION, setup_version(&t->session->set));
 	if (t->session->set.version == 20)
 		SET(PIPEWAIT, 1L);
 	SET(HEADERFUNCTION, hilo__client_on_header);
