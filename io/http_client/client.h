@@ -28,7 +28,7 @@ HILO_BEGIN_DECLS
  * Responses  are there as soon as their header is. Their body is read as it comes; while nobody reads hardly more than
  *            the session's buffer is taken from the connection, so that the server has to wait.
  * Redirects  are followed, up to ten. To another scheme, host or port go neither user and password nor the fields
- *            Authorization, Cookie and Proxy-Authorization of the request.
+ *            Authorization, Cookie, Host and Proxy-Authorization that the program has given.
  * Stacks     Tasks that make a session, or requests, need the usual one of 64 KiB: libcurl runs on it while they are
  *            prepared. All the rest of it runs on the loop's thread.
  * Names      are resolved by hilo_resolve, so that no loop waits for that; those of servers behind a proxy by it.
@@ -150,7 +150,7 @@ typedef struct hilo_http_fetch_opts {
 		void *arg); /* ... until this is called, once, on any thread, also if the request fails */
 	const char *user;   /* Basic authentication; default: what the URL has */
 	const char *password;
-	unsigned flags; /* HILO_HTTP_* above, besides the session's */
+	unsigned flags; /* HILO_HTTP_* above, besides the session's; cookies are its affair alone */
 	hilo_time total_time;
 	unsigned redirects;
 } hilo_http_fetch_opts;

@@ -18,7 +18,7 @@
 
 #include "scheduler/base/mem.h"
 
-#define FLAGS_KNOWN (HILO_HTTP_INSECURE | HILO_HTTP_NO_COOKIES | HILO_HTTP_NO_REDIRECTS | HILO_HTTP_IDENTITY)
+#define FLAGS_KNOWN (HILO_HTTP_INSECURE | HILO_HTTP_NO_REDIRECTS | HILO_HTTP_IDENTITY)
 /* Addresses of a name that are tried. */
 #define ADDRESSES 16
 

@@ -64,11 +64,16 @@ static int list_add(struct curl_slist **list, const char *text)
 	return 0;
 }
 
-/* Fields that are for the host that was asked at first. */
-static bool is_secret(const char *name)
+/* Fields that are for the host that was asked at first: by a name, or the line that begins with it. */
+static bool is_for_first(const char *line)
 {
-	return !strcasecmp(name, "Authorization") || !strcasecmp(name, "Cookie") ||
-	       !strcasecmp(name, "Proxy-Authorization");
+	static const char *const names[] = {"Authorization", "Cookie", "Host", "Proxy-Authorization"};
+	size_t length = strcspn(line, ":;");
+
+	for (size_t i = 0; i < array_size(names); i++)
+		if (strlen(names[i]) == length && !strncasecmp(names[i], line, length))
+			return true;
+	return false;
 }
 
 /* A line as libcurl wants it: "Name: value"; "Name;" for one without value; "Name:" for one that is not sent. */
@@ -103,7 +108,7 @@ int hilo__client_headers(struct curl_slist **list, const hilo_http_header *heade
 		if (header->value && !is_value(header->value))
 			return hilo_fail(-EINVAL, "header %s: its value has control characters",
 					 header->name);
-		if (!foreign || !is_secret(header->name))
+		if (!foreign || !is_for_first(header->name))
 			rc = header_add(list, header->name, header->value);
 	}
 	return rc;
@@ -129,7 +134,8 @@ static int setup_headers(struct transfer *t, const struct fetch *fetch)
 	for (size_t i = 0; i < opts->n_headers && rc == 0; i++)
 		typed = typed || !strcasecmp(opts->headers[i].name, "Content-Type");
 	for (struct curl_slist *line = t->session->set.headers; line && rc == 0; line = line->next)
-		if (!line_is_replaced(line->data, opts->headers, opts->n_headers))
+		if (!line_is_replaced(line->data, opts->headers, opts->n_headers) &&
+		    !(fetch->foreign && is_for_first(line->data)))
 			rc = list_add(&t->headers, line->data);
 	/* libcurl would call it a form. */
 	if (rc == 0 && fetch->body && !typed) {

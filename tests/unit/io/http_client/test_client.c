@@ -222,7 +222,7 @@ TASK_TEST(test_redirect_to_another_host_takes_no_secrets_along)
 	char *text, path[256];
 	int status;
 
-	web_begin(&web, (hilo_http_session_opts){0}, (hilo_http_opts){0});
+	web_begin(&web, (hilo_http_session_opts){.headers = secret + 1, .n_headers = 1}, (hilo_http_opts){0});
 	web_begin(&other, (hilo_http_session_opts){0}, (hilo_http_opts){0});
 	snprintf(path, sizeof(path), "/to/302?to=%s/what", other.base);
 	text = web_fetch(
@@ -233,7 +233,7 @@ TASK_TEST(test_redirect_to_another_host_takes_no_secrets_along)
 	text = web_fetch(&web,
 			 (hilo_http_fetch_opts){.url = web_url(&web, path), .user = "me", .password = "it"},
 			 &status);
-	TASK_CHECK_CONTAINS(text, "Authorization: -\n");
+	TASK_CHECK_CONTAINS(text, "Authorization: -\nX-A: -\nCookie: -\n");
 	free(text);
 	text = web_fetch(&web,
 			 (hilo_http_fetch_opts){
@@ -526,6 +526,7 @@ TASK_TEST(test_misuse_is_told)
 		{.url = "http://x/", .method = "CONNECT"},
 		{.url = "http://x/", .method = "HEAD", .data = "a", .data_size = 1},
 		{.url = "http://x/", .flags = 1u << 20},
+		{.url = "http://x/", .flags = HILO_HTTP_NO_COOKIES},
 		{.url = "http://x/", .n_headers = 1},
 		{.url = "http://x/", .data_size = 1},
 		{.url = "http://127.0.0.1/", .headers = bad_name, .n_headers = 1},

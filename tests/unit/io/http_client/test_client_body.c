@@ -90,7 +90,7 @@ static void source_done(void *arg)
 {
 	struct source *source = arg;
 
-	(void)add_relaxed(&source->done, 1);
+	(void)add_release(&source->done, 1);
 }
 
 static hilo_http_fetch_opts source_opts(struct source *source, const char *url)
@@ -129,7 +129,7 @@ TASK_TEST(test_body_from_a_function_arrives)
 			TASK_CHECK((unsigned char)text[at], ==, (unsigned char)byte_at(at));
 		free(text);
 		TASK_CHECK(hilo_http_response_close(response, HILO_FOREVER), ==, 0);
-		TASK_CHECK(load_relaxed(&source.done), ==, 1);
+		TASK_CHECK(load_acquire(&source.done), ==, 1);
 		hilo_http_response_free(response);
 	}
 	web_end(&web);
@@ -157,7 +157,7 @@ TASK_TEST(test_both_bodies_flow_at_the_same_time)
 	TASK_CHECK(n, ==, 0);
 	TASK_CHECK(total, ==, BIG);
 	hilo_http_response_free(response);
-	TEST_UNTIL(load_relaxed(&source.done) == 1);
+	TEST_UNTIL(load_acquire(&source.done) == 1);
 	web_end(&web);
 	return 0;
 }
@@ -173,7 +173,7 @@ TASK_TEST(test_body_that_fails_fails_the_request_with_its_code)
 	opts = source_opts(&source, web_url(&web, "/echo"));
 	TASK_CHECK(hilo_http_fetch(web.session, &opts, &response, HILO_FOREVER), ==, -EIO);
 	TASK_CHECK_CONTAINS(hilo_error_message(), "the source has run dry");
-	TEST_UNTIL(load_relaxed(&source.done) == 1);
+	TEST_UNTIL(load_acquire(&source.done) == 1);
 	web_end(&web);
 	return 0;
 }
@@ -199,12 +199,12 @@ TASK_TEST(test_body_that_waits_ends_with_its_request)
 		if (how == 2) {
 			TASK_CHECK(rc, ==, 0);
 			TASK_CHECK(hilo_http_response_close(response, HILO_FOREVER), ==, 0);
-			TASK_CHECK(load_relaxed(&source.done), ==, 1);
+			TASK_CHECK(load_acquire(&source.done), ==, 1);
 			hilo_http_response_free(response);
 		} else {
 			TASK_CHECK(rc, ==, -ETIMEDOUT);
 		}
-		TEST_UNTIL(load_relaxed(&source.done) == 1);
+		TEST_UNTIL(load_acquire(&source.done) == 1);
 		if (how != 2) { /* nobody has come */
 			hilo_task_cancel(teller.task);
 			(void)hilo_join(teller.task, HILO_FOREVER);
@@ -231,7 +231,7 @@ TASK_TEST(test_body_that_cannot_be_said_again_is_not_redirected)
 	TASK_CHECK(hilo_http_fetch(web.session, &opts, &response, HILO_FOREVER), ==, 0);
 	TASK_CHECK(hilo_http_response_redirects(response), ==, 1);
 	hilo_http_response_free(response);
-	TEST_UNTIL(load_relaxed(&source.done) == 1 && load_relaxed(&again.done) == 1);
+	TEST_UNTIL(load_acquire(&source.done) == 1 && load_acquire(&again.done) == 1);
 	web_end(&web);
 	return 0;
 }
@@ -248,7 +248,7 @@ TASK_TEST(test_argument_is_given_back_whatever_is_wrong)
 		hilo_http_fetch_opts opts = source_opts(&source, urls[i]);
 
 		TASK_CHECK(hilo_http_fetch(session, &opts, &response, HILO_FOREVER), <, 0);
-		TEST_UNTIL(load_relaxed(&source.done) == 1);
+		TEST_UNTIL(load_acquire(&source.done) == 1);
 	}
 	hilo_http_session_free(session);
 	return 0;
