@@ -24,7 +24,7 @@
 #define DEFAULT_GRACE HILO_SECOND
 #define DEFAULT_FLUSH (10 * HILO_SECOND)
 
-_Static_assert(sizeof(hilo_server_opts) == SIZED_END(hilo_server_opts, tls_opts),
+_Static_assert(sizeof(hilo_server_opts) == SIZED_END(hilo_server_opts, n_fds),
 	       "it ends with its last member");
 
 void hilo__server_unref(struct hilo_server *server)
@@ -100,6 +100,11 @@ static int opts_check(hilo_server_opts *opts)
 
 	if (places > 1)
 		return hilo_fail(-EINVAL, "hilo_server_opts: only one of host, hosts and path");
+	if (opts->fds ? !opts->n_fds || opts->n_fds > SERVER_SOCKETS : opts->n_fds > 0)
+		return hilo_fail(-EINVAL, "hilo_server_opts.n_fds is %zu", opts->n_fds);
+	if (opts->fds && (places || opts->port))
+		return hilo_fail(-EINVAL,
+				 "hilo_server_opts: fds say where they are, not host, path and port");
 	if (opts->hosts ? !opts->n_hosts || opts->n_hosts > SERVER_SOCKETS : opts->n_hosts > 0)
 		return hilo_fail(-EINVAL, "hilo_server_opts.n_hosts is %zu", opts->n_hosts);
 	if (opts->port > 65535 || (opts->path && opts->port))

@@ -69,6 +69,10 @@ typedef struct hilo_server_opts {
 	const hilo_stream_opts *stream; /* of the clients; NULL: its defaults */
 	hilo_tls_context *tls;	       /* of servers: connections are encrypted; shared; NULL: they are not */
 	const hilo_tls_opts *tls_opts; /* NULL: its defaults */
+	const int
+		*fds; /* instead of host, hosts, path and port: sockets that are bound or listen already, as a
+			 * service manager or an earlier process hands them over; the server has copies */
+	size_t n_fds; /* how many */
 } hilo_server_opts;
 
 #define HILO_SERVER_REUSE_PORT 1u	/* others may listen at the same address, and share what comes */
@@ -87,6 +91,9 @@ typedef struct hilo_server_opts {
  * -ENFILE, -ENOMEM; -EINVAL, -E2BIG; -ECANCELED; -EDEADLK outside of a task; and as hilo_resolve. Failures have a
  * message that names the address, and nothing is left then. A name that stands for several addresses needs one that
  * works. A Unix socket takes the place of a file that an earlier server has left behind, if nobody listens there.
+ * Of `fds`: -EBADF; -ENOTSOCK; -EPROTOTYPE: no stream, or one that is connected. They are not closed. Clients that wait
+ * in the backlog of one stay there when the server ends, as long as somebody has it open. Without io_uring they are
+ * set to O_NONBLOCK, which all see who have them. The file of a Unix socket stays.
  */
 HILO_API HILO_MUST_CHECK int hilo_start_server(hilo_server_fn handler, void *arg,
 					       const hilo_server_opts *opts, hilo_server **ret,

@@ -67,6 +67,8 @@ static int places_find(struct places *places, const hilo_server_opts *opts, hilo
 	int rc = 0;
 
 	places->n = 0;
+	if (opts->fds)
+		return 0;
 	if (opts->path) {
 		rc = hilo_address_unix(opts->path, &places->address[0]);
 		places->n = rc == 0;
@@ -212,6 +214,52 @@ static int sockets_open(struct hilo_server *server, const struct places *places)
 	return hilo__server_address_failed(wrong, first);
 }
 
+static int given_failed(int fd, int rc, const char *why)
+{
+	return hilo_fail(rc, "hilo_start_server: descriptor %d: %s", fd, why ? why : hilo_strerror(rc));
+}
+
+/* The next socket of @server is a copy of @fd. */
+static int given_take(struct hilo_server *server, int fd)
+{
+	struct server_socket *socket = &server->socket[server->sockets];
+	hilo_address peer;
+	int type, rc = hilo__sock_get(fd, SOL_SOCKET, SO_TYPE, &type);
+
+	if (rc < 0)
+		return given_failed(fd, rc, NULL);
+	if (type != SOCK_STREAM)
+		return given_failed(fd, -EPROTOTYPE, "not a socket of streams");
+	if (hilo_address_of_peer(fd, &peer) == 0)
+		return given_failed(fd, -EPROTOTYPE, "the socket is connected");
+	memset(socket, 0, sizeof(*socket));
+	rc = hilo_address_of_socket(fd, &socket->name);
+	/* Never back to blocking: others may have the same socket. */
+	if (rc == 0 && hilo__io_socket_flags(server->runtime) & SOCK_NONBLOCK) {
+		rc = hilo__sock_set_nonblocking(fd, true);
+		socket->never_blocks = true;
+	}
+	if (rc == 0)
+		rc = hilo__sock_copy(fd);
+	if (rc < 0)
+		return given_failed(fd, rc, NULL);
+	socket->fd = rc;
+	server->sockets++;
+	return 0;
+}
+
+/* All that were given, instead of some that are opened. */
+static int givens_take(struct hilo_server *server)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < server->opts.n_fds && rc == 0; i++)
+		rc = given_take(server, server->opts.fds[i]);
+	if (rc < 0)
+		sockets_close(server);
+	return rc;
+}
+
 static void server_init(struct hilo_server *server, const hilo_server_opts *opts)
 {
 	spin_init(&server->lock);
@@ -238,7 +286,7 @@ int hilo__server_new(const hilo_server_opts *opts, hilo_server **ret, hilo_time 
 
 	if (rc < 0)
 		return rc;
-	server = hilo__calloc(1, sizeof(*server) + places.n * sizeof(server->socket[0]));
+	server = hilo__calloc(1, sizeof(*server) + (places.n + opts->n_fds) * sizeof(server->socket[0]));
 	if (!server)
 		return hilo__error_own(-ENOMEM);
 	server_init(server, opts);
@@ -246,7 +294,9 @@ int hilo__server_new(const hilo_server_opts *opts, hilo_server **ret, hilo_time 
 	if (rc == 0 && opts->tls_opts)
 		rc = SIZED_IN(hilo_tls_opts, &server->tls_opts, opts->tls_opts, shutdown);
 	server->stream_opts.runtime = server->runtime;
-	for (unsigned i = 0; rc == 0 && i < PORT_TRIES; i++) {
+	if (rc == 0 && opts->fds)
+		rc = givens_take(server);
+	for (unsigned i = 0; rc == 0 && !opts->fds && i < PORT_TRIES; i++) {
 		rc = sockets_open(server, &places);
 		if (rc != -EAGAIN)
 			break;
@@ -255,6 +305,7 @@ int hilo__server_new(const hilo_server_opts *opts, hilo_server **ret, hilo_time 
 	/* What is borrowed for the call. */
 	server->opts.host = server->opts.path = NULL;
 	server->opts.hosts = NULL;
+	server->opts.fds = NULL;
 	server->opts.stream = NULL;
 	server->opts.tls_opts = NULL;
 	if (rc == 0) {

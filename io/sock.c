@@ -60,6 +60,11 @@ int hilo__sock_is_nonblocking(int fd)
 	return flags < 0 ? flags : (flags & O_NONBLOCK) != 0;
 }
 
+int hilo__sock_copy(int fd)
+{
+	return (int)sys_result(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
 int hilo__sock_turn_away(int fd)
 {
 	int client = hilo__sys_accept4(fd, NULL, NULL, SOCK_CLOEXEC);

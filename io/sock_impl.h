@@ -28,6 +28,9 @@ int hilo__sock_get(int fd, int level, int option, int *ret);
 int hilo__sock_set_nonblocking(int fd, bool on);
 int hilo__sock_is_nonblocking(int fd);
 
+/* [any] Another descriptor of the same socket, closed on exec. */
+int hilo__sock_copy(int fd);
+
 /* [any] accept4 and close at once: the client is turned away. @fd does not block. 0, -EAGAIN, ... */
 int hilo__sock_turn_away(int fd);
 
