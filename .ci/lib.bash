@@ -126,6 +126,10 @@ have_package() {
 	node-llhttp) [ -e /usr/share/llhttp/llhttp.c ] || { have_header llhttp.h && have_library llhttp; } ;;
 	libssl-dev) have_header openssl/ssl.h ;;
 	libcurl4-openssl-dev) have_header curl/curl.h ;;
+	libsqlite3-dev) have_header sqlite3.h ;;
+	libjansson-dev) have_header jansson.h ;;
+	libjpeg-dev) have_header jpeglib.h ;;
+	libpq-dev) have_header libpq-fe.h || have_header postgresql/libpq-fe.h ;;
 	valgrind) have valgrind ;;
 	clang) have clang && have clang++ ;;
 	clang-format) have clang-format ;;
