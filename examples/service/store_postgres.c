@@ -89,17 +89,22 @@ static int pool_may_connect(struct postgres_store *pg)
 	return may ? 0 : hilo_fail(-EAGAIN, "PostgreSQL cannot be reached at the moment");
 }
 
-static void pool_connected(struct postgres_store *pg, bool well)
+/* What has become of an attempt; it says something of the server if that had its time. */
+static void pool_connected(struct postgres_store *pg, int rc, bool had_time)
 {
+	hilo_time now = hilo_now();
+
 	pthread_mutex_lock(&pg->lock);
-	if (well) {
+	if (rc == 0) {
 		pg->pause = 0;
 		pg->again = 0;
 	} else {
+		pg->n_open--;
+	}
+	if (rc < 0 && had_time && now >= pg->again) { /* of several at the same time one counts */
 		pg->pause = pg->pause ? pg->pause * 2 : PAUSE_FIRST;
 		pg->pause = pg->pause < PAUSE_MOST ? pg->pause : PAUSE_MOST;
-		pg->again = hilo_after(pg->pause);
-		pg->n_open--;
+		pg->again = now + pg->pause;
 	}
 	pthread_mutex_unlock(&pg->lock);
 }
@@ -113,7 +118,7 @@ static int pool_connect(struct postgres_store *pg, PGconn **ret, hilo_time deadl
 	if (rc < 0)
 		return rc;
 	rc = postgres_connect(pg->url, ret, limit < deadline ? limit : deadline);
-	pool_connected(pg, rc == 0);
+	pool_connected(pg, rc, rc != -ECANCELED && (rc != -ETIMEDOUT || limit <= deadline));
 	if (rc == 0)
 		atomic_fetch_add_explicit(&pg->connects, 1, memory_order_relaxed); /* a figure */
 	return rc;
