@@ -65,6 +65,8 @@ static void write_store(struct text *text, struct service *service)
 			  (double)stats.connects);
 	metrics_write_one(text, "service_store_connections", "gauge", "Connections.",
 			  (double)stats.connections);
+	metrics_write_one(text, "service_store_running", "gauge", "Whom it works for.",
+			  (double)stats.running);
 	metrics_write_one(text, "service_store_waiting", "gauge", "Who waits for the database.",
 			  (double)stats.waiting);
 }

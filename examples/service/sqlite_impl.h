@@ -52,8 +52,8 @@ struct write {
 struct writer {
 	pthread_mutex_t lock; /* of the queue; nothing is waited for under it */
 	struct write *first, **last;
-	size_t waiting;
-	bool runs; /* a call that empties the queue is in the executor, or on its way */
+	size_t waiting, running; /* in the queue; taken out of it, and not answered */
+	bool runs;		 /* a call that empties the queue is in the executor, or on its way */
 	struct connection *connection;
 	hilo_executor *executor; /* of one thread */
 	_Atomic uint64_t commits, writes, failures;

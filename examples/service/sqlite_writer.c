@@ -120,10 +120,9 @@ static struct write *batch_take(struct writer *writer)
 {
 	struct write *batch = writer->first, **end = &writer->first;
 
-	for (int n = 0; *end && n < BATCH_MAX; n++) {
+	for (writer->running = 0; *end && writer->running < BATCH_MAX; writer->running++)
 		end = &(*end)->next;
-		writer->waiting--;
-	}
+	writer->waiting -= writer->running;
 	writer->first = *end;
 	*end = NULL;
 	if (!writer->first)

@@ -56,6 +56,7 @@ struct store_stats {
 	uint64_t failures;    /* calls that the database has answered with an error */
 	uint64_t connects;    /* connections that were made */
 	uint64_t waiting;     /* writes in the queue, or calls that wait for a connection, now */
+	uint64_t running;     /* writes that are being made, or connections in use, now */
 	uint64_t connections; /* now */
 };
 

@@ -370,6 +370,7 @@ static void postgres_get_stats(struct store *store, struct store_stats *ret)
 
 	pthread_mutex_lock(&pg->lock);
 	ret->connections = pg->n_open;
+	ret->running = pg->n_open - pg->n_idle;
 	pthread_mutex_unlock(&pg->lock);
 	/* Figures, each for itself. */
 	ret->commits = ret->writes = atomic_load_explicit(&pg->commits, memory_order_relaxed);

@@ -217,6 +217,7 @@ static void sqlite_get_stats(struct store *store, struct store_stats *ret)
 
 	pthread_mutex_lock(&writer->lock);
 	ret->waiting = writer->waiting;
+	ret->running = writer->running;
 	pthread_mutex_unlock(&writer->lock);
 	/* Figures, each for itself. */
 	ret->commits = atomic_load_explicit(&writer->commits, memory_order_relaxed);

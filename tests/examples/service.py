@@ -108,7 +108,7 @@ class Service:
 
     def refusal(self, *arguments, **more):
         status, data, _ = self.ask(*arguments, **more)
-        return status, data["error"]["code"] if isinstance(data, dict) else data
+        return status, data["error"]["code"] if isinstance(data, dict) and "error" in data else data
 
     def figure(self, name):
         _, data, _ = self.ask("GET", "/metrics")
@@ -349,6 +349,28 @@ def test_killed(*options):
         with sqlite3.connect(f"{work}/killed.db") as check:
             same("the file is sound", ("ok",), check.execute("PRAGMA integrity_check").fetchone())
     print(f"kill -9: {len(made)} items and {sum(n for n, _ in numbers.values())} replacements acknowledged, none lost")
+
+
+def test_sqlite_takes_long():
+    """Somebody else holds the lock: writes that wait in the queue are taken back at their deadline, and never made."""
+    path = f"{work}/long.db"
+    s = Service("--deadline", "1", "--database", path, name="long")
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    answers = []
+    first = threading.Thread(daemon=True, target=lambda: answers.append(s.refusal("POST", "/items", {"title": "first"})))
+    first.start()
+    until("the first is being made", lambda: s.figure("service_store_running ") == 1)
+    same("others are told", {(503, "timeout")}, set(together(6, s.refusal, "POST", "/items", {"title": "late"})))
+    same("reads go on", 200, s.ask("GET", "/items")[0])
+    holder.execute("ROLLBACK")
+    holder.close()
+    first.join(LIMIT)
+    made = s.ask("GET", "/items?limit=100")[1]["items"]
+    same("what was made was acknowledged", sum(status == 201 for status, _ in answers), len(made))
+    same("late writes were not made", 0, sum(item["title"] == "late" for item in made))
+    same("it goes on", 201, s.ask("POST", "/items", {"title": "after"})[0])
+    s.stop()
 
 
 # ---- Restart and end ---------------------------------------------------------------------------------------------
@@ -621,6 +643,7 @@ def main():
             test_items(slow)
             test_pages(slow)
             slow.stop()
+            test_sqlite_takes_long()
             test_restart_that_fails()
             test_end()
             test_log_that_nobody_reads()
