@@ -43,11 +43,12 @@ static void token_hold(struct token *token)
 /* [runner] From here on others may have it. */
 static void token_release(struct token *token)
 {
-	uintptr_t task = load_relaxed(&token->runner) & ~TOKEN_KEPT,
-		  word = task; /* relaxed: our own, if not 0 */
+	uintptr_t word = load_relaxed(&token->runner); /* relaxed: our own, if not 0 */
+	uintptr_t task = word & ~TOKEN_KEPT;
 
 	if (!task)
 		return;
+	word = task;
 	for (unsigned round = 0; !cas_acq_rel(&token->runner, &word, 0); round++) { /* P2 */
 		word = task;
 		spin_pause(round);
@@ -174,6 +175,8 @@ static bool token_make(struct token *token)
 		late ? NO_NUMBER - 1 : load_relaxed(&p->made); /* relaxed: who is inside changes it */
 	int rc;
 
+	if (late)
+		(void)hilo_checkpoint(); /* nobody else is waited for, so others would wait for us */
 	token_take_number(token, number);
 	do {
 		if (token_is_doomed(token) || load_relaxed(&p->ended)) /* relaxed: a hint */
@@ -183,6 +186,8 @@ static bool token_make(struct token *token)
 	} while (rc > 0 && !token->item);
 	if (rc == 0)
 		store_relaxed(&p->ended, true); /* relaxed: as above, and read at the end; P3 */
+	if (rc <= 0)
+		token->item = NULL;
 	if (rc == 0 && late)
 		return false;
 	if (late)
@@ -193,7 +198,6 @@ static bool token_make(struct token *token)
 		token_number(token, number);
 		return true;
 	}
-	token->item = NULL;
 	hilo__pipeline_limit(p, number, rc);
 	return false;
 }

@@ -200,6 +200,13 @@ TASK_TEST(test_each_item_goes_through_each_stage_once)
 	return 0;
 }
 
+static void test_with_8_workers(void **state)
+{
+	(void)state;
+	assert_int_equal(test_run(8, test_each_item_goes_through_each_stage_once_body, NULL), 0);
+	assert_int_equal(test_run_natural(8, test_each_item_goes_through_each_stage_once_body, NULL), 0);
+}
+
 static const enum hilo_stage_kind usual[STAGES] = {HILO_STAGE_IN_ORDER, HILO_STAGE_PARALLEL,
 						   HILO_STAGE_IN_ORDER, HILO_STAGE_SERIAL};
 
@@ -480,6 +487,36 @@ TASK_TEST(test_a_parallel_first_stage_fails_or_is_stopped)
 	return 0;
 }
 
+/* What the first stage leaves behind when it ends or fails is no item. */
+static int leaves_something(void **item, void *arg)
+{
+	*item = arg;
+	return *(int *)arg;
+}
+
+static void drop_nothing(void *item, void *arg)
+{
+	(void)arg;
+	TASK_CHECK(item, ==, NULL);
+}
+
+TASK_TEST(test_the_first_stage_leaves_no_item_at_the_end)
+{
+	for (unsigned n = 0; n < 4; n++) {
+		int code = n % 2 ? 0 : -EBADF;
+		const hilo_stage stages[] = {
+			{.fn = leaves_something,
+			 .arg = &code,
+			 .kind = n / 2 ? HILO_STAGE_PARALLEL : HILO_STAGE_SERIAL},
+			{.fn = take_item},
+		};
+		hilo_pipeline_opts opts = {.size = sizeof(opts), .drop = drop_nothing};
+
+		TASK_CHECK(hilo_pipeline_run(stages, 2, &opts, HILO_FOREVER), ==, code);
+	}
+	return 0;
+}
+
 /* Odd items are taken by the second stage: those behind do not see them, and order does not wait for them. */
 static int take_odd(void **item, void *arg)
 {
@@ -498,15 +535,17 @@ static int count_even(void **item, void *arg)
 	return 0;
 }
 
+/* Each fifth is larger by 100, and before each seventh comes none. */
 static int count_to_fifty(void **item, void *arg)
 {
-	intptr_t *count = arg;
+	intptr_t *made = arg;
 
-	if (++*count > 50)
+	if (made[0] == 50)
 		return 0;
-	*item = *count % 5 ? (void *)*count : NULL; /* none of these */
-	if (*count % 5 == 0)
-		*item = (void *)(*count + 100 + (*count + 1) % 2 * 0);
+	if (made[0] % 7 == 6 && made[1]++ % 2 == 0)
+		return 1;
+	made[0]++;
+	*item = (void *)(made[0] % 5 ? made[0] : made[0] + 100);
 	return 1;
 }
 
@@ -520,9 +559,9 @@ static int take_large(void **item, void *arg)
 
 TASK_TEST(test_items_that_are_taken_or_replaced_on_the_way)
 {
-	intptr_t made = 0, even = 0;
+	intptr_t made[2] = {0, 0}, even = 0;
 	const hilo_stage stages[] = {
-		{.fn = count_to_fifty, .arg = &made},
+		{.fn = count_to_fifty, .arg = made},
 		{.fn = take_large, .kind = HILO_STAGE_PARALLEL},
 		{.fn = take_odd, .kind = HILO_STAGE_PARALLEL},
 		{.fn = count_even, .arg = &even, .kind = HILO_STAGE_IN_ORDER},
@@ -701,6 +740,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_item_goes_through_each_stage_once),
+		cmocka_unit_test(test_with_8_workers),
 		cmocka_unit_test(test_no_items_at_all),
 		cmocka_unit_test(test_a_failure_of_each_item_in_each_stage),
 		cmocka_unit_test(test_a_failure_cancels_what_comes_behind),
@@ -713,6 +753,7 @@ int main(void)
 		cmocka_unit_test(test_as_many_items_are_in_flight_as_asked_for),
 		cmocka_unit_test(test_a_parallel_stage_with_a_limit),
 		cmocka_unit_test(test_a_parallel_first_stage_fails_or_is_stopped),
+		cmocka_unit_test(test_the_first_stage_leaves_no_item_at_the_end),
 		cmocka_unit_test(test_items_that_are_taken_or_replaced_on_the_way),
 		cmocka_unit_test(test_figures_and_progress),
 		cmocka_unit_test(test_misuse),
