@@ -37,7 +37,7 @@ static hilo_measure measure_of(int (*fn)(void *arg), void *arg, int expected)
 	return measure;
 }
 
-/* As TASK_TEST, by the clock of this test. */
+/* As FORK_TEST, by the clock of this test. */
 #define MEASURE_TEST(name)                                                                                   \
 	static int name##_body(void *arg);                                                                   \
 	static void name(void **state)                                                                       \
@@ -45,6 +45,9 @@ static hilo_measure measure_of(int (*fn)(void *arg), void *arg, int expected)
 		(void)state;                                                                                 \
 		hilo__measure_clock = fake_clock;                                                            \
 		test_each(name##_body);                                                                      \
+		hilo__forks_forced = true;                                                                   \
+		test_each(name##_body);                                                                      \
+		hilo__forks_forced = false;                                                                  \
 		hilo__measure_clock = NULL;                                                                  \
 	}                                                                                                    \
 	static int name##_body(__attribute__((unused)) void *arg)
