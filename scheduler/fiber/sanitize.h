@@ -90,14 +90,19 @@ static inline void stack_annotate_reuse(void *low, size_t size)
 #endif
 }
 
-/* True where stacks are to keep their pages, because a tool was told of them by address. */
-static inline int stack_annotate_pinned(void)
+static inline int runs_on_valgrind(void)
 {
 #ifdef HILO_VALGRIND
 	return RUNNING_ON_VALGRIND != 0;
 #else
 	return 0;
 #endif
+}
+
+/* True where stacks are to keep their pages, because a tool was told of them by address. */
+static inline int stack_annotate_pinned(void)
+{
+	return runs_on_valgrind();
 }
 
 #endif /* HILO_SCHEDULER_FIBER_SANITIZE_H */
