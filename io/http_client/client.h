@@ -118,7 +118,7 @@ typedef struct hilo_http_session_stats {
 	uint64_t transfers;   /* that were begun; each redirect is one more */
 	uint64_t failed;      /* of them, cancelled ones included */
 	uint64_t connections; /* that were made for them */
-	uint64_t running;     /* transfers now, those that wait for a connection included */
+	uint64_t running;     /* transfers now, with up to 100 that wait for a connection */
 } hilo_http_session_stats;
 
 /* [any] Read them. 0, -EINVAL. */

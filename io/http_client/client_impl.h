@@ -31,6 +31,7 @@
 #include <hilo/http/client.h>
 #include <hilo/runtime/loop.h>
 #include <hilo/sync/event.h>
+#include <hilo/sync/semaphore.h>
 
 #include <stdbool.h>
 
@@ -78,6 +79,8 @@ struct hilo_http_session {
 	struct settings set;
 	hilo_runtime *runtime;
 	atomic(uint32_t) refs;
+	hilo_semaphore room; /* for transfers that are given to libcurl; drive.c */
+	bool limited;	     /* ... and it counts */
 	CURLSH *share;
 	struct spinlock share_lock[CURL_LOCK_DATA_LAST];
 
@@ -92,8 +95,6 @@ struct hilo_http_session {
 	/* I1 */
 	CURLM *multi;
 	struct list live, broken, socks;
-	struct list waiting;	   /* transfers that libcurl has not been given yet; drive.c */
-	unsigned admitted, window; /* that it has; that it may have, 0: any number */
 	hilo_handle *timer;
 	hilo_time timer_at, armed_at;
 	bool due; /* libcurl wants to be called at once */
@@ -124,8 +125,7 @@ struct transfer {
 	unsigned ops; /* under the session's lock, with ... */
 	struct list posted;
 	bool running;		  /* ... and counted there */
-	struct list live, broken; /* the loop's; in `waiting` at first */
-	bool admitted;
+	struct list live, broken; /* the loop's */
 
 	int status, version; /* I4: with the header */
 	bool follow;	     /* fixed: a redirect is nothing to stop at */
@@ -139,6 +139,7 @@ struct transfer {
 	bool reading, waiting;
 	enum want want;
 	size_t limit; /* of WANT_ALL */
+	bool permit;  /* it has one of session->room */
 	bool expired; /* it took too long, and was abandoned */
 	int rc;	      /* of all, once it is done */
 	int failure;  /* what a callback has failed with */
@@ -224,6 +225,8 @@ void hilo__client_send_stop(struct transfer *t);
 /* ---- transfer.c ---- */
 int hilo__client_transfer_new(const struct fetch *fetch, struct transfer **ret);
 void hilo__client_transfer_unref(struct transfer *t);
+/* [any] Give back its permit, if it has one. */
+void hilo__client_release(struct transfer *t);
 /* [any] Nobody wants it any more. */
 void hilo__client_abandon(struct transfer *t);
 

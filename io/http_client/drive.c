@@ -6,9 +6,10 @@
  * libcurl wants to be called at once very often. That is done before a callback returns, not by another one. Its timer
  * is moved with each transfer, mostly to later: one that is armed for earlier stays, and is moved when it fires.
  *
- * libcurl looks through all transfers that wait for a connection whenever one ends. So it is given no more than can
- * have one, and some that may share one by HTTP/2; the others wait here, first come, first served. But where hosts have
- * limits of their own it gets all: those that wait for one host must not hold up those for another.
+ * libcurl looks through all transfers that wait for a connection whenever one ends, and each has some 20 KB. So it is
+ * given no more than can have a connection, and a hundred, so that one that becomes free is used at once, and may be
+ * shared by HTTP/2; for the others there is no room yet, first come, first served. But where hosts have limits of their
+ * own it gets all: those that wait for one host must not hold up those for another.
  */
 #include "io/http_client/client_impl.h"
 
@@ -40,11 +41,8 @@ static void transfer_finish(struct hilo_http_session *session, struct transfer *
 {
 	long connections = 0;
 
-	if (t->admitted) {
-		(void)curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connections);
-		(void)curl_multi_remove_handle(session->multi, t->easy);
-		session->admitted--;
-	}
+	(void)curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connections);
+	(void)curl_multi_remove_handle(session->multi, t->easy);
 	list_del(&t->live);
 	if (list_is_linked(&t->broken))
 		list_del(&t->broken);
@@ -68,25 +66,16 @@ static void transfer_break(struct hilo_http_session *session, CURL *easy, int rc
 	list_add_tail(&session->broken, &t->broken);
 }
 
-/* Give libcurl the next ones, as many as it may have. */
-static void transfers_admit(struct hilo_http_session *session)
+static void transfer_start(struct hilo_http_session *session, struct transfer *t)
 {
-	struct list *node;
+	CURLMcode code = curl_multi_add_handle(session->multi, t->easy);
 
-	while ((!session->window || session->admitted < session->window) &&
-	       (node = list_pop_first(&session->waiting))) {
-		struct transfer *t = list_entry(node, struct transfer, live);
-		CURLMcode code = curl_multi_add_handle(session->multi, t->easy);
-
-		if (code != CURLM_OK) {
-			hilo__client_complete(t, hilo__client_multi_code(code));
-			continue;
-		}
-		t->admitted = true;
-		session->admitted++;
-		list_add_tail(&session->live, &t->live);
-		session->due = true;
+	if (code != CURLM_OK) {
+		hilo__client_complete(t, hilo__client_multi_code(code));
+		return;
 	}
+	list_add_tail(&session->live, &t->live);
+	session->due = true;
 }
 
 /* Go on with what is not paused any more. */
@@ -110,10 +99,12 @@ static void transfer_ops(struct hilo_http_session *session, struct transfer *t, 
 		return;
 	}
 	if (ops & OP_START)
-		list_add_tail(&session->waiting, &t->live);
+		transfer_start(session, t);
+	if (!list_is_linked(&t->live))
+		return; /* it is over */
 	if (ops & OP_ABORT)
 		transfer_finish(session, t, -ECANCELED);
-	else if (ops & OP_RESUME && t->admitted)
+	else if (ops & OP_RESUME)
 		transfer_resume(session, t);
 }
 
@@ -257,7 +248,6 @@ static void session_after(struct hilo_http_session *session)
 			transfer_finish(session, (struct transfer *)(void *)private,
 					hilo__client_code(message->data.result, message->easy_handle));
 		}
-		transfers_admit(session);
 		if (!session->due)
 			return;
 		if (round == ROUNDS)
@@ -278,8 +268,6 @@ static void session_stop(struct hilo_http_session *session)
 	struct list *node;
 
 	while ((node = list_first(&session->live)))
-		transfer_finish(session, list_entry(node, struct transfer, live), HILO_ECLOSED);
-	while ((node = list_first(&session->waiting)))
 		transfer_finish(session, list_entry(node, struct transfer, live), HILO_ECLOSED);
 	timer_disarm(session);
 	(void)curl_multi_cleanup(session->multi);
@@ -337,7 +325,7 @@ int hilo__client_drive_init(struct hilo_http_session *session)
 	code = code ? code
 		    : curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS,
 					(long)session->set.host_connections);
-	if (!session->set.host_connections)
-		session->window = session->set.connections + (session->set.version / 10 == 1 ? 0 : SHARING);
+	session->limited = !session->set.host_connections;
+	(void)hilo_semaphore_init(&session->room, (size_t)session->set.connections + SHARING, 0);
 	return code ? -ENOMEM : 0;
 }

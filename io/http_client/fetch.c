@@ -119,11 +119,19 @@ static int transfer_go(struct fetch *fetch, struct transfer **ret)
 {
 	struct transfer *t = NULL;
 	int rc = names_resolve(fetch);
+	bool started;
 
-	rc = rc < 0 ? rc : hilo__client_transfer_new(fetch, &t);
+	if (rc == 0 && fetch->session->limited)
+		rc = fetch_left(fetch, hilo_semaphore_acquire(&fetch->session->room, 1, fetch->limit));
+	if (rc < 0)
+		return rc == -ENOMEM ? hilo_fail(rc, "%s: out of memory", fetch->target.url) : rc;
+	rc = hilo__client_transfer_new(fetch, &t);
+	if (rc < 0 && fetch->session->limited)
+		(void)hilo_semaphore_release(&fetch->session->room, 1);
 	if (rc < 0)
 		return rc == -ENOMEM ? hilo_fail(rc, "%s: out of memory", fetch->target.url) : rc;
 	rc = hilo__client_post(t, OP_START);
+	started = rc == 0; /* else nobody else gives its permit back */
 	if (rc == 0 && fetch->body && fetch->opts->read) {
 		rc = hilo__client_send_start(t, fetch->opts);
 		fetch->sent = rc == 0;
@@ -139,6 +147,8 @@ static int transfer_go(struct fetch *fetch, struct transfer **ret)
 		return 0;
 	}
 	hilo__client_send_stop(t);
+	if (!started)
+		hilo__client_release(t);
 	transfer_drop(t);
 	return rc;
 }
@@ -288,11 +298,14 @@ int hilo_http_fetch(hilo_http_session *session, const hilo_http_fetch_opts *from
 	rc = hilo__client_sized_in(&opts, sizeof(opts), sizeof(opts), from, "hilo_http_fetch_opts");
 	if (rc < 0)
 		return rc;
+	(void)add_relaxed(&session->refs,
+			  1); /* relaxed: the caller has one; who frees it meanwhile finds ours */
 	rc = hilo_checkpoint();
 	rc = rc < 0 ? rc : fetch_init(&fetch, session, &opts, deadline);
 	rc = rc < 0 ? rc : fetch_run(&fetch, ret);
 	hilo__client_target_free(&fetch.target);
 	hilo__free(fetch.names);
+	hilo__client_session_unref(session);
 	if (!fetch.sent && opts.done)
 		opts.done(opts.arg);
 	return rc;

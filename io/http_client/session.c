@@ -202,7 +202,6 @@ int hilo_http_session_new(const hilo_http_session_opts *from, hilo_http_session 
 	atomic_setup(&session->refs, 1);
 	list_init(&session->posted);
 	list_init(&session->live);
-	list_init(&session->waiting);
 	list_init(&session->broken);
 	list_init(&session->socks);
 	session->runtime = opts.runtime;

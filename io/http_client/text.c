@@ -75,6 +75,16 @@ static ssize_t utf8_count(const char *text, size_t size, const char *charset, si
 	size_t count = 0, n;
 
 	for (size_t at = 0; at < size; at += n, count++) {
+		uint64_t eight;
+
+		/* Most texts are ASCII, mostly. */
+		for (; size - at >= sizeof(eight); at += sizeof(eight), count += sizeof(eight)) {
+			memcpy(&eight, bytes + at, sizeof(eight));
+			if (eight & UINT64_C(0x8080808080808080))
+				break;
+		}
+		if (at == size)
+			break;
 		n = utf8_next(bytes + at, size - at);
 		if (!n || n > most)
 			return hilo_fail(-EILSEQ, "byte %zu, %#x, is not %s", at, bytes[at], charset);

@@ -49,6 +49,7 @@ int hilo__client_transfer_new(const struct fetch *fetch, struct transfer **ret)
 	t->window = t->session->set.buffer;
 	t->follow = !(fetch->flags & HILO_HTTP_NO_REDIRECTS);
 	t->easy = curl_easy_init();
+	t->permit = t->session->limited;
 	rc = t->easy ? hilo__client_setup(t, fetch) : -ENOMEM;
 	if (rc < 0) {
 		hilo__client_transfer_unref(t);
@@ -81,6 +82,18 @@ void hilo__client_fail(struct transfer *t, int rc, const char *why)
 	spin_unlock(&t->lock);
 }
 
+void hilo__client_release(struct transfer *t)
+{
+	bool permit;
+
+	spin_lock(&t->lock);
+	permit = t->permit;
+	t->permit = false;
+	spin_unlock(&t->lock);
+	if (permit)
+		(void)hilo_semaphore_release(&t->session->room, 1);
+}
+
 void hilo__client_complete(struct transfer *t, int rc)
 {
 	struct hilo_http_session *session = t->session;
@@ -92,6 +105,7 @@ void hilo__client_complete(struct transfer *t, int rc)
 	session->running--;
 	session->failed += rc < 0;
 	spin_unlock(&session->lock);
+	hilo__client_release(t);
 	spin_lock(&t->lock);
 	/* What is left of a redirect is not wanted: whether it comes does not matter. */
 	if (rc < 0 && t->failure)
