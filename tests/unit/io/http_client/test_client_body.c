@@ -121,7 +121,10 @@ TASK_TEST(test_body_from_a_function_arrives)
 		char *text;
 
 		opts.length = cases[i].known ? cases[i].size : 0;
-		TASK_CHECK(hilo_http_fetch(web.session, &opts, &response, HILO_FOREVER), ==, 0);
+		if (hilo_http_fetch(web.session, &opts, &response, HILO_FOREVER) < 0) {
+			fprintf(stderr, "case %zu, at byte %zu: %s\n", i, source.at, hilo_error_message());
+			TASK_CHECK(hilo_error_code(), ==, 0);
+		}
 		TASK_CHECK(hilo_http_response_status(response), ==, 200);
 		TASK_CHECK(hilo_http_response_read_all(response, BIG, &text, HILO_FOREVER), ==,
 			   cases[i].size);
