@@ -24,6 +24,7 @@ static void test_sys_passes_results_and_errors(void **state)
 {
 	struct epoll_event event = {0};
 	char buf[4];
+	int rc;
 
 	(void)state;
 	assert_int_equal(hilo__sys_close(-1), -EBADF);
@@ -33,7 +34,8 @@ static void test_sys_passes_results_and_errors(void **state)
 	assert_int_equal(hilo__sys_munmap((void *)1, 4096), -EINVAL);
 	assert_int_equal(hilo__sys_kill(getpid(), 0), 0);
 	assert_int_equal(hilo__sys_kill(getpid(), 4711), -EINVAL);
-	assert_int_equal(hilo__sys_pidfd_send_signal(-1, 0), -EBADF);
+	rc = hilo__sys_pidfd_send_signal(-1, 0);
+	assert_true(rc == -EBADF || rc == -ENOSYS); /* valgrind does not know it */
 	assert_int_equal(hilo__sys_waitid(P_PID, (id_t)getpid(), NULL, WEXITED | WNOHANG), -ECHILD);
 	assert_int_equal(hilo__sys_sigaction(4711, NULL, NULL), -EINVAL);
 	assert_int_equal(hilo__sys_clone(NULL, NULL, 0, NULL, NULL), -EINVAL);
