@@ -121,14 +121,18 @@ function(hilo_tests label)
 endfunction()
 
 # hilo_io_tests(label file...): the same twice: with the poller that is taken by default, io_uring where it is to be had, and
-# over epoll, as NAME_epoll.
+# over epoll, as NAME_epoll. With sanitizers the second ones are long tests.
 function(hilo_io_tests label)
 	hilo_tests(${label} ${ARGN})
+	set(labels ${label})
+	if(NOT HILO_SANITIZE STREQUAL "")
+		list(APPEND labels long)
+	endif()
 	foreach(file IN LISTS ARGN)
 		string(REGEX REPLACE "^unit/|^stress/|test_|[.]c$" "" name ${file})
 		string(REPLACE "/" "_" name ${name})
 		get_property(timeout TEST ${name} PROPERTY TIMEOUT)
-		hilo_test(NAME ${name}_epoll PROGRAM ${name} LABELS ${label} TIMEOUT ${timeout})
+		hilo_test(NAME ${name}_epoll PROGRAM ${name} LABELS ${labels} TIMEOUT ${timeout})
 		set_property(TEST ${name}_epoll APPEND PROPERTY ENVIRONMENT "HILO_POLLER=epoll")
 	endforeach()
 endfunction()
