@@ -10,6 +10,7 @@
 #include "runtime/pipeline_impl.h"
 #include "runtime/runtime_impl.h"
 #include "scheduler/base/clock.h"
+#include "scheduler/base/mem.h"
 
 /* What a runner could go on with, and what it could not find another one for: a chain. */
 struct runner {
@@ -122,6 +123,8 @@ static int token_call(struct token *token)
 	hilo_time now;
 	int rc;
 
+	if (HILO__UNLIKELY(thread_self()->task->error != NULL)) /* of another item, and dealt with */
+		hilo__error_free(hilo__error_swap(NULL));
 	if (HILO__LIKELY(!token->counts))
 		return stage_call(token);
 	count = &token->counts[token->stage];
@@ -131,7 +134,7 @@ static int token_call(struct token *token)
 	rc = stage_call(token);
 	token->since = hilo__clock_now();
 	count->busy += token->since - now;
-	count->items += rc >= 0 && (token->stage > 0 || token->item);
+	count->items += token->stage > 0 ? rc >= 0 : rc > 0 && token->item;
 	return rc;
 }
 
@@ -188,6 +191,8 @@ static bool token_make(struct token *token)
 		store_relaxed(&p->ended, true); /* relaxed: as above, and read at the end; P3 */
 	if (rc <= 0)
 		token->item = NULL;
+	if (rc < 0)
+		store_relaxed(&p->lost, true); /* relaxed: as above; counts if all were asked to stop */
 	if (rc == 0 && late)
 		return false;
 	if (late)
@@ -215,6 +220,7 @@ static bool token_work(struct token *token)
 	}
 	rc = token->item ? token_call(token) : 0;
 	if (HILO__UNLIKELY(rc < 0)) {
+		store_relaxed(&p->lost, true); /* relaxed: as in token_drop; it may have taken the item */
 		hilo__pipeline_limit(p, token->node.number, rc);
 		token_drop(token);
 		return false;
@@ -450,19 +456,24 @@ int hilo_pipeline_run(const hilo_stage *stages, size_t count, const hilo_pipelin
 		      hilo_time deadline)
 {
 	struct thread *self = thread_self();
-	struct pipeline p;
+	struct pipeline *p;
 	int rc;
 
 	if (!self->loop || !self->task)
 		return hilo_fail(-EDEADLK, "hilo_pipeline_run: only a task can");
 	if (task_is_interrupted(self->task))
 		return hilo__error_own(-ECANCELED);
-	rc = hilo__pipeline_make(&p, stages, count, opts);
-	p.task_opts = (hilo_task_opts){.size = sizeof(p.task_opts),
-				       .stack = (enum hilo_stack_class)p.opts.stack,
-				       .destroy = runner_not_begun};
+	/* Not on the stack: not every compiler aligns a frame to more than a line of a cache. */
+	p = hilo__aligned_alloc(_Alignof(struct pipeline), sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	rc = hilo__pipeline_make(p, stages, count, opts);
+	p->task_opts = (hilo_task_opts){.size = sizeof(p->task_opts),
+					.stack = (enum hilo_stack_class)p->opts.stack,
+					.destroy = runner_not_begun};
 	if (rc == 0)
-		rc = pipeline_run(&p, deadline);
-	hilo__pipeline_free(&p);
+		rc = pipeline_run(p, deadline);
+	hilo__pipeline_free(p);
+	hilo__free(p);
 	return rc;
 }

@@ -188,7 +188,7 @@ TASK_TEST(test_each_item_goes_through_each_stage_once)
 	FOR_EACH_KINDS(kinds)
 	{
 		for (size_t i = 0; i < array_size(in_flight) && !has_no_order(kinds); i++) {
-			uint32_t items = (uint32_t)test_rounds(30);
+			uint32_t items = (uint32_t)test_fewer(30);
 			struct work *work = work_new(kinds, items);
 
 			work->yields = i % 2;
@@ -736,6 +736,83 @@ static void test_a_runtime_ends_under_it(void **state)
 	}
 }
 
+/* Taken by the last stage, and not written: that is not the end of a pipeline that has done its work. */
+static int makes_three(void **item, void *arg)
+{
+	unsigned *made = arg;
+
+	*item = made;
+	return (*made)++ < 3;
+}
+
+static int takes_and_waits(void **item, void *arg)
+{
+	(void)arg;
+	*item = NULL;
+	return hilo_sleep_until(HILO_FOREVER);
+}
+
+TASK_TEST(test_an_item_that_was_taken_and_given_up_is_told)
+{
+	unsigned made = 0;
+	hilo_stage_stats stats = {.size = sizeof(stats)};
+	const hilo_stage stages[] = {{.fn = makes_three, .arg = &made, .stats = &stats},
+				     {.fn = takes_and_waits}};
+
+	TASK_CHECK(hilo_pipeline_run(stages, 2, NULL, hilo_after(2 * HILO_MILLISECOND)), ==, -ETIMEDOUT);
+	TASK_CHECK(stats.items <= 3, ==, 1);
+	return 0;
+}
+
+/* One call has said that there are no more, another one still waits for its item. */
+static int ends_or_waits(void **item, void *arg)
+{
+	atomic(unsigned) *calls = arg;
+
+	*item = arg;
+	return add_relaxed(calls, 1) ? 0 : hilo_sleep_until(HILO_FOREVER);
+}
+
+static int takes(void **item, void *arg)
+{
+	(void)item;
+	(void)arg;
+	return 0;
+}
+
+TASK_TEST(test_an_item_that_was_never_made_is_told)
+{
+	atomic(unsigned) calls;
+	const hilo_stage stages[] = {{.fn = ends_or_waits, .arg = &calls, .kind = HILO_STAGE_PARALLEL},
+				     {.fn = takes}};
+
+	atomic_setup(&calls, 0);
+	TASK_CHECK(hilo_pipeline_run(stages, 2, NULL, hilo_after(2 * HILO_MILLISECOND)), ==, -ETIMEDOUT);
+	return 0;
+}
+
+/* A message of an item before, which its stage has dealt with, is not that of the one that fails. */
+static int fails_twice(void **item, void *arg)
+{
+	unsigned *made = *item;
+
+	(void)arg;
+	if (*made == 1)
+		return hilo_fail(-ENOENT, "that of the first one") < 0 ? 0 : -EIO;
+	return -ENOENT;
+}
+
+TASK_TEST(test_a_message_stays_with_its_item)
+{
+	unsigned made = 0;
+	hilo_pipeline_opts opts = {.size = sizeof(opts), .in_flight = 1};
+	const hilo_stage stages[] = {{.fn = makes_three, .arg = &made}, {.fn = fails_twice}};
+
+	TASK_CHECK(hilo_pipeline_run(stages, 2, &opts, HILO_FOREVER), ==, -ENOENT);
+	TASK_CHECK(strstr(hilo_error_message(), "first one") == NULL, ==, 1);
+	return 0;
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -761,6 +838,9 @@ int main(void)
 		cmocka_unit_test(test_out_of_memory),
 		cmocka_unit_test(test_pipelines_in_stages),
 		cmocka_unit_test(test_a_runtime_ends_under_it),
+		cmocka_unit_test(test_an_item_that_was_taken_and_given_up_is_told),
+		cmocka_unit_test(test_an_item_that_was_never_made_is_told),
+		cmocka_unit_test(test_a_message_stays_with_its_item),
 	};
 
 	test_begin();
