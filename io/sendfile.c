@@ -81,6 +81,8 @@ static int piece_read(struct file_piece *piece, const void *object, hilo_time de
 	rc = hilo__io_run(&io, WAIT_FD, object, deadline);
 	if (HILO__UNLIKELY(io.given_up))
 		piece->data = NULL; /* the kernel may still write into it: it fails, and is not freed */
+	else if (HILO__UNLIKELY(rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM)) /* no ring could be made */
+		rc = hilo_run_in_executor(NULL, piece_read_blocking, piece, deadline);
 	return rc;
 }
 

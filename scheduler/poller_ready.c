@@ -20,6 +20,7 @@
 #include "scheduler/poller_impl.h"
 
 #include <errno.h>
+#include <limits.h>
 
 #include "scheduler/base/sys.h"
 
@@ -83,16 +84,26 @@ void hilo__ready_settle(struct poller *poller)
 	}
 }
 
-/* A ring has fallen, or could not be made: sockets to accept from, or to connect, were left blocking for it. */
-static HILO__COLD void io_unblock(const struct poll_io *io)
+/*
+ * A ring has fallen, or could not be made: what was left blocking for it. Sockets to accept from, or to connect, are
+ * set not to block; a pipe or terminal is somebody else's, too, so it is waited for first, and then takes, or gives,
+ * what is ready. True: it has to be waited for.
+ */
+static HILO__COLD bool io_unblock(struct poll_io *io)
 {
+	bool is_file = io->op.kind >= POLL_IO_READ && io->op.kind <= POLL_IO_WRITEV;
 	int flags;
 
-	if (io->op.kind != POLL_IO_ACCEPT && io->op.kind != POLL_IO_CONNECT)
-		return;
+	if (io->op.kind != POLL_IO_ACCEPT && io->op.kind != POLL_IO_CONNECT && !is_file)
+		return false;
 	flags = hilo__sys_fcntl(io->op.fd, F_GETFL, 0);
-	if (flags >= 0 && !(flags & O_NONBLOCK))
+	if (flags < 0 || flags & O_NONBLOCK)
+		return false;
+	if (is_file && io->op.kind == POLL_IO_WRITE && io->length > PIPE_BUF)
+		io->length = PIPE_BUF; /* more could block */
+	if (!is_file)
 		(void)hilo__sys_fcntl(io->op.fd, F_SETFL, flags | O_NONBLOCK);
+	return is_file;
 }
 
 bool hilo__ready_start(struct poller *poller, struct poll_io *io, bool later)
@@ -100,7 +111,7 @@ bool hilo__ready_start(struct poller *poller, struct poll_io *io, bool later)
 	int rc = -EAGAIN;
 
 	if (HILO__UNLIKELY(poller->is_ring))
-		io_unblock(io);
+		later |= io_unblock(io);
 	if (!later || io->op.kind == POLL_IO_CONNECT)
 		rc = hilo__poll_io_call(io);
 	if (rc == -EAGAIN && (io->op.kind != POLL_IO_CONNECT || io->begun)) {
@@ -111,6 +122,8 @@ bool hilo__ready_start(struct poller *poller, struct poll_io *io, bool later)
 		}
 		(void)sub_relaxed(&poller->armed, 1); /* relaxed: a count */
 		hilo__ready_settle(poller);
+		if (rc == -EPERM) /* a regular file: nothing to wait for */
+			rc = hilo__poll_io_call(io);
 	}
 	io->op.result = rc;
 	return true;
@@ -118,8 +131,11 @@ bool hilo__ready_start(struct poller *poller, struct poll_io *io, bool later)
 
 bool hilo__ready_again(struct poller *poller, struct poll_io *io, int *ret)
 {
-	bool ended = ready_wait(poller, io, ret);
+	bool ended;
 
+	if (HILO__UNLIKELY(load_acquire(&poller->fallen))) /* P3 of poller.c */
+		(void)io_unblock(io);
+	ended = ready_wait(poller, io, ret);
 	hilo__ready_settle(poller);
 	if (*ret == -EPERM) /* a regular file: nothing to wait for, and the kernel did not want to */
 		*ret = hilo__poll_io_call(io);

@@ -3,6 +3,7 @@
 #include "tests/unit/scheduler/poll_probe.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "scheduler/base/mem.h"
@@ -739,6 +740,37 @@ POLL_TEST(test_no_room_for_a_ring_is_no_failure)
 	hilo__poller_forget(&poller, fd[1]);
 }
 
+/* The same for a pipe that blocks, and for a regular file, which is never waited for. */
+POLL_TEST(test_no_room_for_a_ring_blocks_nobody)
+{
+	char name[] = "/tmp/hilo_poll_XXXXXX", buf[2 * PIPE_BUF] = "";
+	int pipe_ends[2], file = mkstemp(name);
+	struct probe in, out, end;
+
+	if (!poller.is_ring)
+		TEST_SKIP("a ring's");
+	assert_true(file >= 0);
+	assert_int_equal(unlink(name), 0);
+	assert_int_equal(pipe2(pipe_ends, O_CLOEXEC), 0);
+	hilo__sys_fail(SYS_CALL_IO_URING_SETUP, 1, EMFILE, true);
+	probe_init(&in, POLL_IO_READ, pipe_ends[0], buf, 4);
+	probe_start(&in);
+	reap();
+	assert_int_equal(in.completions, 0);
+	probe_init(&out, POLL_IO_WRITE, pipe_ends[1], buf, sizeof(buf));
+	probe_start(&out);
+	assert_int_equal(probe_await(&out), PIPE_BUF); /* more might block */
+	assert_int_equal(probe_await(&in), 4);
+	probe_init(&end, POLL_IO_READ, file, buf, 4);
+	end.io.op.flags = POLL_LATER;
+	probe_start(&end);
+	assert_int_equal(probe_await(&end), 0);
+	hilo__sys_reset();
+	hilo__poller_forget(&poller, pipe_ends[1]);
+	close_pair(pipe_ends);
+	assert_int_equal(close(file), 0);
+}
+
 /* What only a ring can do is told why there is none. */
 POLL_TEST(test_no_ring_is_an_error_of_what_needs_one)
 {
@@ -787,6 +819,7 @@ int main(void)
 		BOTH(test_out_of_memory_is_an_error_of_the_operation),
 		BOTH(test_what_is_left_is_ended_with_the_poller),
 		BOTH(test_no_room_for_a_ring_is_no_failure),
+		BOTH(test_no_room_for_a_ring_blocks_nobody),
 		BOTH(test_no_ring_is_an_error_of_what_needs_one),
 	};
 
