@@ -71,6 +71,13 @@ unsigned test_fewer(unsigned n)
 	return n / SLOWER ? n / SLOWER : 1;
 }
 
+bool test_on_valgrind(void)
+{
+	const char *preload = getenv("LD_PRELOAD");
+
+	return preload && strstr(preload, "vgpreload");
+}
+
 uint64_t test_seed(void)
 {
 	return seed;

@@ -42,6 +42,9 @@
 HILO__NORETURN void test_die(const char *file, int line, const char *what, long long a, long long b);
 void test_check_text(const char *file, int line, const char *a, const char *b, bool contains);
 
+/* [any] This runs under valgrind, which looks for leaks in children, too, and does not know all calls. */
+bool test_on_valgrind(void);
+
 /* [test] Once, first in main: the seed is printed, and a program that hangs is ended. */
 void test_begin(void);
 

@@ -160,9 +160,7 @@ static inline bool processes_work(void)
 #ifdef HILO_TEST_EMULATED
 	return false;
 #else
-	const char *preload = getenv("LD_PRELOAD");
-
-	return !preload || !strstr(preload, "vgpreload");
+	return !test_on_valgrind();
 #endif
 }
 

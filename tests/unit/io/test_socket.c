@@ -446,7 +446,7 @@ TASK_TEST(test_mistakes_are_told)
 {
 	hilo_address there;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), fd, pair[2];
-	char byte;
+	char byte = 0;
 
 	/* A number that nobody gets meanwhile. */
 	fd = fcntl(null, F_DUPFD_CLOEXEC, 500);

@@ -337,6 +337,7 @@ TASK_TEST(test_child_process_that_reads_slowly)
 		ssize_t n;
 
 		close(fd[0]);
+		free(out);
 		while ((n = read(fd[1], block, sizeof(block))) > 0)
 			for (ssize_t i = 0; i < n; i++)
 				if (block[i] != byte_at(at++))

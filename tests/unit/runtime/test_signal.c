@@ -743,7 +743,7 @@ static void test_interrupts_are_the_programs_while_it_subscribes(void **state)
 #if defined(HILO__TSAN) || defined(HILO_TEST_EMULATED)
 	TEST_SKIP("signals do not interrupt the main thread here, or there is no vfork");
 #endif
-	if (getenv("LD_PRELOAD") && strstr(getenv("LD_PRELOAD"), "vgpreload"))
+	if (test_on_valgrind())
 		TEST_SKIP("valgrind has no vfork");
 	assert_int_equal(test_run(2, interrupts_itself, NULL), 0);
 }
@@ -772,7 +772,7 @@ static void test_a_child_has_ended(void **state)
 #ifdef HILO_TEST_EMULATED
 	TEST_SKIP("there is no vfork");
 #endif
-	if (getenv("LD_PRELOAD") && strstr(getenv("LD_PRELOAD"), "vgpreload"))
+	if (test_on_valgrind())
 		TEST_SKIP("valgrind has no vfork");
 	assert_int_equal(test_run(2, child_ends, NULL), 0);
 }
