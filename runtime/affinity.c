@@ -40,6 +40,7 @@ struct round {
 	struct parallel parallel;
 	hilo_range_fn body;
 	void *arg;
+	bool asked; /* the shares, to stop: who runs the round was */
 };
 
 /* What one worker does in it. */
@@ -148,19 +149,26 @@ static int share_task(void *arg)
 	return 0;
 }
 
-/* [task, suspends] Wait until the task of @share has ended; whoever is asked to stop passes that on, once. */
+/*
+ * [task, suspends] Wait until the task of @share has ended; whoever is asked to stop passes that on, once. The shield
+ * is for what it has ended with, which who is asked to stop would not be told.
+ */
 static void share_join(struct share *shares, unsigned count, unsigned which)
 {
 	struct hilo_task *task = shares[which].task;
-	int rc = hilo_await(task, HILO_FOREVER);
+	struct round *round = shares[which].round;
+	int rc;
 
-	if (!hilo_task_is_done(task)) {
+	if (!round->asked && !hilo_task_is_done(task))
+		(void)hilo_await(task, HILO_FOREVER);
+	if (!round->asked && !hilo_task_is_done(task)) {
+		round->asked = true;
 		for (unsigned i = which; i < count; i++)
 			(void)hilo_task_cancel(shares[i].task);
-		(void)hilo_shield_enter();
-		rc = hilo_await(task, HILO_FOREVER);
-		(void)hilo_shield_leave();
 	}
+	(void)hilo_shield_enter();
+	rc = hilo_await(task, HILO_FOREVER);
+	(void)hilo_shield_leave();
 	shares[which].rc = rc < 0 ? rc : 0;
 	shares[which].said = hilo__parallel_keep(shares[which].rc);
 	hilo_task_unref(task);

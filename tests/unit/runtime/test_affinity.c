@@ -256,6 +256,73 @@ TASK_TEST(test_a_cancel_reaches_what_waits)
 	return 0;
 }
 
+/* Two pieces, each on its worker: the second one has returned when their loop is cancelled, the first one has not. */
+struct ended {
+	hilo_affinity *affinity;
+	hilo_event begun, returns, go_on;
+	bool fails;
+};
+
+static int end_before_the_cancel(int64_t begin, int64_t end, void *arg)
+{
+	struct ended *ended = arg;
+	int rc;
+
+	(void)end;
+	if (begin == 1) {
+		TASK_CHECK(hilo_event_wait(&ended->begun, HILO_FOREVER), ==, 0);
+		TASK_CHECK(hilo_event_set(&ended->returns), ==, 0);
+		return ended->fails ? hilo_fail(-EIO, "the second piece") : 0;
+	}
+	(void)hilo_event_set(&ended->begun);
+	TASK_CHECK(hilo_shield_enter(), ==, 0);
+	rc = hilo_event_wait(&ended->go_on, HILO_FOREVER);
+	TASK_CHECK(hilo_shield_leave(), ==, 0);
+	return rc;
+}
+
+static int loop_that_is_cancelled(void *arg)
+{
+	struct ended *ended = arg;
+	hilo_parallel_opts opts = {.size = sizeof(opts), .grain = 1};
+	int rc = hilo_affinity_run(ended->affinity, 0, 2, end_before_the_cancel, ended, &opts);
+
+	if (rc < 0)
+		TASK_CHECK_TEXT(hilo_error_message(), "the second piece");
+	return rc;
+}
+
+static int cancel_what_has_ended(void *arg)
+{
+	struct ended ended = {.affinity = hilo_affinity_new()};
+
+	(void)arg;
+	for (int fails = 0; fails < 2; fails++) {
+		hilo_task *task;
+
+		ended.fails = fails;
+		TASK_CHECK(hilo_event_init(&ended.begun, 0), ==, 0);
+		TASK_CHECK(hilo_event_init(&ended.returns, 0), ==, 0);
+		TASK_CHECK(hilo_event_init(&ended.go_on, 0), ==, 0);
+		task = hilo_spawn(loop_that_is_cancelled, &ended);
+		TASK_CHECK(hilo_event_wait(&ended.returns, HILO_FOREVER), ==, 0);
+		TASK_CHECK(hilo_task_cancel(task), ==, 0);
+		TASK_CHECK(hilo_event_set(&ended.go_on), ==, 0);
+		TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, fails ? -EIO : 0);
+		TASK_CHECK(hilo_event_destroy(&ended.begun), ==, 0);
+		TASK_CHECK(hilo_event_destroy(&ended.returns), ==, 0);
+		TASK_CHECK(hilo_event_destroy(&ended.go_on), ==, 0);
+	}
+	hilo_affinity_free(ended.affinity);
+	return 0;
+}
+
+static void test_what_has_ended_before_a_cancel_is_told(void **state)
+{
+	(void)state;
+	assert_int_equal(test_run(2, cancel_what_has_ended, NULL), 0);
+}
+
 TASK_TEST(test_without_memory)
 {
 	struct items *items = calloc(1, sizeof(*items));
@@ -326,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_a_failure_at_each_item_is_told),
 		cmocka_unit_test(test_a_cancelled_loop_stops),
 		cmocka_unit_test(test_a_cancel_reaches_what_waits),
+		cmocka_unit_test(test_what_has_ended_before_a_cancel_is_told),
 		cmocka_unit_test(test_without_memory),
 		cmocka_unit_test(test_progress_and_misuse),
 		cmocka_unit_test(test_from_a_plain_thread),
