@@ -33,13 +33,19 @@ struct each {
 	bool ended; /* under the mutex: nothing more comes */
 };
 
-/* [holder of the mutex] Fill a batch. How many there are; *@ret_code: why there are no more, if that is a failure. */
+/*
+ * [holder of the mutex] Fill a batch, unless nothing more is to be taken. How many there are; *@ret_code: why there are
+ * no more, if that is a failure.
+ */
 static size_t each_fill(struct each *each, unsigned char *items, int *ret_code)
 {
 	size_t count = 0;
-	int rc = 1;
+	int rc = 0;
 
 	while (count < each->batch && !each->ended) {
+		rc = hilo__parallel_stops(&each->parallel);
+		if (rc < 0)
+			break;
 		rc = each->next(items + count * each->stride, each->arg);
 		if (rc > 0)
 			count++;
@@ -77,6 +83,7 @@ static int each_do(struct each *each, unsigned char *items, size_t count, int rc
 
 		if (code >= 0)
 			continue;
+		store_relaxed(&each->parallel.stopped, true); /* relaxed: a hint */
 		rc = hilo__parallel_codes(rc, code, said);
 		said = hilo__parallel_keep(rc);
 	}
@@ -116,6 +123,9 @@ HILO_FORKABLE(int, runners, struct each *, each)
 		HILO_FORK(runner, each, i);
 	rc = HILO_CALL(runner, each, 0);
 	for (unsigned i = 1; i < each->runners; i++) {
+		/* Also the code of a runner that was left out; relaxed: a hint. */
+		if (rc < 0)
+			store_relaxed(&each->parallel.stopped, true);
 		said = hilo__parallel_keep(rc);
 		later = HILO_JOIN(runner);
 		rc = hilo__parallel_codes(rc, later, said);

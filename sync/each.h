@@ -38,8 +38,10 @@ typedef int (*hilo_item_fn)(void *item, void *arg);
  * items are taken at a time, to be done one after the other: 1 with HILO_GRAIN_AUTO and HILO_GRAIN_SAME.
  *
  * After a failure of either, or a cancel, nothing more is taken; each item that was given is done nevertheless, so
- * that what it may own is not lost. 0; the code of the failure, of one if there are several; -ECANCELED; -ENOMEM;
- * -EINVAL, -E2BIG: @next or @body NULL, @most above 4096, bad options; -EDEADLK: as hilo_parallel_for.
+ * that what it may own is not lost. A @next that waits already is woken by a cancel, not by a failure.
+ *
+ * 0; the code of the failure, of one if there are several; -ECANCELED; -ENOMEM; -EINVAL, -E2BIG: @next or @body NULL,
+ * @most above 4096, bad options; -EDEADLK: as hilo_parallel_for.
  */
 HILO_API HILO_MUST_CHECK int hilo_parallel_each(size_t item_size, hilo_next_fn next, hilo_item_fn body,
 						unsigned most, void *arg, const hilo_parallel_opts *opts);

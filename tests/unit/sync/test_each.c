@@ -195,6 +195,72 @@ TASK_TEST(test_items_that_wait_are_done_side_by_side)
 	return 0;
 }
 
+/* A first batch fails while who takes the second one waits for the input, and all others wait for him. */
+struct failing {
+	int given; /* under the library's mutex */
+	int batch;
+	atomic(int) done;
+	hilo_event waits, fails;
+};
+
+static int next_while_it_fails(void *item, void *arg)
+{
+	struct failing *failing = arg;
+
+	if (failing->given == failing->batch) {
+		TASK_CHECK(hilo_event_set(&failing->waits), ==, 0);
+		TASK_CHECK(hilo_event_wait(&failing->fails, HILO_FOREVER), ==, 0);
+	}
+	*(int *)item = failing->given++;
+	return failing->given <= MOST;
+}
+
+static int fail_while_it_waits(void *item, void *arg)
+{
+	struct failing *failing = arg;
+
+	(void)add_relaxed(&failing->done, 1);
+	if (*(int *)item != failing->batch - 1)
+		return 0;
+	TASK_CHECK(hilo_event_wait(&failing->waits, HILO_FOREVER), ==, 0);
+	for (int i = 0; i < 100; i++)
+		(void)hilo_yield(); /* others come to wait for their turn; if not, there is less to see */
+	TASK_CHECK(hilo_event_set(&failing->fails), ==, 0);
+	return hilo_fail(-EDOM, "the first batch");
+}
+
+static int take_while_it_fails(void *arg)
+{
+	(void)arg;
+	for (int batch = 1; batch <= 3; batch++) {
+		struct failing failing = {.batch = batch};
+		hilo_parallel_opts opts = {.size = sizeof(opts), .grain = batch};
+
+		TASK_CHECK(hilo_event_init(&failing.waits, 0), ==, 0);
+		TASK_CHECK(hilo_event_init(&failing.fails, 0), ==, 0);
+		TASK_CHECK(hilo_parallel_each(sizeof(int), next_while_it_fails, fail_while_it_waits, 32,
+					      &failing, &opts),
+			   ==, -EDOM);
+		TASK_CHECK_TEXT(hilo_error_message(), "the first batch");
+		TASK_CHECK(failing.given, ==, batch + 1);
+		TASK_CHECK(load_relaxed(&failing.done), ==, batch + 1);
+		TASK_CHECK(hilo_event_destroy(&failing.waits), ==, 0);
+		TASK_CHECK(hilo_event_destroy(&failing.fails), ==, 0);
+	}
+	return 0;
+}
+
+/* On one worker: who fails has told it before anybody else goes on. */
+static void test_who_waits_for_his_turn_takes_nothing_after_a_failure(void **state)
+{
+	(void)state;
+	hilo__nobody_stands_in = true;
+	hilo__forks_forced = true;
+	assert_int_equal(test_run(1, take_while_it_fails, NULL), 0);
+	hilo__forks_forced = false;
+	hilo__nobody_stands_in = false;
+}
+
 /* From a queue that another task fills. */
 static int feed(void *arg)
 {
@@ -305,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_a_failure_at_each_item_is_told),
 		cmocka_unit_test(test_who_is_cancelled_takes_no_more),
 		cmocka_unit_test(test_items_that_wait_are_done_side_by_side),
+		cmocka_unit_test(test_who_waits_for_his_turn_takes_nothing_after_a_failure),
 		cmocka_unit_test(test_items_of_a_queue),
 		cmocka_unit_test(test_without_memory),
 		cmocka_unit_test(test_progress_is_what_is_done),
