@@ -278,7 +278,10 @@ static void expect_items(size_t count)
 HILO_FORKABLE(int, quick_all, struct sort *, sort, void *, items, size_t, count)
 {
 	unsigned limit = 0;
+	int rc = hilo__parallel_stops(&sort->parallel);
 
+	if (rc < 0)
+		return rc;
 	if (sort->type->order(items, count, sort->arg))
 		return 0;
 	for (size_t n = count; n; n /= 2)
@@ -413,6 +416,10 @@ HILO_FORKABLE(int, stable, struct sort *, sort, void *, items, void *, scratch, 
 
 HILO_FORKABLE(int, stable_all, struct sort *, sort, void *, items, void *, scratch, size_t, count)
 {
+	int rc = hilo__parallel_stops(&sort->parallel);
+
+	if (rc < 0)
+		return rc;
 	if (sort->type->order(items, count, sort->arg))
 		return 0;
 	expect_items(count);

@@ -466,6 +466,7 @@ FORK_TEST(test_a_sort_that_is_cancelled_anywhere_loses_nothing)
 TASK_TEST(test_a_sort_of_who_is_cancelled_does_not_begin)
 {
 	struct item items[200];
+	atomic(long) compared;
 	struct random random;
 
 	random_init(&random, test_seed(), 6);
@@ -473,6 +474,14 @@ TASK_TEST(test_a_sort_of_who_is_cancelled_does_not_begin)
 	TASK_CHECK(hilo_task_cancel(hilo_task_current()), ==, 0);
 	TASK_CHECK(sort_items(items, 200, NULL, NULL), ==, -ECANCELED);
 	TASK_CHECK(sort_items_stable(items, 200, NULL, NULL), ==, -ECANCELED);
+	for (int i = 0; i < 200; i++)
+		TASK_CHECK(items[i].place, ==, i);
+	atomic_setup(&compared, 0);
+	fill(items, 200, FALLING, &random);
+	TASK_CHECK(hilo_sort(items, 200, sizeof(*items), compare_items, &compared, NULL), ==, -ECANCELED);
+	TASK_CHECK(hilo_stable_sort(items, 200, sizeof(*items), compare_items, &compared, NULL), ==,
+		   -ECANCELED);
+	TASK_CHECK(load_relaxed(&compared), ==, 0);
 	for (int i = 0; i < 200; i++)
 		TASK_CHECK(items[i].place, ==, i);
 	while (hilo_task_uncancel() > 0)
