@@ -3,10 +3,11 @@
  * sort_typed.h - the sort of one type by one order: to be included once for each, after defining
  *
  *	HILO_SORT_NAME			what the functions are to be called
- *	HILO_SORT_TYPE			of the items: any type that may be copied by assignment
+ *	HILO_SORT_TYPE			of the items: any type that may be copied by assignment, up to 1024 bytes
  *	HILO_SORT_LESS(a, b, arg)	whether *a comes before *b; a and b are pointers to const, evaluated once
  *
- * which are not defined any more afterwards. It defines two static functions, for which sort.h says the rest:
+ * which are not defined any more afterwards. Some items are copied to the stack; larger ones are sorted by pointers to
+ * them. It defines two static functions, for which sort.h says the rest:
  *
  *	int NAME(TYPE *base, size_t count, void *arg, const hilo_parallel_opts *opts);
  *	int NAME_stable(TYPE *base, size_t count, void *arg, const hilo_parallel_opts *opts);
@@ -20,11 +21,20 @@
 #ifdef HILO_SORT_NAME
 
 #define HILO__SORT(x) HILO_PASTE_LATER(HILO_SORT_NAME, __##x)
+#ifdef __OPTIMIZE__
 #define HILO__SORT_INLINE static inline __attribute__((always_inline, unused))
+#else /* what is inlined nevertheless would have all its items on the stack at once */
+#define HILO__SORT_INLINE static inline __attribute__((unused))
+#endif
 #define HILO__SORT_STATIC static __attribute__((noinline, unused))
 
 typedef HILO_SORT_TYPE HILO__SORT(item);
 #define HILO__ITEM HILO__SORT(item)
+#ifdef __cplusplus
+static_assert(sizeof(HILO__ITEM) <= 1024, "items above 1024 bytes: sort pointers to them, or use hilo_sort");
+#else
+_Static_assert(sizeof(HILO__ITEM) <= 1024, "items above 1024 bytes: sort pointers to them, or use hilo_sort");
+#endif
 
 /* Larger ones are sorted by insertion: moving them costs more than a branch. */
 #define HILO__SORT_IS_LARGE (sizeof(HILO__ITEM) > 32)
@@ -163,7 +173,7 @@ HILO__SORT_INLINE void HILO__SORT(half)(const HILO__ITEM *v, size_t count, HILO_
 /* Sort a few, stably. */
 HILO__SORT_STATIC void HILO__SORT(few)(HILO__ITEM *v, size_t count, void *arg)
 {
-	HILO__ITEM halves[HILO__SORT_IS_LARGE ? 8 : 32];
+	HILO__ITEM halves[HILO__SORT_IS_LARGE ? 1 : 32];
 
 	if (count < 2)
 		return;
