@@ -35,6 +35,16 @@ status() {
 	[ "$expected" -eq 0 ] || [ -s err ]
 }
 
+# full_disk N ARGUMENT...: what cannot be printed is told, and the status is N.
+full_disk() {
+	local expected=$1 got
+	shift
+	"$program" "$@" >/dev/full 2>err
+	got=$?
+	ok "a full disk" test "$got" -eq "$expected"
+	ok "it is told" grep -q 'standard output: No space' err
+}
+
 check_all() {
 	ok "--help" status 0 "$program" --help
 	ok "the help is on standard output" grep -q "^Usage: $name" out
@@ -81,6 +91,9 @@ check_psort() {
 	ok "what is in it" cmp -s output <(sort paths)
 	ok "to the file itself" status 0 "$program" -o input input
 	ok "what is in that" cmp -s input <(sort paths)
+	for file in /sys/kernel/mm/transparent_hugepage/enabled /sys/devices/system/cpu/online; do
+		[ ! -r "$file" ] || ok "a file that is shorter than it says" sorted 2 -- "$file" unended
+	done
 	ok "no such file" status 2 "$program" paths nowhere
 	ok "it is named" grep -q '^psort: nowhere: No such file' err
 	ok "nowhere to write" status 2 "$program" -o nowhere/output paths
@@ -107,6 +120,7 @@ check_wordcount() {
 	"$program" -n 0 -p 1 tree >expected
 	ok "many files" status 0 "$program" -n 0 -p 8 tree
 	ok "the same words" cmp -s expected out
+	full_disk 2 -n 1 tree
 	ok "no such file" status 1 "$program" nowhere
 	ok "it is named" grep -q 'nowhere: No such file' err
 }
@@ -150,6 +164,9 @@ check_nqueens() {
 	ok "on eight workers" test "$("$program" -q -p 8 8)" -eq 92
 	ok "too many" status 2 "$program" 23
 	ok "no number" status 2 "$program" many
+	ok "more than a number" status 2 "$program" 6abc
+	ok "two numbers" status 2 "$program" 6 7
+	full_disk 1 -q 6
 }
 
 check_all

@@ -126,9 +126,13 @@ static int options_parse(struct job *job, int argc, char **argv)
 			return 2;
 		}
 	}
-	job->rows = argv[optind] ? strtol(argv[optind], NULL, 10) : 12;
-	if (job->rows < 1 || job->rows > ROWS_MOST || (argv[optind] && argv[optind + 1])) {
-		fprintf(stderr, "nqueens: one number of queens from 1 to %d is taken\n", ROWS_MOST);
+	job->rows = 12;
+	if (!argv[optind])
+		return -1;
+	if (options_number("nqueens", 0, argv[optind], 1, ROWS_MOST, &job->rows) < 0)
+		return 2;
+	if (argv[optind + 1]) {
+		fputs("nqueens: one number of queens is taken\n", stderr);
 		return 2;
 	}
 	return -1;
@@ -148,5 +152,7 @@ int main(int argc, char **argv)
 	progress_end(&job.progress);
 	if (options_status(rc, 1) == 1)
 		fprintf(stderr, "nqueens: %s\n", hilo_error_message());
+	if (rc >= 0 && options_output("nqueens") < 0)
+		return 1;
 	return options_status(rc, 1);
 }

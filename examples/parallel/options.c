@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int options_number(const char *program, int option, const char *text, long least, long most, long *ret)
 {
@@ -14,12 +15,26 @@ int options_number(const char *program, int option, const char *text, long least
 	errno = 0;
 	number = strtol(text, &end, 10);
 	if (errno || end == text || *end || number < least || number > most) {
-		fprintf(stderr, "%s: -%c takes a number from %ld to %ld, not '%s'\n", program, option, least,
-			most, text);
+		if (option)
+			fprintf(stderr, "%s: -%c takes", program, option);
+		else
+			fprintf(stderr, "%s: it takes", program);
+		fprintf(stderr, " a number from %ld to %ld, not '%s'\n", least, most, text);
 		return -1;
 	}
 	*ret = number;
 	return 0;
+}
+
+int options_output(const char *program)
+{
+	int failed = ferror(stdout); /* by a write before, whose errno is gone */
+
+	errno = EIO;
+	if (fflush(stdout) == 0 && !failed)
+		return 0;
+	fprintf(stderr, "%s: standard output: %s\n", program, strerror(errno));
+	return -1;
 }
 
 int options_status(int rc, int trouble)

@@ -13,7 +13,7 @@ void progress_begin(struct progress *progress, const char *program, int quiet)
 {
 	const char *terminal = getenv("TERM");
 
-	*progress = (struct progress){.program = program, .step = ""};
+	*progress = (struct progress){.lock = PTHREAD_MUTEX_INITIALIZER, .program = program, .step = ""};
 	progress->on = !quiet && isatty(STDERR_FILENO) && (!terminal || strcmp(terminal, "dumb") != 0);
 }
 
@@ -29,6 +29,7 @@ void progress_tell(int64_t done, int64_t total, void *arg)
 
 	if (!progress->on)
 		return;
+	(void)pthread_mutex_lock(&progress->lock);
 	progress->drawn = 1;
 	if (total > 0)
 		fprintf(stderr, CLEAR "%s: %s, %.0f %%", progress->program, progress->step,
@@ -38,11 +39,14 @@ void progress_tell(int64_t done, int64_t total, void *arg)
 	else
 		fprintf(stderr, CLEAR "%s: %s", progress->program, progress->step);
 	fflush(stderr);
+	(void)pthread_mutex_unlock(&progress->lock);
 }
 
 void progress_end(struct progress *progress)
 {
+	(void)pthread_mutex_lock(&progress->lock);
 	if (progress->drawn)
 		fputs(CLEAR, stderr);
 	progress->drawn = 0;
+	(void)pthread_mutex_unlock(&progress->lock);
 }

@@ -2,11 +2,13 @@
 #ifndef PARALLEL_PROGRESS_H
 #define PARALLEL_PROGRESS_H
 
+#include <pthread.h>
 #include <stdint.h>
 
 /* progress.h - how far a program is, as one line on a terminal; nothing if standard error is none. */
 
 struct progress {
+	pthread_mutex_t lock; /* of the line and of `drawn` */
 	const char *program;
 	const char *step; /* what is done at the moment */
 	int on;

@@ -77,18 +77,18 @@ static int read_piece(int64_t begin, int64_t end, void *arg)
 		if (n < 0)
 			return (int)n;
 		if (n == 0)
-			return hilo_fail(-EIO, "it has become shorter meanwhile");
+			return -ENODATA;
 		begin += n;
 	}
 	return 0;
 }
 
-/* A file whose size is known, all pieces at once. */
+/* A file whose size is known, all pieces at once. -ENODATA: there is less. With room to read on. */
 static int read_sized(struct job *job, hilo_file *file, int64_t size)
 {
 	hilo_parallel_opts opts = job->opts;
 	struct reading reading = {file, NULL};
-	int rc = text_reserve(&job->text, (size_t)size + 1);
+	int rc = text_reserve(&job->text, (size_t)size + (size_t)READ_PIECE);
 
 	if (rc < 0)
 		return rc;
@@ -100,19 +100,34 @@ static int read_sized(struct job *job, hilo_file *file, int64_t size)
 	return rc;
 }
 
-static int read_to_end(struct job *job, hilo_file *file)
+/* From @at on, or, if that is below 0, from wherever the file is: it may be a stream. */
+static int read_to_end(struct job *job, hilo_file *file, int64_t at)
 {
 	ssize_t n = 1;
-	int rc = 0;
+	char *to;
+	int rc;
 
 	while (n > 0) {
 		rc = text_reserve(&job->text, READ_PIECE);
 		if (rc < 0)
 			return rc;
-		n = hilo_file_read(file, job->text.at + job->text.size, READ_PIECE, HILO_FOREVER);
+		to = job->text.at + job->text.size;
+		n = at < 0 ? hilo_file_read(file, to, READ_PIECE, HILO_FOREVER)
+			   : hilo_file_pread(file, to, READ_PIECE, at, HILO_FOREVER);
 		job->text.size += n > 0 ? (size_t)n : 0;
+		at += at >= 0 && n > 0 ? n : 0;
 	}
 	return (int)n;
+}
+
+/* The size may be wrong: of a file that changes, or of one that the kernel makes up. */
+static int read_regular(struct job *job, hilo_file *file, int64_t size)
+{
+	int rc = read_sized(job, file, size);
+
+	if (rc < 0 && rc != -ENODATA)
+		return rc;
+	return read_to_end(job, file, rc == 0 ? size : 0);
 }
 
 static int open_input(const char *name, hilo_file **ret)
@@ -140,9 +155,9 @@ static int read_file(struct job *job, const char *name)
 		return rc;
 	rc = hilo_file_stat(file, &status, HILO_FOREVER);
 	if (rc == 0 && S_ISREG(status.st_mode) && status.st_size > 0 && strcmp(name, "-") != 0)
-		rc = read_sized(job, file, status.st_size);
+		rc = read_regular(job, file, status.st_size);
 	else if (rc == 0)
-		rc = read_to_end(job, file);
+		rc = read_to_end(job, file, -1);
 	hilo_file_close(file, HILO_FOREVER);
 	if (rc == 0 && job->text.size && job->text.at[job->text.size - 1] != '\n') {
 		rc = text_reserve(&job->text, 1);
@@ -155,7 +170,7 @@ static int read_file(struct job *job, const char *name)
 /* Returns the code, after a message: of the library, or of our own. */
 static int complain(int rc, const char *what)
 {
-	int own = rc == -EIO || rc == -EFBIG || rc == -ENOMEM;
+	int own = rc == -EFBIG || rc == -ENOMEM;
 
 	if (rc != -ECANCELED)
 		fprintf(stderr, "psort: %s: %s\n", what, own ? hilo_error_message() : hilo_strerror(rc));

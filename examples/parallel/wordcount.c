@@ -17,7 +17,8 @@
 #include "progress.h"
 #include "table.h"
 
-#define TABLES 64u
+#define TABLE_BITS 6
+#define TABLES (1u << TABLE_BITS)
 #define PIECE ((size_t)256 * 1024)
 #define WORD_MOST 64 /* bytes that count; what is longer is no word */
 
@@ -119,14 +120,14 @@ static int count_words(struct counting *counting, hilo_file *file)
 	return n < 0 ? (int)n : rc;
 }
 
-/* What was counted is added to what others have. */
+/* What was counted is added to what others have: by the highest bits, as within tables the lowest ones decide. */
 static int merge(struct job *job, const struct table *table)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < table->places && rc == 0; i++) {
 		const struct word *word = &table->word[i];
-		struct shard *shard = &job->shard[word->hash >> 16 & (TABLES - 1)];
+		struct shard *shard = &job->shard[word->hash >> (64 - TABLE_BITS)];
 
 		if (!word->count)
 			continue;
@@ -356,6 +357,8 @@ int main(int argc, char **argv)
 	opts.workers = (unsigned)job.workers;
 	rc = hilo_run(count_all, &job, &opts);
 	progress_end(&job.progress);
+	if (rc == 0 && options_output("wordcount") < 0)
+		return 2;
 	if (rc == 0)
 		rc = job.failed ? 1 : 0;
 	return rc < 0 ? options_status(rc, 2) : rc; /* what is left ends with the process */
