@@ -92,8 +92,9 @@ typedef struct hilo_server_opts {
  * message that names the address, and nothing is left then. A name that stands for several addresses needs one that
  * works. A Unix socket takes the place of a file that an earlier server has left behind, if nobody listens there.
  * Of `fds`: -EBADF; -ENOTSOCK; -EPROTOTYPE: no stream, or one that is connected. They are not closed. Clients that wait
- * in the backlog of one stay there when the server ends, as long as somebody has it open. Without io_uring they are
- * set to O_NONBLOCK, which all see who have them. The file of a Unix socket stays.
+ * in the backlog of one stay there when the server ends, as long as somebody has it open. They are set to what the
+ * flags say of clients and, without io_uring, to O_NONBLOCK, which all see who have them; none of them is if one cannot
+ * be used. The file of a Unix socket stays.
  */
 HILO_API HILO_MUST_CHECK int hilo_start_server(hilo_server_fn handler, void *arg,
 					       const hilo_server_opts *opts, hilo_server **ret,

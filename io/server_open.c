@@ -81,6 +81,21 @@ static int places_find(struct places *places, const hilo_server_opts *opts, hilo
 	return rc;
 }
 
+/* What clients get from the socket that listens. */
+static int socket_set_clients(const struct hilo_server *server, int fd, int family)
+{
+	unsigned flags = server->opts.flags;
+	int rc = 0;
+
+	if (family == AF_UNIX)
+		return 0;
+	if (flags & HILO_SERVER_KEEP_ALIVE)
+		rc = hilo__sock_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	if (rc == 0 && !(flags & HILO_SERVER_NAGLE))
+		rc = hilo__sock_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	return rc;
+}
+
 static int socket_set(const struct hilo_server *server, int fd, int family)
 {
 	unsigned flags = server->opts.flags;
@@ -94,12 +109,7 @@ static int socket_set(const struct hilo_server *server, int fd, int family)
 		rc = hilo__sock_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (rc == 0 && family == AF_INET6)
 		rc = hilo__sock_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1); /* 0.0.0.0 has a socket of its own */
-	/* Clients get these from the socket that listens. */
-	if (rc == 0 && flags & HILO_SERVER_KEEP_ALIVE)
-		rc = hilo__sock_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-	if (rc == 0 && !(flags & HILO_SERVER_NAGLE))
-		rc = hilo__sock_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	return rc;
+	return rc == 0 ? socket_set_clients(server, fd, family) : rc;
 }
 
 /* Whether the file of a Unix socket is one that a server has left behind: nobody listens there. */
@@ -234,11 +244,6 @@ static int given_take(struct hilo_server *server, int fd)
 		return given_failed(fd, -EPROTOTYPE, "the socket is connected");
 	memset(socket, 0, sizeof(*socket));
 	rc = hilo_address_of_socket(fd, &socket->name);
-	/* Never back to blocking: others may have the same socket. */
-	if (rc == 0 && hilo__io_socket_flags(server->runtime) & SOCK_NONBLOCK) {
-		rc = hilo__sock_set_nonblocking(fd, true);
-		socket->never_blocks = true;
-	}
 	if (rc == 0)
 		rc = hilo__sock_copy(fd);
 	if (rc < 0)
@@ -248,13 +253,38 @@ static int given_take(struct hilo_server *server, int fd)
 	return 0;
 }
 
-/* All that were given, instead of some that are opened. */
+/* Those that were taken become as this server wants them; never back to blocking: others may have the same socket. */
+static int givens_set(struct hilo_server *server)
+{
+	bool never_blocks = hilo__io_socket_flags(server->runtime) & SOCK_NONBLOCK;
+	struct server_socket *socket;
+	int rc;
+
+	for (unsigned i = 0; i < server->sockets; i++) {
+		socket = &server->socket[i];
+		rc = socket_set_clients(server, socket->fd, hilo_address_family(&socket->name));
+		if (rc < 0)
+			return given_failed(server->opts.fds[i], rc, NULL);
+	}
+	for (unsigned i = 0; never_blocks && i < server->sockets; i++) {
+		socket = &server->socket[i];
+		rc = hilo__sock_set_nonblocking(socket->fd, true);
+		if (rc < 0)
+			return given_failed(server->opts.fds[i], rc, NULL);
+		socket->never_blocks = true;
+	}
+	return 0;
+}
+
+/* All that were given, instead of some that are opened. Nothing is changed before all are known to be of use. */
 static int givens_take(struct hilo_server *server)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < server->opts.n_fds && rc == 0; i++)
 		rc = given_take(server, server->opts.fds[i]);
+	if (rc == 0)
+		rc = givens_set(server);
 	if (rc < 0)
 		sockets_close(server);
 	return rc;

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -171,6 +172,7 @@ TASK_TEST(test_what_cannot_listen_is_refused_and_left_open)
 	refused(datagrams, -EPROTOTYPE, "not a socket of streams");
 	refused(pair[0], -EPROTOTYPE, "the socket is connected");
 	TASK_CHECK(start(both, 2, "never\n", &server), ==, -EPROTOTYPE);
+	TASK_CHECK(hilo__sock_is_nonblocking(fd), ==, 0); /* as it was */
 	TASK_CHECK(start(&fd, 0, "never\n", &server), ==, -EINVAL);
 	TASK_CHECK(start(NULL, 1, "never\n", &server), ==, -EINVAL);
 	TASK_CHECK(start(&fd, 33, "never\n", &server), ==, -EINVAL);
@@ -181,6 +183,39 @@ TASK_TEST(test_what_cannot_listen_is_refused_and_left_open)
 	server = started(fd, "still\n"); /* it can be used all the same */
 	closed(server);
 	TASK_CHECK(close(fd) | close(file) | close(datagrams) | close(pair[0]) | close(pair[1]), ==, 0);
+	return 0;
+}
+
+TASK_TEST(test_clients_have_the_options_of_the_flags)
+{
+	const unsigned flags[] = {HILO_SERVER_NAGLE, 0, HILO_SERVER_KEEP_ALIVE};
+	hilo_address address;
+	int fd = listening(&address), value;
+	hilo_server_opts opts = {.size = sizeof(opts), .fds = &fd, .n_fds = 1};
+	hilo_server *server;
+
+	for (unsigned i = 0; i < 3; i++) {
+		opts.flags = flags[i];
+		TASK_CHECK(hilo_start_server(names_itself, NULL, &opts, &server, HILO_FOREVER), ==, 0);
+		TASK_CHECK(hilo__sock_get(fd, IPPROTO_TCP, TCP_NODELAY, &value), ==, 0);
+		TASK_CHECK(value != 0, ==, i > 0);
+		TASK_CHECK(hilo__sock_get(fd, SOL_SOCKET, SO_KEEPALIVE, &value), ==, 0);
+		TASK_CHECK(value != 0, ==, i == 2);
+		closed(server);
+	}
+	TASK_CHECK(close(fd), ==, 0);
+	return 0;
+}
+
+TASK_TEST(test_unix_socket_needs_no_options)
+{
+	struct sockaddr_un any = {.sun_family = AF_UNIX};
+	int fd = hilo__sock_new(AF_UNIX, SOCK_STREAM, 0);
+
+	TASK_CHECK(bind(fd, (struct sockaddr *)&any, sizeof(any.sun_family)), ==,
+		   0); /* a name of the system's */
+	closed(started(fd, "local\n"));
+	TASK_CHECK(close(fd), ==, 0);
 	return 0;
 }
 
@@ -210,6 +245,8 @@ int main(void)
 		cmocka_unit_test(test_next_server_takes_over_and_no_client_is_refused),
 		cmocka_unit_test(test_socket_that_is_only_bound_listens),
 		cmocka_unit_test(test_what_cannot_listen_is_refused_and_left_open),
+		cmocka_unit_test(test_clients_have_the_options_of_the_flags),
+		cmocka_unit_test(test_unix_socket_needs_no_options),
 		cmocka_unit_test(test_no_memory_is_told_and_the_socket_stays),
 	};
 
