@@ -81,7 +81,10 @@ void sqlite_disconnect(struct connection *connection);
 /* [blocks] The last failure of @connection, as a code with its message. */
 int sqlite_failed(const struct connection *connection, const char *what);
 
-/* [task, suspends] Begin to write, with @connection, which it consumes whatever happens. 0, -ENOMEM. */
+/*
+ * [task, suspends] Begin to write, with @connection, which it consumes whatever happens. 0, -ENOMEM, -ECANCELED;
+ * -EAGAIN: no thread could be started.
+ */
 int writer_open(struct writer *writer, struct connection *connection);
 
 /* [task, suspends] Have @write done. Its code, after the commit that it is in. */

@@ -10,7 +10,9 @@
  *	task: queue its write, have the thread called if it is not; wait for the event in the write
  *	thread: take all, BEGIN, a statement each, COMMIT, set all events; again, until the queue is empty
  *
- * A write that fails is undone by itself (a statement is atomic); if the COMMIT fails all of the batch have failed.
+ * A write that fails is undone by itself (a statement is atomic); if the COMMIT fails, or SQLite ends the transaction
+ * before, all of the batch have failed. The thread is there from the beginning and does not end: one that had to be
+ * made later might not be had.
  * A task that ends early takes its write out of the queue; one that is being made it waits for, since it lies on
  * its stack.
  */
@@ -86,23 +88,43 @@ static int step(struct connection *connection, enum statement which)
 	return rc == SQLITE_DONE ? 0 : -1;
 }
 
+/* The transaction of @batch is none: whatever has no result of its own has failed as @cause has, or as @connection. */
+static void batch_failed(struct write *batch, const struct write *cause, const struct connection *connection)
+{
+	for (struct write *write = batch; write; write = write->next) {
+		if (write->rc < 0)
+			continue;
+		if (!cause) {
+			write_failed(write, connection);
+			continue;
+		}
+		write->rc = cause->rc;
+		memcpy(write->message, cause->message, sizeof(write->message));
+	}
+}
+
 /* [writer] All of @batch in one transaction. */
 static void batch_make(struct writer *writer, struct write *batch)
 {
 	struct connection *connection = writer->connection;
-	struct write *write, *next;
+	struct write *write, *next, *cause = NULL;
 	int rc = step(connection, SQL_BEGIN);
 	uint64_t n = 0, failures = 0;
 
-	for (write = batch; write && rc == 0; write = write->next, n++)
+	for (write = batch; write && rc == 0; write = write->next, n++) {
 		write_make(write, connection);
+		/* Some failures end the transaction: what came behind would be made, and kept, by itself. */
+		if (sqlite3_get_autocommit(connection->db)) {
+			cause = write->rc < 0 ? write : NULL;
+			rc = -1;
+		}
+	}
 	if (rc == 0)
 		rc = step(connection, SQL_COMMIT);
-	for (write = batch; write; write = write->next) {
-		if (rc < 0)
-			write_failed(write, connection);
+	if (rc < 0)
+		batch_failed(batch, cause, connection);
+	for (write = batch; write; write = write->next)
 		failures += write->rc < 0 && write->rc != -ENOENT;
-	}
 	if (rc < 0 && !sqlite3_get_autocommit(connection->db))
 		(void)step(connection, SQL_ROLLBACK);
 	/* Figures, which order nothing. */
@@ -230,15 +252,30 @@ int writer_do(struct writer *writer, struct write *write, hilo_time deadline)
 	return write->rc < 0 && *write->message ? hilo_fail(write->rc, "%s", write->message) : write->rc;
 }
 
+/* [suspends] */
+static void writer_executor_close(struct writer *writer)
+{
+	(void)hilo_shield_enter();
+	(void)hilo_executor_close(writer->executor, 0, HILO_FOREVER);
+	(void)hilo_shield_leave();
+}
+
 int writer_open(struct writer *writer, struct connection *connection)
 {
-	hilo_executor_opts opts = {.size = sizeof(opts), .name = "sqlite-writer", .max_threads = 1};
+	hilo_executor_opts opts = {
+		.size = sizeof(opts), .name = "sqlite-writer", .max_threads = 1, .idle = HILO_FOREVER};
 	int rc;
 
 	pthread_mutex_init(&writer->lock, NULL);
 	writer->last = &writer->first;
 	writer->connection = connection;
 	rc = hilo_executor_new(&opts, &writer->executor);
+	if (rc == 0) {
+		/* It finds nothing to do. */
+		rc = hilo_run_in_executor(writer->executor, writer_run, writer, HILO_FOREVER);
+		if (rc < 0)
+			writer_executor_close(writer);
+	}
 	if (rc < 0) {
 		sqlite_disconnect(connection);
 		pthread_mutex_destroy(&writer->lock);
@@ -248,9 +285,7 @@ int writer_open(struct writer *writer, struct connection *connection)
 
 void writer_close(struct writer *writer)
 {
-	(void)hilo_shield_enter();
-	(void)hilo_executor_close(writer->executor, 0, HILO_FOREVER);
-	(void)hilo_shield_leave();
+	writer_executor_close(writer);
 	sqlite_disconnect(writer->connection);
 	pthread_mutex_destroy(&writer->lock);
 }

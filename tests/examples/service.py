@@ -373,6 +373,33 @@ def test_sqlite_takes_long():
     s.stop()
 
 
+def test_sqlite_ends_a_transaction():
+    """A failure that ends the transaction: nothing of its batch is kept, and nothing of it is acknowledged."""
+    path = f"{work}/ends.db"
+    s = Service("--database", path, "--deadline", "100", name="ends")
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("CREATE TRIGGER ends BEFORE INSERT ON items WHEN new.title = 'ends' BEGIN "
+                   "SELECT RAISE(ROLLBACK, 'it has ended'); END")
+    holder.execute("BEGIN IMMEDIATE")
+    answers = {}
+    def make(title):
+        answers[title] = s.ask("POST", "/items", {"title": title})[0]
+    makers = []
+    for n, title in enumerate(("first", "before", "ends", "behind", "last")):
+        makers.append(threading.Thread(daemon=True, target=make, args=(title,)))
+        makers[-1].start()
+        until("it waits", lambda: s.figure("service_store_running ") + s.figure("service_store_waiting ") == n + 1)
+    holder.execute("ROLLBACK")
+    holder.close()
+    for maker in makers:
+        maker.join(LIMIT)
+    made = {item["title"] for item in s.ask("GET", "/items?limit=100")[1]["items"]}
+    same("what was acknowledged is what was made", made, {title for title, status in answers.items() if status == 201})
+    same("who has failed", 500, answers["ends"])
+    same("it goes on", 201, s.ask("POST", "/items", {"title": "after"})[0])
+    s.stop()
+
+
 # ---- Restart and end ---------------------------------------------------------------------------------------------
 
 
@@ -644,6 +671,7 @@ def main():
             test_pages(slow)
             slow.stop()
             test_sqlite_takes_long()
+            test_sqlite_ends_a_transaction()
             test_restart_that_fails()
             test_end()
             test_log_that_nobody_reads()
