@@ -24,16 +24,20 @@
 /*
  * [suspends] Accept nobody; answer who is there. Clients learn from the answer to their next request that the
  * connection ends. Those that have not asked by the end of `linger` are left; those that have get `drain` for their
- * answers.
+ * answers. The socket @fd is closed at once, with its copies: the address is free for whoever comes next, and a client
+ * that comes is the next process's, or refused, instead of one that waits for nobody.
  */
-static void service_drain(struct service *service)
+static void service_drain(struct service *service, int fd)
 {
 	hilo_server *below = hilo_http_server_below(service->server);
 	hilo_server_counts counts = {.size = sizeof(counts)};
 	hilo_time end = hilo_after(service->options->linger);
 
 	atomic_store_explicit(&service->draining, 1, memory_order_relaxed); /* seen soon enough */
+	/* First one, and then the other: all that were accepted are counted now. */
 	(void)hilo_server_stop_serving(below, HILO_FOREVER);
+	(void)hilo_server_stop(below);
+	(void)close(fd);
 	while (hilo_server_clients(below) > 0 && hilo_now() < end && hilo_sleep(5 * HILO_MILLISECOND) == 0)
 		;
 	(void)hilo_http_server_close(service->server, &counts, hilo_after(service->options->drain));
@@ -76,8 +80,10 @@ static int pid_file_write(const char *path)
 	if (!file)
 		return hilo_fail(-errno, "%s: %s", name, strerror(errno));
 	rc = fwrite(text, 1, (size_t)n, file) == (size_t)n ? 0 : -EIO;
-	if (fclose(file) < 0 || rename(name, path) < 0)
+	if (fclose(file) < 0 || (rc == 0 && rename(name, path) < 0))
 		rc = -errno;
+	if (rc < 0)
+		(void)unlink(name);
 	return rc < 0 ? hilo_fail(rc, "%s: %s", path, hilo_strerror(rc)) : 0;
 }
 
@@ -93,18 +99,31 @@ static int store_open(const struct options *options, struct store **ret)
 #endif
 }
 
-/* [suspends] Serve what comes to the socket @fd. */
-static int server_start(struct service *service, int fd)
+/* [suspends] A server for what comes to the socket @fd, which accepts nobody yet. */
+static int server_open(struct service *service, int fd)
 {
-	hilo_server_opts listen = {.size = sizeof(listen), .fds = &fd, .n_fds = 1, .stack = STACK};
+	hilo_server_opts listen = {.size = sizeof(listen),
+				   .fds = &fd,
+				   .n_fds = 1,
+				   .flags = HILO_SERVER_NO_START,
+				   .stack = STACK};
 	hilo_http_opts opts = {.size = sizeof(opts),
 			       .server = &listen,
 			       .body = UINT64_MAX, /* handlers have limits of their own, and say so in JSON */
 			       .access = log_access,
 			       .access_arg = service->log};
-	hilo_address address;
-	int rc = hilo_http_start_server(service->router, &opts, &service->server, HILO_FOREVER);
 
+	return hilo_http_start_server(service->router, &opts, &service->server, HILO_FOREVER);
+}
+
+/* [suspends] Nothing can fail any more that a client would notice: take over, and accept. */
+static int server_start(struct service *service)
+{
+	hilo_address address;
+	int rc;
+
+	restart_ready();
+	rc = hilo_server_start_serving(hilo_http_server_below(service->server));
 	if (rc < 0)
 		return rc;
 	if (hilo_server_sockname(hilo_http_server_below(service->server), 0, &address) == 0)
@@ -121,15 +140,17 @@ static int service_run(struct service *service, hilo_signals *signals)
 	if (rc == 0)
 		rc = routes_add(service);
 	if (rc == 0)
-		rc = server_start(service, fd);
+		rc = server_open(service, fd);
 	if (rc == 0)
 		rc = pid_file_write(service->options->pid_file);
+	if (rc == 0)
+		rc = server_start(service);
 	if (rc == 0) {
-		restart_ready();
 		rc = service_obey(service, signals, fd);
 		(void)hilo_shield_enter();
-		service_drain(service);
+		service_drain(service, fd);
 		(void)hilo_shield_leave();
+		fd = -1;
 	}
 	hilo_http_server_free(service->server);
 	hilo_http_router_free(service->router);

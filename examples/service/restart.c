@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,8 @@ static int ready_wait(hilo_process *process, int fd)
 	char byte;
 	int rc = hilo_fd_wait(fd, HILO_READABLE, hilo_after(PATIENCE)), status = 0;
 
+	if (rc == -ETIMEDOUT && poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 0) > 0)
+		rc = HILO_READABLE; /* just now: it may have clients already */
 	if (rc < 0 && rc != -ETIMEDOUT)
 		return rc;
 	if (rc > 0 && read(fd, &byte, 1) == 1)

@@ -9,8 +9,9 @@
  *
  * The way of service managers (LISTEN_FDS): descriptor 3 listens. LISTEN_PID, if it is there, has to be the number
  * of the process; one service that starts the next cannot know that, and leaves it out. SERVICE_READY_FD is a pipe
- * into which the new one says that it serves. Until then the old one goes on, and if that never comes it goes on
- * for good: a program that does not start, or a configuration that is wrong, costs nobody a request.
+ * into which the new one says that it is about to serve: what could go wrong has not. Until then the old one goes on,
+ * and if that never comes it goes on for good: a program that does not start, or a configuration that is wrong, costs
+ * nobody a request.
  */
 
 /*
@@ -19,7 +20,7 @@
  */
 int restart_socket(const char *host, unsigned port);
 
-/* [any] Tell who has started us, if somebody waits for that, that we serve. */
+/* [any] Tell who has started us, if somebody waits for that, that we are about to serve. */
 void restart_ready(void);
 
 /*

@@ -491,6 +491,49 @@ def test_restart_that_fails(*options):
     s.stop()
 
 
+def test_restart_without_pid_file(*options):
+    """The next one cannot write its file: it ends before it has accepted anybody."""
+    s = Service(*options, name="nofile")
+    before = s.pid()
+    os.rename(s.pid_file, f"{s.pid_file}.old")
+    os.mkdir(s.pid_file)
+    stop, lost, counts = threading.Event(), [], []
+    clients = [threading.Thread(daemon=True, target=load, args=(s, stop, lost, counts, False)) for _ in range(4)]
+    for client in clients:
+        client.start()
+    os.kill(before, signal.SIGHUP)
+    until("it tells", lambda: any(event.get("event") == "restart failed" for event in s.events()))
+    stop.set()
+    for client in clients:
+        client.join(LIMIT)
+    same("requests that were lost with it", [], lost)
+    os.rmdir(s.pid_file)
+    os.rename(f"{s.pid_file}.old", s.pid_file)
+    same("nothing is left of its file", [], glob.glob(f"{s.pid_file}.*"))
+    s.stop()
+
+
+def test_address_is_free(*options):
+    """While the old one drains its address is not its any more: clients are refused, and another one can begin."""
+    s = Service(*options, "--linger", "100", name="drains")
+    waits = s.connect()
+    s.ask("GET", "/healthz", connection=waits)
+    s.kill(signal.SIGTERM)
+    def refused():
+        try:
+            socket.create_connection(("127.0.0.1", s.port), LIMIT).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+    until("clients are refused", refused)
+    other = Service("--port", str(s.port), *options, name="follows")
+    same("another one begins there", 200, other.ask("GET", "/healthz")[0])
+    other.stop()
+    same("the old one still answers", 200, s.ask("GET", "/healthz", connection=waits)[0])
+    waits.close()
+    same("and ends", 0, s.process.wait(LIMIT))
+
+
 def test_end(*options):
     """SIGTERM in the middle of a request: it is answered, and the answer says that the connection ends."""
     s = Service(*options, "--linger", "60", "--drain", "60", name="end")
@@ -673,6 +716,8 @@ def main():
             test_sqlite_takes_long()
             test_sqlite_ends_a_transaction()
             test_restart_that_fails()
+            test_restart_without_pid_file()
+            test_address_is_free()
             test_end()
             test_log_that_nobody_reads()
             test_mistakes()
