@@ -110,11 +110,13 @@ static int item_receive(struct call *call, struct json_item *ret)
 	n = hilo_http_read_all(call->request, BODY_MAX, &data, HILO_FOREVER);
 	if (n < 0)
 		return reply_body_failure(call, n);
+	call_begin(call);
 	rc = json_item_read(data, (size_t)n, ret);
 	free(data);
 	if (rc == 0)
 		return 0;
-	rc = reply_error(call, 400, "invalid_item", "%s", hilo_error_message());
+	rc = rc == -ENOMEM ? reply_failure(call, rc)
+			   : reply_error(call, 400, "invalid_item", "%s", hilo_error_message());
 	return rc < 0 ? rc : 1;
 }
 

@@ -78,6 +78,8 @@ int json_item_read(const char *data, size_t size, struct json_item *ret)
 	if (is_too_deep(data, size))
 		return hilo_fail(-EINVAL, "the JSON is nested more than %d deep", DEPTH_MAX);
 	root = json_loadb(data, size, JSON_REJECT_DUPLICATES, &error);
+	if (!root && json_error_code(&error) == json_error_out_of_memory)
+		return -ENOMEM;
 	if (!root)
 		return hilo_fail(-EINVAL, "no valid JSON: line %d, column %d: %.100s", error.line,
 				 error.column, error.text);

@@ -47,6 +47,7 @@ int photos_add(struct call *call)
 	n = hilo_http_read_all(call->request, call->service->options->photo_max, &data, HILO_FOREVER);
 	if (n < 0)
 		return reply_body_failure(call, n);
+	call_begin(call);
 	photo.data = data;
 	photo.size = (size_t)n;
 	rc = photo_keep(call, &photo);

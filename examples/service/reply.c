@@ -66,7 +66,9 @@ int reply_failure(struct call *call, int rc)
 	case -ENOENT:
 		return reply_error(call, 404, "not_found", "there is none with this id");
 	case -EAGAIN:
-		return reply_later(call, "overloaded", message);
+		/* For whoever looks after it; what libpq says of a server is nothing for clients. */
+		log_event(call->service->log, "overloaded", "%s", message);
+		return reply_later(call, "overloaded", "it cannot be done at the moment");
 	case -ETIMEDOUT:
 		return reply_later(call, "timeout", "it took too long");
 	case -EIO:

@@ -23,16 +23,21 @@ static struct route routes[] = {
 
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))
 
+void call_begin(struct call *call)
+{
+	call->deadline = hilo_after(call->service->options->deadline);
+}
+
 /* [handler] */
 static int route_answer(hilo_http_request *request, void *arg)
 {
 	struct route *route = arg;
 	hilo_time begin = hilo_now();
-	struct call call = {.request = request,
-			    .service = route->service,
-			    .deadline = begin + route->service->options->deadline};
-	int rc = route->handler(&call);
+	struct call call = {.request = request, .service = route->service};
+	int rc;
 
+	call_begin(&call);
+	rc = route->handler(&call);
 	metrics_count(&route->metrics, call.status ? call.status : rc < 0 ? 500 : 0, hilo_now() - begin);
 	return rc;
 }

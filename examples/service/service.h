@@ -63,6 +63,12 @@ void routes_write_metrics(struct text *text);
  */
 bool service_is_draining(struct service *service, hilo_http_request *request);
 
+/*
+ * routes.c: [handler] @call begins to wait for the store, and has all of its time for that: a client that sends slowly
+ * has used its own.
+ */
+void call_begin(struct call *call);
+
 /* reply.c: [handler, suspends] Answers. Codes as hilo_http_respond. */
 int reply(struct call *call, int status, const char *type, const void *data, size_t size);
 int reply_text(struct call *call, int status, const char *type, struct text *text); /* ends @text */

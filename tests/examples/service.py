@@ -400,6 +400,19 @@ def test_sqlite_ends_a_transaction():
     s.stop()
 
 
+def test_slow_upload(*options):
+    """Who sends for longer than the deadline is served all the same."""
+    s = Service("--deadline", "3", *options, name="slow")
+    body = json.dumps({"title": "slow"}).encode()
+    with socket.create_connection(("127.0.0.1", s.port)) as client:
+        client.sendall(b"POST /items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+                       b"Connection: close\r\n\r\n" % len(body) + body[:5])
+        time.sleep(3.5)
+        client.sendall(body[5:])
+        same("a slow upload", b"HTTP/1.1 201 Created", client.makefile("rb").read().split(b"\r\n")[0])
+    s.stop()
+
+
 # ---- Restart and end ---------------------------------------------------------------------------------------------
 
 
@@ -650,6 +663,10 @@ def test_postgres_goes_and_comes(s, postgres):
     same("it is there", 200, ask())
     postgres.stop()
     until("it is gone", lambda: ask() == 503)
+    same("what libpq says is not for clients", (503, "it cannot be done at the moment"),
+         (lambda status, data, _: (status, data["error"]["message"]))(*s.ask("GET", "/items?limit=1")))
+    until("it is in the log", lambda: any(event.get("event") == "overloaded" and "PostgreSQL" in event["message"]
+                                          for event in s.events()))
     same("not ready", 503, s.ask("GET", "/readyz")[0])
     same("but alive", 200, s.ask("GET", "/healthz")[0])
     same("a write is refused", 503, s.ask("POST", "/items", {"title": "x"})[0])
@@ -715,6 +732,7 @@ def main():
             slow.stop()
             test_sqlite_takes_long()
             test_sqlite_ends_a_transaction()
+            test_slow_upload()
             test_restart_that_fails()
             test_restart_without_pid_file()
             test_address_is_free()
