@@ -16,7 +16,8 @@
 
 #define QUALITY 85
 #define COLOURS 3
-#define SCANS_MAX 64 /* of a progressive picture; more are there to make work */
+#define MEMORY_MAX (64L << 20) /* of a picture; a progressive one is held as a whole */
+#define SCANS_MAX 64	       /* of a progressive picture; more are there to make work */
 
 /* ---- What libjpeg calls ---- */
 
@@ -30,6 +31,7 @@ static void on_error(j_common_ptr common)
 	struct picture *picture = picture_of(common);
 
 	picture->no_memory = common->err->msg_code == JERR_OUT_OF_MEMORY;
+	picture->too_large = common->err->msg_code == JERR_NO_BACKING_STORE; /* MEMORY_MAX */
 	common->err->format_message(common, picture->message);
 	longjmp(picture->failed, 1);
 }
@@ -83,6 +85,8 @@ static int picture_try(struct picture *picture, step_fn step, unsigned arg)
 	}
 	if (picture->no_memory)
 		return -ENOMEM;
+	if (picture->too_large)
+		return hilo_fail(-EFBIG, "a progressive JPEG of so many pixels takes too much memory");
 	return hilo_fail(-EBADMSG, "no JPEG that can be read: %s", picture->message);
 }
 
@@ -222,6 +226,7 @@ static void create_step(struct picture *picture, unsigned arg)
 {
 	(void)arg;
 	jpeg_create_decompress(&picture->in);
+	picture->in.mem->max_memory_to_use = MEMORY_MAX;
 	jpeg_create_compress(&picture->out);
 }
 

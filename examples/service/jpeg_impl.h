@@ -31,7 +31,7 @@ struct picture {
 	struct jpeg_destination_mgr destination;
 	jmp_buf failed;
 	char message[JMSG_LENGTH_MAX];
-	bool no_memory;
+	bool no_memory, too_large;
 	const void *source;
 	size_t source_size;
 	enum picture_phase phase;
@@ -52,7 +52,7 @@ int picture_open(struct picture *picture, const void *data, size_t size);
 /* [any] Whatever has happened to it, also in picture_open. */
 void picture_close(struct picture *picture);
 
-/* [any] Begin to make one that is @width wide at most. Codes as above. */
+/* [any] Begin to make one that is @width wide at most. Codes as above; -EFBIG: it takes too much memory. */
 int picture_begin(struct picture *picture, unsigned width);
 
 /*

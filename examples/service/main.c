@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define CONNECTIONS 4096      /* at a time; beyond: 503 */
 #define STACK HILO_STACK_256K /* of handlers: SQLite and libjpeg are used to more than a task has */
 
 /* ---- Its end ---- */
@@ -110,6 +111,7 @@ static int server_open(struct service *service, int fd)
 	hilo_http_opts opts = {.size = sizeof(opts),
 			       .server = &listen,
 			       .body = UINT64_MAX, /* handlers have limits of their own, and say so in JSON */
+			       .connections = CONNECTIONS,
 			       .access = log_access,
 			       .access_arg = service->log};
 

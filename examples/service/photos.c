@@ -105,6 +105,7 @@ int photos_get(struct call *call)
 
 int photos_thumbnail(struct call *call)
 {
+	struct thumbnails *thumbnails = &call->service->thumbnails;
 	struct copy copy;
 	int64_t id, width;
 	void *made;
@@ -115,12 +116,16 @@ int photos_thumbnail(struct call *call)
 		rc = call_number(call, "width", 1, THUMBNAIL_WIDTH_MAX, WIDTH_DEFAULT, &width);
 	if (rc != 0)
 		return rc;
-	rc = photo_find(call, id, &copy);
+	rc = thumbnails_enter(thumbnails, call->deadline); /* first: those that wait hold no photo */
 	if (rc < 0)
 		return reply_failure(call, rc);
-	rc = thumbnail_make(&call->service->thumbnails, copy.data, copy.size, (unsigned)width, &made, &size,
-			    call->deadline);
-	free(copy.data);
+	rc = photo_find(call, id, &copy);
+	if (rc == 0) {
+		rc = thumbnail_make(thumbnails, copy.data, copy.size, (unsigned)width, &made, &size,
+				    call->deadline);
+		free(copy.data);
+	}
+	thumbnails_leave(thumbnails);
 	if (rc < 0)
 		return reply_failure(call, rc);
 	rc = reply(call, 200, JPEG, made, size);

@@ -77,8 +77,7 @@ static int job_run(struct job *job, hilo_time deadline)
 	return rc;
 }
 
-/* [suspends] A place, for which only so many wait. */
-static int place_take(struct thumbnails *thumbnails, hilo_time deadline)
+int thumbnails_enter(struct thumbnails *thumbnails, hilo_time deadline)
 {
 	int rc = hilo_semaphore_try_acquire(&thumbnails->places, 1);
 
@@ -95,17 +94,20 @@ static int place_take(struct thumbnails *thumbnails, hilo_time deadline)
 	return rc;
 }
 
+void thumbnails_leave(struct thumbnails *thumbnails)
+{
+	(void)hilo_semaphore_release(&thumbnails->places, 1);
+}
+
 int thumbnail_make(struct thumbnails *thumbnails, const void *data, size_t size, unsigned width, void **ret,
 		   size_t *ret_size, hilo_time deadline)
 {
 	struct job *job = calloc(1, sizeof(*job));
 	hilo_time start;
-	int rc = job ? place_take(thumbnails, deadline) : -ENOMEM;
+	int rc;
 
-	if (rc < 0) {
-		free(job);
-		return rc;
-	}
+	if (!job)
+		return -ENOMEM;
 	job->data = data;
 	job->size = size;
 	job->width = width;
@@ -115,7 +117,6 @@ int thumbnail_make(struct thumbnails *thumbnails, const void *data, size_t size,
 	atomic_fetch_sub_explicit(&thumbnails->running, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(rc < 0 ? &thumbnails->failed : &thumbnails->done, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&thumbnails->ns, (uint64_t)(hilo_now() - start), memory_order_relaxed);
-	(void)hilo_semaphore_release(&thumbnails->places, 1);
 	*ret = job->made;
 	*ret_size = job->made_size;
 	if (rc < 0)

@@ -31,9 +31,16 @@ struct thumbnails {
 void thumbnails_init(struct thumbnails *thumbnails, unsigned places);
 
 /*
- * [task, suspends] Make a JPEG at most @width wide of the one in @data, which is borrowed: 0, and the caller's
- * *@ret, to be ended with free(). -EAGAIN: too many wait; -EBADMSG: this is no JPEG, with a message; -ENOMEM,
- * -ETIMEDOUT, -ECANCELED.
+ * [task, suspends] Take a place, to be given back with thumbnails_leave. 0; -EAGAIN: too many wait; -ETIMEDOUT,
+ * -ECANCELED.
+ */
+int thumbnails_enter(struct thumbnails *thumbnails, hilo_time deadline);
+void thumbnails_leave(struct thumbnails *thumbnails);
+
+/*
+ * [task that has a place, suspends] Make a JPEG at most @width wide of the one in @data, which is borrowed: 0, and the
+ * caller's *@ret, to be ended with free(). -EBADMSG: this is no JPEG, -EFBIG: it takes too much memory, both with a
+ * message; -ENOMEM, -ETIMEDOUT, -ECANCELED.
  */
 int thumbnail_make(struct thumbnails *thumbnails, const void *data, size_t size, unsigned width, void **ret,
 		   size_t *ret_size, hilo_time deadline);

@@ -253,6 +253,10 @@ def test_bad_photos(s, plain, progressive):
     for jpeg in (plain[:len(plain) // 2], progressive[:len(progressive) // 2]):  # the rest is grey
         place = s.ask("POST", "/photos", jpeg, kind="image/jpeg")[2]["Location"]
         same("one that is cut", 200, s.ask("GET", f"{place}/thumbnail")[0])
+    at = frame_of(progressive)
+    large = progressive[:at] + b"\x1b\x00\x1b\x00" + progressive[at + 4:]
+    place = s.ask("POST", "/photos", large, kind="image/jpeg")[2]["Location"]
+    same("one that needs much memory", (422, "too_many_pixels"), s.refusal("GET", f"{place}/thumbnail"))
     broken = plain[:300] + b"\xff\xc4\x00\x05\xff\xff" + plain[300:]
     status, made, _ = s.ask("POST", "/photos", broken, kind="image/jpeg")
     if status == 201:
