@@ -159,25 +159,46 @@ static int connection_results(PGconn *connection, PGresult **ret, hilo_time dead
 	return rc;
 }
 
-/* [executor] */
+/* [executor] Owns @arg: whoever has asked for it may have gone. */
 static int cancel_run(void *arg)
 {
 	char message[256];
+	int rc = PQcancel(arg, message, sizeof(message)) ? 0 : -EIO;
 
-	return PQcancel(arg, message, sizeof(message)) ? 0 : -EIO;
+	PQfreeCancel(arg);
+	return rc;
+}
+
+/*
+ * [suspends, shielded] Ask the server to give up, and wait until it knows, but no longer than CANCEL_TIME: to a server
+ * that is gone PQcancel may try to connect for minutes.
+ */
+static int connection_cancel(PGconn *connection)
+{
+	PGcancel *cancel = PQgetCancel(connection);
+	hilo_time deadline = hilo_after(CANCEL_TIME);
+	hilo_future *future;
+	int rc = cancel ? hilo_executor_submit(NULL, cancel_run, cancel, &future, deadline) : -ENOMEM;
+
+	if (rc < 0) {
+		PQfreeCancel(cancel);
+		return rc;
+	}
+	rc = hilo_future_await(future, NULL, deadline);
+	if (rc == HILO_ECLOSED || rc == -EAGAIN)
+		PQfreeCancel(cancel); /* it was never called, and will not be */
+	hilo_future_unref(future);
+	return rc;
 }
 
 /* [suspends, shielded] Nobody waits for the answer any more: have the server give up, and take what it says. */
 static void connection_give_up(PGconn *connection)
 {
-	PGcancel *cancel = PQgetCancel(connection);
 	PGresult *result = NULL;
-	int rc = cancel ? hilo_to_thread(cancel_run, cancel, hilo_after(CANCEL_TIME)) : -ENOMEM;
 
-	if (rc == 0)
+	if (connection_cancel(connection) == 0)
 		(void)connection_results(connection, &result, hilo_after(CANCEL_TIME));
 	PQclear(result);
-	PQfreeCancel(cancel);
 }
 
 /* [suspends] What was sent, if @sent, and its result. */
