@@ -31,6 +31,9 @@ HILO_BEGIN_DECLS
  *            Authorization, Cookie, Host and Proxy-Authorization that the program has given.
  * Stacks     Tasks that make a session, or requests, need the usual one of 64 KiB: libcurl runs on it while they are
  *            prepared. All the rest of it runs on the loop's thread.
+ * Large      bodies are sent at once. Whoever wants them announced gives the field Expect, as "100-continue"; they are
+ *            sent after a second then if the server says nothing. One that answers 417 is asked again, without it, and
+ *            the rest of the response is of that answer.
  * Names      are resolved by hilo_resolve, so that no loop waits for that; those of servers behind a proxy by it.
  * TLS        Certificates and names are verified. HTTP/2 is spoken where libcurl and the server can.
  * Failures   have a message with method and URL. An answer of any status is no failure: hilo_http_response_check.
@@ -86,7 +89,8 @@ typedef struct hilo_http_session_opts {
 	hilo_time
 		total_time; /* from the request to the end of its body; default 300 s; less than 0: no limit */
 	size_t buffer;	    /* bytes of a body that are kept while nobody reads; default 256 KiB */
-	size_t header;	    /* bytes of a header, or of trailers; default 256 KiB; beyond: -EMSGSIZE */
+	size_t header; /* bytes of a header, or of trailers; default 256 KiB; beyond: -EMSGSIZE; also ... */
+		       /* ... if one line of it has more than 100 KiB */
 } hilo_http_session_opts;
 
 /*
@@ -107,7 +111,8 @@ HILO_API void hilo_http_session_free(hilo_http_session *session);
 
 /*
  * [any] Keep a cookie, as the value of Set-Cookie has it, with its domain: "a=b; domain=example.com; path=/"; and
- * forget all of them. 0, -EINVAL, -ENOMEM; HILO_EINVALSTATE: the session has no cookies.
+ * forget all of them. 0; -EINVAL: also if it has no name and value; -ENOMEM; HILO_EINVALSTATE: the session has no
+ * cookies.
  */
 HILO_API int hilo_http_session_add_cookie(hilo_http_session *session, const char *cookie);
 HILO_API int hilo_http_session_clear_cookies(hilo_http_session *session);
@@ -144,8 +149,8 @@ typedef struct hilo_http_fetch_opts {
 	const void *data; /* the body, copied; NULL: there is none, or it comes from read */
 	size_t data_size;
 	hilo_http_body_fn read; /* the body comes from here ... */
-	uint64_t length;	/* ... so many bytes; default: as many as there are, in chunks */
-	void *arg;		/* of read; kept ... */
+	uint64_t length; /* ... so many bytes, else -EINVAL; default: as many as there are, in chunks */
+	void *arg;	 /* of read; kept ... */
 	void (*done)(
 		void *arg); /* ... until this is called, once, on any thread, also if the request fails */
 	const char *user;   /* Basic authentication; default: what the URL has */
@@ -228,7 +233,8 @@ HILO_API ssize_t hilo_http_response_read_all(hilo_http_response *response, size_
  * [any, suspends] The same as text, in UTF-8: decoded from the charset of its Content-Type, or from UTF-8 if that
  * names none. @limit is for the bytes that come. How many bytes it has now, and in *@characters (or NULL) how many
  * characters. -EILSEQ: it is not in that charset, with a message that says where; -EOPNOTSUPP: there is no such
- * charset; on both the body is lost. Else as hilo_http_response_read_all.
+ * charset; on both the body is lost, on other failures it can be read again. Else as hilo_http_response_read_all;
+ * -EAGAIN: no thread is free to decode it.
  */
 HILO_API ssize_t hilo_http_response_text(hilo_http_response *response, size_t limit, char **ret,
 					 size_t *characters, hilo_time deadline);

@@ -87,6 +87,7 @@ struct hilo_http_session {
 	struct spinlock lock;
 	enum session_state state; /* under it, and: */
 	struct list posted;
+	hilo_runtime *home; /* the keeper's, from STARTING on; there as long as it is OPEN */
 	hilo_loop *loop;
 	hilo_call_node work;
 	hilo_event told, ended; /* to close; closed */
@@ -152,6 +153,7 @@ struct transfer {
 	hilo_http_body_fn read;
 	void *arg;
 	void (*end)(void *arg);
+	uint64_t length; /* what it is to give; 0: whatever it has */
 	hilo_task *task;
 	char *out; /* what libcurl takes, from out_at to out_end */
 	size_t out_at, out_end;
@@ -195,6 +197,12 @@ int hilo__client_sized_in(void *to, size_t known, size_t least, const void *from
 void hilo__client_session_unref(struct hilo_http_session *session);
 /* [any] Have the loop do @ops for @t. HILO_ECLOSED, -EDEADLK (no runtime), -ENOMEM. */
 int hilo__client_post(struct transfer *t, unsigned ops);
+/*
+ * [plain thread; a transfer was posted] As hilo_submit, to the runtime that serves the session: which does not end
+ * meanwhile, as the keeper needs the lock for that. HILO_ECLOSED, -ENOMEM.
+ */
+int hilo__client_submit(struct hilo_http_session *session, hilo_task_fn entry, void *arg,
+			const hilo_task_opts *opts, hilo_task **ret);
 
 /* ---- drive.c ---- */
 /* [session_new] The callbacks of session->multi. */
@@ -217,7 +225,7 @@ void hilo__client_fail(struct transfer *t, int rc, const char *why);
 
 /* ---- send.c ---- */
 size_t hilo__client_on_send(char *data, size_t size, size_t n, void *transfer);
-/* [any] Begin to call the body's function. 0, -ENOMEM, HILO_ECLOSED, -EDEADLK. */
+/* [any, posted] Begin to call the body's function. 0, -ENOMEM, HILO_ECLOSED, -EDEADLK. */
 int hilo__client_send_start(struct transfer *t, const hilo_http_fetch_opts *opts);
 /* [any] Nobody takes what it gives any more. */
 void hilo__client_send_stop(struct transfer *t);
@@ -232,6 +240,8 @@ void hilo__client_abandon(struct transfer *t);
 
 /* [any] Add @headers to *@list; if @foreign without those that are for the first host alone. -EINVAL, -ENOMEM. */
 int hilo__client_headers(struct curl_slist **list, const hilo_http_header *headers, size_t n, bool foreign);
+/* Whether @text can be a field's value: without control characters. */
+bool hilo__client_is_value(const char *text);
 /* [any] What libcurl is to do for @fetch. */
 int hilo__client_setup(struct transfer *t, const struct fetch *fetch);
 

@@ -52,6 +52,14 @@ static void transfer_finish(struct hilo_http_session *session, struct transfer *
 	hilo__client_complete(t, rc);
 }
 
+/* libcurl says that it has ended. A line that is longer than its 100 KiB it calls a lack of memory. */
+static void transfer_end(struct hilo_http_session *session, struct transfer *t, CURLcode code)
+{
+	if (code == CURLE_OUT_OF_MEMORY && !t->header_done && t->status) /* I4: the loop's until then */
+		hilo__client_fail(t, -EMSGSIZE, "its header is too long");
+	transfer_finish(session, t, hilo__client_code(code, t->easy));
+}
+
 /* From within libcurl: it cannot go on. */
 static void transfer_break(struct hilo_http_session *session, CURL *easy, int rc)
 {
@@ -66,16 +74,18 @@ static void transfer_break(struct hilo_http_session *session, CURL *easy, int rc
 	list_add_tail(&session->broken, &t->broken);
 }
 
-static void transfer_start(struct hilo_http_session *session, struct transfer *t)
+/* false: it is over, and may be no more. */
+static bool transfer_start(struct hilo_http_session *session, struct transfer *t)
 {
 	CURLMcode code = curl_multi_add_handle(session->multi, t->easy);
 
 	if (code != CURLM_OK) {
 		hilo__client_complete(t, hilo__client_multi_code(code));
-		return;
+		return false;
 	}
 	list_add_tail(&session->live, &t->live);
 	session->due = true;
+	return true;
 }
 
 /* Go on with what is not paused any more. */
@@ -98,8 +108,8 @@ static void transfer_ops(struct hilo_http_session *session, struct transfer *t, 
 		hilo__client_complete(t, -ECANCELED);
 		return;
 	}
-	if (ops & OP_START)
-		transfer_start(session, t);
+	if (ops & OP_START && !transfer_start(session, t))
+		return;
 	if (!list_is_linked(&t->live))
 		return; /* it is over */
 	if (ops & OP_ABORT)
@@ -245,8 +255,7 @@ static void session_after(struct hilo_http_session *session)
 			if (message->msg != CURLMSG_DONE)
 				continue;
 			(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
-			transfer_finish(session, (struct transfer *)(void *)private,
-					hilo__client_code(message->data.result, message->easy_handle));
+			transfer_end(session, (struct transfer *)(void *)private, message->data.result);
 		}
 		if (!session->due)
 			return;

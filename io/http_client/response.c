@@ -103,18 +103,6 @@ static int read_begin(hilo_http_response *response)
 		      : 0;
 }
 
-/* [lock, which is given back; who reads] If libcurl was stopped and there is room, let it go on. */
-static void read_unlock(struct transfer *t)
-{
-	bool resume = t->paused_in && t->tail - t->head <= t->window / 2;
-
-	if (resume)
-		t->paused_in = false;
-	spin_unlock(&t->lock);
-	if (resume)
-		(void)hilo__client_post(t, OP_RESUME);
-}
-
 /* [who reads] Wait; what came of that. */
 static int read_wait(hilo_http_response *response, enum want want, hilo_time deadline)
 {
@@ -134,12 +122,19 @@ static int read_wait(hilo_http_response *response, enum want want, hilo_time dea
 	return rc;
 }
 
-/* [who reads] Let another one. */
+/* [who reads] Let another one; and if libcurl was stopped and half of the window is free, let it go on. */
 static void read_end(struct transfer *t)
 {
+	bool resume;
+
 	spin_lock(&t->lock);
 	t->reading = false;
-	read_unlock(t);
+	resume = t->paused_in && t->tail - t->head <= t->window / 2;
+	if (resume)
+		t->paused_in = false;
+	spin_unlock(&t->lock);
+	if (resume)
+		(void)hilo__client_post(t, OP_RESUME);
 }
 
 /* [who reads; nothing was there] 0: the end; or why it cannot be read on. */
@@ -209,12 +204,34 @@ static ssize_t data_take(struct transfer *t, char **ret)
 	return (ssize_t)n;
 }
 
+/* [any, after the end] Put @text back, which data_take has given; what is not needed of it. */
+static char *data_restore(struct transfer *t, char *text, size_t size)
+{
+	spin_lock(&t->lock);
+	if (!t->data) {
+		t->data = text;
+		t->size = size + 1;
+		t->tail = size;
+		text = NULL;
+	}
+	spin_unlock(&t->lock);
+	return text;
+}
+
+/* [who reads] If libcurl was stopped and there is any room, let it go on: who waits for all takes nothing before. */
 static void read_window(struct transfer *t, size_t window, size_t limit)
 {
+	bool resume;
+
 	spin_lock(&t->lock);
 	t->window = window;
 	t->limit = limit;
-	read_unlock(t);
+	resume = t->paused_in && t->tail - t->head < window;
+	if (resume)
+		t->paused_in = false;
+	spin_unlock(&t->lock);
+	if (resume)
+		(void)hilo__client_post(t, OP_RESUME);
 }
 
 ssize_t hilo_http_response_read_all(hilo_http_response *response, size_t limit, char **ret,
@@ -253,15 +270,18 @@ ssize_t hilo_http_response_read_all(hilo_http_response *response, size_t limit, 
 ssize_t hilo_http_response_text(hilo_http_response *response, size_t limit, char **ret, size_t *characters,
 				hilo_time deadline)
 {
-	size_t count = 0;
+	size_t count = 0, size;
 	char *text;
 	ssize_t n = hilo_http_response_read_all(response, limit, ret ? &text : NULL, deadline);
 
 	if (n < 0)
 		return n;
-	n = hilo__client_decode(&text, (size_t)n, hilo_http_response_field(response, "Content-Type"), &count,
+	size = (size_t)n;
+	n = hilo__client_decode(&text, size, hilo_http_response_field(response, "Content-Type"), &count,
 				deadline);
 	if (n < 0) {
+		if (n != -EILSEQ && n != -EOPNOTSUPP)
+			text = data_restore(response->transfer, text, size);
 		hilo__free(text);
 		return n;
 	}

@@ -8,6 +8,7 @@
 #include "io/http_client/client_impl.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 #include <hilo/runtime/error.h>
 
@@ -95,10 +96,27 @@ static void send_fail(struct transfer *t, int rc)
 	send_unlock(t);
 }
 
+/*
+ * [task] What the function gives next, as it does; a code also if that is not what was announced: more would be taken
+ * for the next request of its connection, less would be waited for.
+ */
+static ssize_t send_ask(struct transfer *t, char *buf, uint64_t *given)
+{
+	ssize_t n = t->read(buf, SEND_SIZE, t->arg);
+
+	if (n > (ssize_t)SEND_SIZE)
+		return -EINVAL;
+	*given += n > 0 ? (uint64_t)n : 0;
+	if (t->length && (*given > t->length || (n == 0 && *given < t->length)))
+		return hilo_fail(-EINVAL, "its body has not the %" PRIu64 " bytes it was to have", t->length);
+	return n;
+}
+
 static int send_main(void *arg)
 {
 	struct transfer *t = arg;
 	char *buf = hilo__malloc(SEND_SIZE), *other = hilo__malloc(SEND_SIZE);
+	uint64_t given = 0;
 	ssize_t n;
 
 	spin_lock(&t->lock);
@@ -110,9 +128,7 @@ static int send_main(void *arg)
 		return 0;
 	}
 	do {
-		n = t->read(buf, SEND_SIZE, t->arg);
-		if (n > (ssize_t)SEND_SIZE)
-			n = -EINVAL;
+		n = send_ask(t, buf, &given);
 		if (n < 0)
 			send_fail(t, (int)n);
 	} while (n >= 0 && send_give(t, &buf, (size_t)n));
@@ -137,13 +153,12 @@ int hilo__client_send_start(struct transfer *t, const hilo_http_fetch_opts *opts
 	t->read = opts->read;
 	t->arg = opts->arg;
 	t->end = opts->done;
+	t->length = opts->length;
 	(void)add_relaxed(&t->refs, 1); /* relaxed: the caller has one */
 	if (hilo_loop_current())
 		rc = hilo_spawn_with(send_main, t, &how, &t->task);
-	else if (t->session->runtime)
-		rc = hilo_submit(t->session->runtime, send_main, t, &how, &t->task);
 	else
-		rc = hilo_fail(-EDEADLK, "hilo_http_fetch: a plain thread, and a session without a runtime");
+		rc = hilo__client_submit(t->session, send_main, t, &how, &t->task);
 	if (rc < 0)
 		hilo__client_transfer_unref(t);
 	return rc;

@@ -94,6 +94,8 @@ static int settings_check(const hilo_http_session_opts *opts)
 				 (long long)opts->connect_time, opts->connections, opts->host_connections);
 	if (opts->n_headers && !opts->headers)
 		return hilo_fail(-EINVAL, "hilo_http_session_new: headers is NULL");
+	if (opts->user_agent && !hilo__client_is_value(opts->user_agent))
+		return hilo_fail(-EINVAL, "hilo_http_session_new: user_agent has control characters");
 	if (opts->buffer > SIZE_MAX / 4 || opts->header > SIZE_MAX / 4)
 		return hilo_fail(-EINVAL, "hilo_http_session_new: buffer %zu, header %zu", opts->buffer,
 				 opts->header);
@@ -319,6 +321,7 @@ static int session_start(struct hilo_http_session *session)
 	int rc;
 
 	session->state = SESSION_STARTING;
+	session->home = hilo_loop_current() ? hilo_runtime_current() : session->runtime;
 	spin_unlock(&session->lock);
 	rc = keeper_spawn(session);
 	if (rc == 0)
@@ -332,6 +335,18 @@ static int session_start(struct hilo_http_session *session)
 	}
 	spin_unlock(&session->lock);
 	return rc;
+}
+
+int hilo__client_submit(struct hilo_http_session *session, hilo_task_fn entry, void *arg,
+			const hilo_task_opts *opts, hilo_task **ret)
+{
+	int rc = HILO_ECLOSED;
+
+	spin_lock(&session->lock);
+	if (session->home && (session->state == SESSION_STARTING || session->state == SESSION_OPEN))
+		rc = hilo_submit(session->home, entry, arg, opts, ret);
+	spin_unlock(&session->lock);
+	return rc == HILO_ECLOSED ? hilo_fail(rc, "hilo_http_fetch: the session is closed") : rc;
 }
 
 int hilo__client_post(struct transfer *t, unsigned ops)
@@ -359,7 +374,7 @@ int hilo__client_post(struct transfer *t, unsigned ops)
 				(void)hilo_call_soon_signalsafe(session->loop, &session->work,
 								hilo__client_work, session); /* I2 */
 		}
-		if (session->state == SESSION_NEW)
+		if (session->state == SESSION_NEW && ops & OP_START)
 			return session_start(session);
 	}
 	spin_unlock(&session->lock);
@@ -371,6 +386,7 @@ static bool session_tell(struct hilo_http_session *session)
 {
 	bool at_once;
 
+	(void)hilo_event_set(&session->told); /* before: whose start fails does not make it new again */
 	spin_lock(&session->lock);
 	at_once = session->state == SESSION_NEW;
 	if (at_once)
@@ -378,7 +394,6 @@ static bool session_tell(struct hilo_http_session *session)
 	spin_unlock(&session->lock);
 	if (at_once)
 		(void)hilo_event_set(&session->ended);
-	(void)hilo_event_set(&session->told);
 	return at_once;
 }
 
@@ -417,12 +432,22 @@ static int session_cookie(struct hilo_http_session *session, const char *line)
 	return code == CURLE_OK ? 0 : code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;
 }
 
+/* "name=value", maybe more after a semicolon. libcurl drops others without a word. */
+static bool cookie_has_name(const char *cookie)
+{
+	size_t name;
+
+	cookie += strspn(cookie, " \t");
+	name = strcspn(cookie, "=;");
+	return name && cookie[name] == '=';
+}
+
 int hilo_http_session_add_cookie(hilo_http_session *session, const char *cookie)
 {
 	char *line;
 	int rc;
 
-	if (!session || !cookie || strpbrk(cookie, "\r\n"))
+	if (!session || !cookie || strpbrk(cookie, "\r\n") || !cookie_has_name(cookie))
 		return hilo_fail(-EINVAL, "hilo_http_session_add_cookie: session %p, cookie %s",
 				 (void *)session, cookie ? cookie : "NULL");
 	line = hilo__malloc(sizeof("Set-Cookie: ") + strlen(cookie));

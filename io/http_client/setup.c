@@ -46,7 +46,7 @@ static bool is_token(const char *text)
 	return true;
 }
 
-static bool is_value(const char *text)
+bool hilo__client_is_value(const char *text)
 {
 	for (; *text; text++)
 		if ((unsigned char)*text < ' ' && *text != '\t')
@@ -105,7 +105,7 @@ int hilo__client_headers(struct curl_slist **list, const hilo_http_header *heade
 		if (!header->name || !is_token(header->name))
 			return hilo_fail(-EINVAL, "header %zu: the name %s", i,
 					 header->name ? header->name : "NULL");
-		if (header->value && !is_value(header->value))
+		if (header->value && !hilo__client_is_value(header->value))
 			return hilo_fail(-EINVAL, "header %s: its value has control characters",
 					 header->name);
 		if (!foreign || !is_for_first(header->name))
@@ -123,6 +123,15 @@ static bool line_is_replaced(const char *line, const hilo_http_header *headers, 
 		if (strlen(headers[i].name) == length && !strncasecmp(headers[i].name, line, length))
 			return true;
 	return false;
+}
+
+static bool list_has(const struct curl_slist *list, const char *name)
+{
+	const hilo_http_header header = {name, NULL};
+
+	while (list && !line_is_replaced(list->data, &header, 1))
+		list = list->next;
+	return list;
 }
 
 static int setup_headers(struct transfer *t, const struct fetch *fetch)
@@ -143,6 +152,9 @@ static int setup_headers(struct transfer *t, const struct fetch *fetch)
 
 		rc = hilo__client_headers(&t->headers, &type, 1, false);
 	}
+	/* On 417 libcurl would ask again by itself, and give what comes then as the rest of the first answer. */
+	if (rc == 0 && fetch->body && !list_has(t->headers, "Expect"))
+		rc = list_add(&t->headers, "Expect:");
 	return rc;
 }
 

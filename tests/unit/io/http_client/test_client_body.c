@@ -55,6 +55,33 @@ TASK_TEST(test_reader_that_does_not_read_stops_the_server)
 	return 0;
 }
 
+/* libcurl stopped with a full buffer, which is less than the limit and more than half of it; then all is wanted. */
+TASK_TEST(test_all_can_be_wanted_of_who_was_stopped)
+{
+	for (int text = 0; text < 2; text++) {
+		hilo_http_response *response;
+		char *all = NULL, first[5000];
+		struct web web;
+
+		web_begin(&web, (hilo_http_session_opts){.buffer = 200000},
+			  (hilo_http_opts){.write_time = HILO_FOREVER / 2});
+		TASK_CHECK(
+			hilo_http_get(web.session, web_url(&web, "/sized/290000"), &response, HILO_FOREVER),
+			==, 0);
+		for (int i = 0; i < 200; i++)
+			test_pause();
+		if (text)
+			TASK_CHECK(hilo_http_response_read(response, first, sizeof(first), HILO_FOREVER), >,
+				   0);
+		TASK_CHECK(hilo_http_response_read_all(response, 300000, &all, hilo_after(60 * HILO_SECOND)),
+			   >=, 285000);
+		free(all);
+		hilo_http_response_free(response);
+		web_end(&web);
+	}
+	return 0;
+}
+
 /* ---- Bodies that a function gives ---- */
 
 struct source {
@@ -181,6 +208,71 @@ TASK_TEST(test_body_that_fails_fails_the_request_with_its_code)
 	return 0;
 }
 
+/* Neither more than was announced, which would be the next request of its connection, nor less. */
+TASK_TEST(test_body_that_is_not_as_long_as_announced_fails_the_request)
+{
+	for (int more = 0; more < 2; more++) {
+		struct source source = {.size = 50000, .piece = more ? 50000 : 7000};
+		hilo_http_response *response;
+		hilo_http_fetch_opts opts;
+		struct web web;
+		int status;
+
+		web_begin(&web, (hilo_http_session_opts){.connections = 1}, (hilo_http_opts){.body = BIG});
+		opts = source_opts(&source, web_url(&web, "/what"));
+		opts.length = more ? 5 : 50001;
+		TASK_CHECK(hilo_http_fetch(web.session, &opts, &response, hilo_after(60 * HILO_SECOND)), ==,
+			   -EINVAL);
+		TASK_CHECK_CONTAINS(hilo_error_message(), more ? "the 5 bytes" : "the 50001 bytes");
+		TEST_UNTIL(load_acquire(&source.done) == 1);
+		free(web_get(&web, "/what", &status));
+		TASK_CHECK(status, ==, 200);
+		web_end(&web);
+	}
+	return 0;
+}
+
+struct sending {
+	struct web *web;
+	struct source source;
+	int rc, status;
+};
+
+static void *thread_sends(void *arg)
+{
+	struct sending *sending = arg;
+	hilo_http_fetch_opts opts = source_opts(&sending->source, sending->web->url);
+	hilo_http_response *response;
+
+	sending->rc = hilo_http_fetch(sending->web->session, &opts, &response, HILO_FOREVER);
+	if (sending->rc == 0) {
+		sending->status = hilo_http_response_status(response);
+		hilo_http_response_free(response);
+	}
+	return NULL;
+}
+
+/* The session's runtime, which was not named, is that of who has asked first. */
+TASK_TEST(test_plain_thread_sends_a_body_where_the_session_is_at_home)
+{
+	struct sending sending = {.source = {.size = 100000, .piece = 7000, .waits = true}};
+	pthread_t thread;
+	struct web web;
+	int status;
+
+	web_begin(&web, (hilo_http_session_opts){0}, (hilo_http_opts){.body = BIG});
+	free(web_get(&web, "/what", &status));
+	(void)web_url(&web, "/chunks");
+	sending.web = &web;
+	TASK_CHECK(pthread_create(&thread, NULL, thread_sends, &sending), ==, 0);
+	test_join_thread(thread);
+	TASK_CHECK(sending.rc, ==, 0);
+	TASK_CHECK(sending.status, ==, 200);
+	TEST_UNTIL(load_acquire(&sending.source.done) == 1);
+	web_end(&web);
+	return 0;
+}
+
 /* The request ends while the function waits: it is cancelled, and its argument given back. */
 TASK_TEST(test_body_that_waits_ends_with_its_request)
 {
@@ -260,21 +352,57 @@ TASK_TEST(test_argument_is_given_back_whatever_is_wrong)
 TASK_TEST(test_large_body_waits_for_100_continue)
 {
 	char *data = malloc(BIG), *text;
+	const hilo_http_header expect = {"Expect", "100-continue"};
+	hilo_http_fetch_opts opts = {.size = sizeof(opts),
+				     .headers = &expect,
+				     .n_headers = 1,
+				     .type = "a/b",
+				     .data = data,
+				     .data_size = BIG};
 	hilo_http_response *response;
 	struct web web;
 
 	bytes_fill(data, BIG, 0);
 	web_begin(&web, (hilo_http_session_opts){0}, (hilo_http_opts){.body = UINT64_MAX});
-	TASK_CHECK(hilo_http_post(web.session, web_url(&web, "/chunks"), "a/b", data, BIG, &response,
-				  HILO_FOREVER),
-		   ==, 0);
+	opts.url = web_url(&web, "/chunks");
+	TASK_CHECK(hilo_http_fetch(web.session, &opts, &response, HILO_FOREVER), ==, 0);
 	TASK_CHECK(hilo_http_response_read_all(response, BIG, &text, HILO_FOREVER), ==, BIG);
 	TASK_CHECK(memcmp(data, text, BIG), ==, 0);
 	free(text);
 	hilo_http_response_free(response);
-	/* One that is refused before it was sent: the answer says so, or the server has hung up. */
 	free(data);
 	web_end(&web);
+	return 0;
+}
+
+/* On 417 libcurl would repeat it, and the caller would get a mixture of two answers. */
+TASK_TEST(test_large_body_is_not_announced_unless_that_is_asked_for)
+{
+	char *data = calloc(1, BIG);
+
+	for (int asked = 0; asked < 2; asked++) {
+		static const hilo_http_header expect = {"Expect", "100-continue"};
+		hilo_http_fetch_opts opts = {.size = sizeof(opts),
+					     .method = "PUT",
+					     .headers = &expect,
+					     .n_headers = asked,
+					     .data = data,
+					     .data_size = BIG};
+		hilo_http_response *response = NULL;
+		struct teller teller;
+		struct web web;
+
+		web_begin(&web, (hilo_http_session_opts){0}, (hilo_http_opts){0});
+		teller_begin(&teller, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n", true);
+		opts.url = teller.base;
+		TASK_CHECK(hilo_http_fetch(web.session, &opts, &response, HILO_FOREVER), ==, 0);
+		TASK_CHECK(hilo_http_response_status(response), ==, 413);
+		TASK_CHECK(strstr(teller.heard, "\r\nExpect: 100-continue\r\n") != NULL, ==, asked);
+		hilo_http_response_free(response);
+		teller_end(&teller);
+		web_end(&web);
+	}
+	free(data);
 	return 0;
 }
 
@@ -361,17 +489,22 @@ TASK_TEST(test_header_has_a_limit)
 	hilo_http_response *response;
 	hilo_http_session *session;
 	struct teller teller;
-	size_t used = (size_t)sprintf(text, "HTTP/1.1 200 OK\r\n");
 
-	for (int i = 0; i < 2000; i++)
-		used += (size_t)sprintf(text + used, "X-Number-%d: %060d\r\n", i, i);
-	strcpy(text + used, "\r\n");
-	teller_begin(&teller, text, false);
-	TASK_CHECK(hilo_http_session_new(&opts, &session), ==, 0);
-	TASK_CHECK(hilo_http_get(session, teller.base, &response, HILO_FOREVER), ==, -EMSGSIZE);
-	TASK_CHECK_CONTAINS(hilo_error_message(), "its header is too long");
-	hilo_http_session_free(session);
-	teller_end(&teller);
+	for (int line = 0; line < 2; line++) { /* all of it, and one line */
+		size_t used = (size_t)sprintf(text, "HTTP/1.1 200 OK\r\n");
+
+		for (int i = 0; i < 2000 && !line; i++)
+			used += (size_t)sprintf(text + used, "X-Number-%d: %060d\r\n", i, i);
+		used += line ? (size_t)sprintf(text + used, "X-Long: %0150000d\r\n", 0) : 0;
+		strcpy(text + used, "\r\n");
+		opts.header = line ? 0 : 50000;
+		teller_begin(&teller, text, false);
+		TASK_CHECK(hilo_http_session_new(&opts, &session), ==, 0);
+		TASK_CHECK(hilo_http_get(session, teller.base, &response, HILO_FOREVER), ==, -EMSGSIZE);
+		TASK_CHECK_CONTAINS(hilo_error_message(), "its header is too long");
+		hilo_http_session_free(session);
+		teller_end(&teller);
+	}
 	free(text);
 	return 0;
 }
@@ -381,13 +514,17 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_body_is_read_as_it_comes),
 		cmocka_unit_test(test_reader_that_does_not_read_stops_the_server),
+		cmocka_unit_test(test_all_can_be_wanted_of_who_was_stopped),
 		cmocka_unit_test(test_body_from_a_function_arrives),
 		cmocka_unit_test(test_both_bodies_flow_at_the_same_time),
 		cmocka_unit_test(test_body_that_fails_fails_the_request_with_its_code),
+		cmocka_unit_test(test_body_that_is_not_as_long_as_announced_fails_the_request),
 		cmocka_unit_test(test_body_that_waits_ends_with_its_request),
+		cmocka_unit_test(test_plain_thread_sends_a_body_where_the_session_is_at_home),
 		cmocka_unit_test(test_body_that_cannot_be_said_again_is_not_redirected),
 		cmocka_unit_test(test_argument_is_given_back_whatever_is_wrong),
 		cmocka_unit_test(test_large_body_waits_for_100_continue),
+		cmocka_unit_test(test_large_body_is_not_announced_unless_that_is_asked_for),
 		cmocka_unit_test(test_answers_of_all_kinds_are_understood_or_refused),
 		cmocka_unit_test(test_what_came_before_a_failure_can_be_read),
 		cmocka_unit_test(test_header_has_a_limit),
