@@ -569,42 +569,51 @@ TASK_TEST(test_remove_all_while_others_change_it)
 	return 0;
 }
 
-static ssize_t getdents_until_left(int fd, void *buf, size_t size)
+static atomic(bool) gone; /* the caller has left */
+
+static ssize_t getdents_until_gone(int fd, void *buf, size_t size)
 {
 	ssize_t n = sys_real_getdents64(fd, buf, size);
 	hilo_file_stats stats = {.size = sizeof(stats)};
 
-	while (meanwhile.calls == 0) /* until its caller has left */
+	while (!load_acquire(&gone))
 		if (hilo_file_get_stats(&stats) == 0 && stats.lingering > 0)
-			meanwhile.calls = 1;
+			store_release(&gone, true);
 	return n;
 }
 
 /* Nobody waits any more: it ends before the next entry. */
-TASK_TEST(test_remove_all_that_is_left_stops)
+static int is_left(void *arg)
 {
 	hilo_file_stats stats = {.size = sizeof(stats)};
 	struct folder folder;
 
+	(void)arg;
 	folder_make(&folder);
 	put(in(&folder, "a"), "x", 1);
 	TASK_CHECK(hilo_path_remove_all(folder.path, HILO_NO_WAIT), ==, -ETIMEDOUT);
 	TASK_CHECK(access(in(&folder, "a"), F_OK), ==, 0);
-	hilo__sys.getdents64 = getdents_until_left;
 	do {
-		meanwhile.calls = 0; /* one that no thread has begun in time is taken back */
+		store_release(&gone, false); /* one that no thread has begun in time is taken back */
 		TASK_CHECK(hilo_path_remove_all(folder.path, hilo_after(2 * HILO_MILLISECOND)), ==,
 			   -ETIMEDOUT);
 		TASK_CHECK(hilo_file_get_stats(&stats), ==, 0);
-	} while (stats.lingering == 0 && meanwhile.calls == 0);
+	} while (stats.lingering == 0 && !load_acquire(&gone));
 	do
 		TASK_CHECK(hilo_file_get_stats(&stats), ==, 0);
 	while (stats.lingering);
-	hilo__sys.getdents64 = sys_real_getdents64;
 	TASK_CHECK(access(in(&folder, "a"), F_OK), ==, 0);
 	TASK_CHECK(hilo_path_remove_all(folder.path, HILO_FOREVER), ==, 0);
 	TASK_CHECK(access(folder.path, F_OK), ==, -1);
 	return 0;
+}
+
+static void test_remove_all_that_is_left_stops(void **state)
+{
+	(void)state;
+	hilo__sys.getdents64 = getdents_until_gone; /* as long as there are threads that may be in it */
+	test_each(is_left);
+	hilo__sys_reset();
 }
 
 TASK_TEST(test_remove_all_of_what_cannot_be)
