@@ -24,8 +24,14 @@ HILO_FORKABLE(long, fib, long, n)
 	return HILO_JOIN(fib) + right;
 }
 
+#ifdef __clang__
+#define FIB_SERIAL __attribute__((noinline))
+#else
+#define FIB_SERIAL __attribute__((noinline, noclone))
+#endif
+
 /* Compilers make a loop of the second call, here as in the fork. */
-static __attribute__((noinline, noclone)) long fib_serial(long n)
+static FIB_SERIAL long fib_serial(long n)
 {
 	return n < 2 ? n : fib_serial(n - 1) + fib_serial(n - 2);
 }
