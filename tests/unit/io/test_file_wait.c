@@ -451,6 +451,7 @@ TASK_TEST(test_deadline_that_has_passed)
 	struct folder folder;
 	char text[64];
 	hilo_file *file = NULL;
+	ssize_t rc;
 
 	folder_make(&folder);
 	put(in(&folder, "a"), "0123456789", 10);
@@ -458,7 +459,11 @@ TASK_TEST(test_deadline_that_has_passed)
 		TASK_CHECK(hilo_file_open(in(&folder, "a"), "r", NULL, &file, HILO_NO_WAIT), ==, 0);
 	else
 		file = opened(in(&folder, "a"), "r");
-	TASK_CHECK(hilo_file_read(file, text, 10, HILO_NO_WAIT), ==, 10);
+	rc = hilo_file_read(file, text, 10, HILO_NO_WAIT);
+#ifdef HILO_TEST_EMULATED /* which knows no RWF_NOWAIT */
+	rc = rc == -ETIMEDOUT ? 10 : rc;
+#endif
+	TASK_CHECK(rc, ==, 10);
 	closed(file);
 	TASK_CHECK(hilo_path_unlink(in(&folder, "a"), HILO_NO_WAIT), ==, -ETIMEDOUT);
 	TASK_CHECK(access(in(&folder, "a"), F_OK), ==, 0); /* not begun */
@@ -504,8 +509,12 @@ static void callback_run(void *arg)
 	struct callback *callback = arg;
 	hilo_file *file = NULL;
 	char text[16];
+	ssize_t rc = hilo_file_pread(callback->file, text, 4, 0, HILO_FOREVER); /* it is in memory */
 
-	TASK_CHECK(hilo_file_pread(callback->file, text, 4, 0, HILO_FOREVER), ==, 4); /* it is in memory */
+#ifdef HILO_TEST_EMULATED /* which knows no RWF_NOWAIT */
+	rc = rc == -EDEADLK ? 4 : rc;
+#endif
+	TASK_CHECK(rc, ==, 4);
 	TASK_CHECK(hilo_file_open(callback->path, "r", NULL, &file, HILO_FOREVER), ==,
 		   names_are_cached(callback->path) ? 0 : -EDEADLK);
 	TASK_CHECK(hilo_file_close(file, HILO_FOREVER), ==, 0);

@@ -242,6 +242,10 @@ OWN_TEST(test_deadline_tells_how_much)
 	while (count == 0);
 	expect_counted(a, b, count);
 	TASK_CHECK(hilo_stream_sendfile(a, file, 0, UINT64_MAX, &count, HILO_NO_WAIT), ==, -ETIMEDOUT);
+#ifdef HILO_TEST_EMULATED /* which knows no RWF_NOWAIT */
+	if (count == 0)
+		return 0;
+#endif
 	expect_counted(a, b, count);
 	return 0;
 }

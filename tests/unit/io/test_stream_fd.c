@@ -395,7 +395,7 @@ TASK_TEST(test_addresses_and_what_else_is_known)
 static int asks_for_no_memory(void *arg)
 {
 	hilo_stream *stream[2];
-	char buf[1000];
+	char buf[1000] = "";
 	long before = 0;
 
 	(void)arg;
