@@ -22,56 +22,18 @@ else()
 endif()
 message(STATUS "HTTP client: ${HILO_CURL_STATE}")
 
-# hilo_http_client_headers(a.h): public headers, seen as <hilo/http/a.h> in the build tree and installed.
-function(hilo_http_client_headers)
-	if(NOT HILO_CURL_FOUND)
-		return()
-	endif()
-	foreach(header IN LISTS ARGN)
-		hilo_link_header(${CMAKE_CURRENT_SOURCE_DIR}/${header} http/${header})
-		install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hilo/http)
-	endforeach()
-endfunction()
-
 # hilo_http_client_library(a.c b.c): the libraries, from these sources.
 function(hilo_http_client_library)
-	if(NOT HILO_CURL_FOUND)
-		return()
-	endif()
 	add_library(hilo_http_client_objects OBJECT ${ARGN})
 	hilo_compile_library(hilo_http_client_objects)
 	target_link_libraries(hilo_http_client_objects PRIVATE CURL::libcurl)
 
 	# Programs that link it name the library, not the target of libcurl, which their project need not have.
-	add_library(hilo_http_client_static STATIC $<TARGET_OBJECTS:hilo_http_client_objects>)
-	target_link_libraries(hilo_http_client_static PUBLIC hilo_static
+	hilo_library_beside(http_client hilo-tls.map $<TARGET_OBJECTS:hilo_http_client_objects>)
+	target_link_libraries(hilo_http_client_static
 		INTERFACE "$<BUILD_INTERFACE:CURL::libcurl>" "$<INSTALL_INTERFACE:curl>")
-	set_target_properties(hilo_http_client_static PROPERTIES
-		LINKER_LANGUAGE C OUTPUT_NAME hilo-http-client EXPORT_NAME http_client_static)
-
-	add_library(hilo_http_client SHARED $<TARGET_OBJECTS:hilo_http_client_objects>)
-	target_link_libraries(hilo_http_client PUBLIC hilo_shared PRIVATE CURL::libcurl)
-	set_target_properties(hilo_http_client PROPERTIES
-		LINKER_LANGUAGE C
-		OUTPUT_NAME hilo-http-client
-		EXPORT_NAME http_client
-		VERSION ${PROJECT_VERSION}
-		SOVERSION 0
-		LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/hilo-tls.map)
-	target_link_options(hilo_http_client PRIVATE
-		${HILO_LINK_FLAGS}
-		-Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/hilo-tls.map
-		-Wl,-z,nodelete)
-	if(HILO_SANITIZE STREQUAL "")
-		target_link_options(hilo_http_client PRIVATE -Wl,-z,defs)
-	endif()
-	add_library(hilo::http_client ALIAS hilo_http_client)
-	add_library(hilo::http_client_static ALIAS hilo_http_client_static)
-	install(TARGETS hilo_http_client_static hilo_http_client EXPORT hilo-targets)
-	configure_file(${PROJECT_SOURCE_DIR}/cmake/hilo-http-client.pc.in
-		${PROJECT_BINARY_DIR}/generated/hilo-http-client.pc @ONLY)
-	install(FILES ${PROJECT_BINARY_DIR}/generated/hilo-http-client.pc
-		DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+	target_link_libraries(hilo_http_client PRIVATE CURL::libcurl)
+	hilo_install_beside(http_client)
 
 	if(TARGET hilo_testing)
 		add_library(hilo_http_client_testing STATIC ${ARGN})

@@ -5,6 +5,7 @@
 #   hilo_sources(a.c b.c)          library sources; both libhilo and its test twin are built from them
 #   hilo_tls_sources(a.c b.c)      the same of libhilo-tls
 #   hilo_headers(a.h b.h)          public headers, seen as <hilo/FOLDER/a.h> in the build tree and installed
+#   hilo_headers_as(FOLDER a.h)    the same as <hilo/FOLDER/a.h>, of a library that not every build has
 #   hilo_tests(LABEL FILES...)     one program for each file, named after its path
 #   hilo_test(NAME ...)            one program with sources, arguments or limits of its own
 #   hilo_example(NAME ...)         one example, which is also a test
@@ -45,6 +46,13 @@ function(hilo_headers)
 		file(RELATIVE_PATH name ${PROJECT_SOURCE_DIR} ${from})
 		hilo_link_header(${from} ${name})
 		set_property(GLOBAL APPEND PROPERTY HILO_HEADERS ${name})
+	endforeach()
+endfunction()
+
+function(hilo_headers_as folder)
+	foreach(header IN LISTS ARGN)
+		hilo_link_header(${CMAKE_CURRENT_SOURCE_DIR}/${header} ${folder}/${header})
+		install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hilo/${folder})
 	endforeach()
 endfunction()
 

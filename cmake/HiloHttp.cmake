@@ -37,17 +37,6 @@ else()
 endif()
 message(STATUS "HTTP server: ${HILO_HTTP_STATE}")
 
-# hilo_http_headers(a.h b.h): public headers, seen as <hilo/http/a.h> in the build tree and installed.
-function(hilo_http_headers)
-	if(NOT HILO_HTTP_FOUND)
-		return()
-	endif()
-	foreach(header IN LISTS ARGN)
-		hilo_link_header(${CMAKE_CURRENT_SOURCE_DIR}/${header} http/${header})
-		install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hilo/http)
-	endforeach()
-endfunction()
-
 function(hilo_http_flags target)
 	hilo_compile_library(${target})
 	target_include_directories(${target} SYSTEM PRIVATE ${HILO_LLHTTP_INCLUDES})
@@ -62,10 +51,6 @@ endfunction()
 
 # hilo_http_library(a.c b.c): the libraries, from these sources and the parser's.
 function(hilo_http_library)
-	if(NOT HILO_HTTP_FOUND)
-		return()
-	endif()
-	set(sources ${ARGN})
 	if(NOT HILO_LLHTTP_LIBRARY OR NOT HILO_LLHTTP_INCLUDE_DIR)
 		add_library(hilo_llhttp OBJECT ${HILO_LLHTTP_SOURCE_DIR}/llhttp.c ${HILO_LLHTTP_SOURCE_DIR}/api.c
 			${HILO_LLHTTP_SOURCE_DIR}/http.c)
@@ -75,40 +60,15 @@ function(hilo_http_library)
 		set(parser $<TARGET_OBJECTS:hilo_llhttp>)
 	endif()
 
-	add_library(hilo_http_objects OBJECT ${sources})
+	add_library(hilo_http_objects OBJECT ${ARGN})
 	hilo_http_flags(hilo_http_objects)
-
-	add_library(hilo_http_static STATIC $<TARGET_OBJECTS:hilo_http_objects> ${parser})
-	target_link_libraries(hilo_http_static PUBLIC hilo_static)
+	hilo_library_beside(http hilo.map $<TARGET_OBJECTS:hilo_http_objects> ${parser})
 	hilo_http_parser(hilo_http_static)
-	set_target_properties(hilo_http_static PROPERTIES
-		LINKER_LANGUAGE C OUTPUT_NAME hilo-http EXPORT_NAME http_static)
-
-	add_library(hilo_http SHARED $<TARGET_OBJECTS:hilo_http_objects> ${parser})
-	target_link_libraries(hilo_http PUBLIC hilo_shared)
 	hilo_http_parser(hilo_http)
-	set_target_properties(hilo_http PROPERTIES
-		LINKER_LANGUAGE C
-		OUTPUT_NAME hilo-http
-		EXPORT_NAME http
-		VERSION ${PROJECT_VERSION}
-		SOVERSION 0
-		LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/hilo.map)
-	target_link_options(hilo_http PRIVATE
-		${HILO_LINK_FLAGS}
-		-Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/hilo.map
-		-Wl,-z,nodelete)
-	if(HILO_SANITIZE STREQUAL "")
-		target_link_options(hilo_http PRIVATE -Wl,-z,defs)
-	endif()
-	add_library(hilo::http ALIAS hilo_http)
-	add_library(hilo::http_static ALIAS hilo_http_static)
-	install(TARGETS hilo_http_static hilo_http EXPORT hilo-targets)
-	configure_file(${PROJECT_SOURCE_DIR}/cmake/hilo-http.pc.in ${PROJECT_BINARY_DIR}/generated/hilo-http.pc @ONLY)
-	install(FILES ${PROJECT_BINARY_DIR}/generated/hilo-http.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+	hilo_install_beside(http)
 
 	if(HILO_TESTS)
-		add_library(hilo_http_testing STATIC ${sources} ${parser})
+		add_library(hilo_http_testing STATIC ${ARGN} ${parser})
 		hilo_http_flags(hilo_http_testing)
 		set_target_properties(hilo_http_testing PROPERTIES C_VISIBILITY_PRESET default)
 		target_include_directories(hilo_http_testing SYSTEM PUBLIC ${HILO_LLHTTP_INCLUDES})

@@ -11,7 +11,7 @@ endforeach()
 install(FILES ${PROJECT_SOURCE_DIR}/runtime/hilo.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hilo)
 install(FILES ${PROJECT_BINARY_DIR}/generated/version.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hilo/runtime)
 
-install(TARGETS hilo_static hilo_shared hilo_tls_static hilo_tls_shared hilo_allocator EXPORT hilo-targets)
+install(TARGETS hilo_static hilo_shared hilo_allocator EXPORT hilo-targets)
 set_target_properties(hilo_allocator PROPERTIES EXPORT_NAME allocator)
 
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/hilo)
@@ -28,5 +28,5 @@ install(FILES ${PROJECT_BINARY_DIR}/generated/hilo-config.cmake
 file(RELATIVE_PATH HILO_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 string(REGEX REPLACE "/$" "" HILO_PC_PREFIX "${HILO_PC_PREFIX}")
 configure_file(${PROJECT_SOURCE_DIR}/cmake/hilo.pc.in ${PROJECT_BINARY_DIR}/generated/hilo.pc @ONLY)
-configure_file(${PROJECT_SOURCE_DIR}/cmake/hilo-tls.pc.in ${PROJECT_BINARY_DIR}/generated/hilo-tls.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/generated/hilo.pc ${PROJECT_BINARY_DIR}/generated/hilo-tls.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES ${PROJECT_BINARY_DIR}/generated/hilo.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+hilo_install_beside(tls)
