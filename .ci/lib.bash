@@ -86,6 +86,17 @@ trap 'interrupted 143' TERM
 trap 'interrupted 129' HUP
 trap 'clean_up' EXIT
 
+# follow LOG: what comes in goes into LOG, and while it takes long the latest line of it to standard output.
+follow() {
+	local line next=$((SECONDS + 15))
+	while IFS= read -r line || [ -n "$line" ]; do
+		printf '%s\n' "$line" >&3
+		[ "$SECONDS" -ge "$next" ] || continue
+		printf '  %.100s\n' "$line"
+		next=$((SECONDS + 15))
+	done 3>"$1"
+}
+
 # ---- Packages --------------------------------------------------------------------------------------
 
 have() {
@@ -143,7 +154,7 @@ have_package() {
 
 # need_packages PACKAGE...: install those that are missing, or say how and stop. Nothing missing: no network.
 need_packages() {
-	local package command log
+	local package command log start=$EPOCHREALTIME
 	local missing=() sudo=()
 	for package in "$@"; do
 		have_package "$package" || missing+=("$package")
@@ -169,7 +180,7 @@ need_packages() {
 	log=$(mktemp "${TMPDIR:-/tmp}/hilo-apt.XXXXXX")
 	# In the foreground, because sudo may ask for a password.
 	if ! { "${sudo[@]}" apt-get update && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
+		apt-get install -y --no-install-recommends "${missing[@]}"; } 2>&1 </dev/null | follow "$log" >&"$hilo_messages"; then
 		show_log "$log"
 		rm -f "$log"
 		fail "packages could not be installed: ${missing[*]}"
@@ -178,6 +189,7 @@ need_packages() {
 	for package in "${missing[@]}"; do
 		have_package "$package" || fail "$package was installed, but what it is needed for is still missing"
 	done
+	say "Installed in $(seconds_since "$start") s"
 }
 
 # ---- Builds ----------------------------------------------------------------------------------------
@@ -234,12 +246,20 @@ unlock_build() {
 	hilo_lock=
 }
 
+# build_into LOG PRESET [--target TARGET]...
+build_into() {
+	local log=$1
+	shift
+	configure_and_build "$@" 2>&1 | follow "$log"
+	return "${PIPESTATUS[0]}"
+}
+
 # build_preset PRESET [--target TARGET]...: configure if need be, build what has changed; the log is shown on failure.
 build_preset() {
 	local preset=$1 log=$hilo_root/build/$1.log
 	shift
 	drop_stale_build "$hilo_root/build/$preset"
-	if ! run_child configure_and_build "$preset" "$@" >"$log" 2>&1; then
+	if ! run_child build_into "$log" "$preset" "$@" >&"$hilo_messages"; then
 		show_log "$log"
 		fail "$hilo_name could not build ($preset preset, $(seconds_since "$hilo_start") s); the whole log is $log"
 	fi
