@@ -29,10 +29,10 @@ static const char help[] =
 	"  -h, --help           print this\n";
 
 struct job {
+	struct options options;
 	const char *output;
-	long iterations, workers;
+	long iterations;
 	double x, y, zoom;
-	int quiet;
 	struct picture picture;
 	struct progress progress;
 };
@@ -142,58 +142,36 @@ static int parse_numbers(char option, const char *text, double *x, double *y)
 	return -1;
 }
 
-/* 0; -1, after a message; 1: there is nothing left to do. */
-static int option_take(struct job *job, int option)
+static const struct option own[] = {
+	{"output", required_argument, NULL, 'o'},     {"size", required_argument, NULL, 's'},
+	{"iterations", required_argument, NULL, 'i'}, {"center", required_argument, NULL, 'c'},
+	{"zoom", required_argument, NULL, 'z'},	      {NULL, 0, NULL, 0},
+};
+
+static int take(int option, const char *value, void *arg)
 {
+	struct job *job = arg;
+
 	switch (option) {
-	case 'o':
-		job->output = optarg;
-		return 0;
 	case 's':
-		return parse_size(job, optarg);
+		return parse_size(job, value);
 	case 'i':
-		return options_number("mandelbrot", 'i', optarg, 1, 1000000000, &job->iterations);
+		return options_number("mandelbrot", 'i', value, 1, 1000000000, &job->iterations);
 	case 'c':
-		return parse_numbers('c', optarg, &job->x, &job->y);
+		return parse_numbers('c', value, &job->x, &job->y);
 	case 'z':
-		return parse_numbers('z', optarg, &job->zoom, NULL);
-	case 'p':
-		return options_number("mandelbrot", 'p', optarg, 1, 1024, &job->workers);
-	case 'q':
-		job->quiet = 1;
-		return 0;
-	case 'h':
-		fputs(help, stdout);
-		return 1;
+		return parse_numbers('z', value, &job->zoom, NULL);
 	default:
-		fputs("Try mandelbrot --help.\n", stderr);
-		return -1;
+		job->output = value;
+		return 0;
 	}
 }
 
 /* -1: go on; else the exit status. */
-static int options_parse(struct job *job, int argc, char **argv)
+static int arguments_check(const struct job *job, char **argv)
 {
-	static const struct option options[] = {
-		{"output", required_argument, NULL, 'o'},
-		{"size", required_argument, NULL, 's'},
-		{"iterations", required_argument, NULL, 'i'},
-		{"center", required_argument, NULL, 'c'},
-		{"zoom", required_argument, NULL, 'z'},
-		{"parallel", required_argument, NULL, 'p'},
-		{"quiet", no_argument, NULL, 'q'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	int option, rc;
-
-	while ((option = getopt_long(argc, argv, "o:s:i:c:z:p:qh", options, NULL)) != -1) {
-		rc = option_take(job, option);
-		if (rc != 0)
-			return rc < 0 ? 2 : 0;
-	}
-	if (argv[optind]) {
-		fprintf(stderr, "mandelbrot: '%s' is no option; try --help\n", argv[optind]);
+	if (argv[0]) {
+		fprintf(stderr, "mandelbrot: '%s' is no option; try --help\n", argv[0]);
 		return 2;
 	}
 	if (picture_is_png(job->output) && !picture_has_png()) {
@@ -205,18 +183,23 @@ static int options_parse(struct job *job, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static struct job job = {.output = "mandelbrot.ppm",
-				 .iterations = 1000,
-				 .x = -0.75,
-				 .zoom = 1,
-				 .picture = {.width = 1280, .height = 960}};
+	static struct job job = {
+		.options = {.program = "mandelbrot", .help = help, .own = own, .take = take},
+		.output = "mandelbrot.ppm",
+		.iterations = 1000,
+		.x = -0.75,
+		.zoom = 1,
+		.picture = {.width = 1280, .height = 960},
+	};
 	hilo_opts opts = {.size = sizeof(opts)};
-	int status = options_parse(&job, argc, argv), rc;
+	int status = options_parse(&job.options, argc, argv, &job), rc;
 
+	if (status < 0)
+		status = arguments_check(&job, argv + optind);
 	if (status >= 0)
 		return status;
-	progress_begin(&job.progress, "mandelbrot", job.quiet);
-	opts.workers = (unsigned)job.workers;
+	progress_begin(&job.progress, "mandelbrot", job.options.quiet);
+	opts.workers = (unsigned)job.options.workers;
 	rc = hilo_run(draw, &job, &opts);
 	progress_end(&job.progress);
 	return options_status(rc, 1);

@@ -23,8 +23,8 @@ static const char help[] = "Usage: nqueens [OPTION]... [N]\n"
 #define ROWS_MOST 22 /* that takes days */
 
 struct job {
-	long rows, workers;
-	int quiet;
+	struct options options;
+	long rows;
 	struct progress progress;
 };
 
@@ -93,7 +93,7 @@ static int count_all(void *arg)
 	if (rc < 0)
 		return rc;
 	printf("%llu\n", (unsigned long long)ways);
-	if (!job->quiet)
+	if (!job->options.quiet)
 		fprintf(stderr, "%ld queens, %u workers, %.3f s\n", job->rows,
 			hilo_runtime_workers(hilo_runtime_current()),
 			(double)(hilo_now() - start) / HILO_SECOND);
@@ -101,37 +101,14 @@ static int count_all(void *arg)
 }
 
 /* -1: go on; else the exit status. */
-static int options_parse(struct job *job, int argc, char **argv)
+static int arguments_parse(struct job *job, char **argv)
 {
-	static const struct option options[] = {{"parallel", required_argument, NULL, 'p'},
-						{"quiet", no_argument, NULL, 'q'},
-						{"help", no_argument, NULL, 'h'},
-						{NULL, 0, NULL, 0}};
-	int option;
-
-	while ((option = getopt_long(argc, argv, "p:qh", options, NULL)) != -1) {
-		switch (option) {
-		case 'p':
-			if (options_number("nqueens", 'p', optarg, 1, 1024, &job->workers) < 0)
-				return 2;
-			break;
-		case 'q':
-			job->quiet = 1;
-			break;
-		case 'h':
-			fputs(help, stdout);
-			return 0;
-		default:
-			fputs("Try nqueens --help.\n", stderr);
-			return 2;
-		}
-	}
 	job->rows = 12;
-	if (!argv[optind])
+	if (!argv[0])
 		return -1;
-	if (options_number("nqueens", 0, argv[optind], 1, ROWS_MOST, &job->rows) < 0)
+	if (options_number("nqueens", 0, argv[0], 1, ROWS_MOST, &job->rows) < 0)
 		return 2;
-	if (argv[optind + 1]) {
+	if (argv[1]) {
 		fputs("nqueens: one number of queens is taken\n", stderr);
 		return 2;
 	}
@@ -140,14 +117,16 @@ static int options_parse(struct job *job, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static struct job job;
+	static struct job job = {.options = {.program = "nqueens", .help = help}};
 	hilo_opts opts = {.size = sizeof(opts)};
-	int status = options_parse(&job, argc, argv), rc;
+	int status = options_parse(&job.options, argc, argv, NULL), rc;
 
+	if (status < 0)
+		status = arguments_parse(&job, argv + optind);
 	if (status >= 0)
 		return status;
-	progress_begin(&job.progress, "nqueens", job.quiet);
-	opts.workers = (unsigned)job.workers;
+	progress_begin(&job.progress, "nqueens", job.options.quiet);
+	opts.workers = (unsigned)job.options.workers;
 	rc = hilo_run(count_all, &job, &opts);
 	progress_end(&job.progress);
 	if (options_status(rc, 1) == 1)

@@ -47,10 +47,10 @@ struct writing {
 };
 
 struct job {
+	struct options options;
 	char **files;
 	const char *output;
-	int reverse, unique, quiet;
-	long workers;
+	int reverse, unique;
 	struct text text;
 	struct lines lines;
 	char *out;
@@ -363,60 +363,33 @@ static int sort_all(void *arg)
 	return write_all(job);
 }
 
-/* -1: go on; else the exit status. */
-static int options_parse(struct job *job, int argc, char **argv)
-{
-	static const struct option options[] = {
-		{"output", required_argument, NULL, 'o'},
-		{"reverse", no_argument, NULL, 'r'},
-		{"unique", no_argument, NULL, 'u'},
-		{"parallel", required_argument, NULL, 'p'},
-		{"quiet", no_argument, NULL, 'q'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	int option;
+static const struct option own[] = {{"output", required_argument, NULL, 'o'},
+				    {"reverse", no_argument, NULL, 'r'},
+				    {"unique", no_argument, NULL, 'u'},
+				    {NULL, 0, NULL, 0}};
 
-	while ((option = getopt_long(argc, argv, "o:rup:qh", options, NULL)) != -1) {
-		switch (option) {
-		case 'o':
-			job->output = optarg;
-			break;
-		case 'r':
-			job->reverse = 1;
-			break;
-		case 'u':
-			job->unique = 1;
-			break;
-		case 'p':
-			if (options_number("psort", 'p', optarg, 1, 1024, &job->workers) < 0)
-				return TROUBLE;
-			break;
-		case 'q':
-			job->quiet = 1;
-			break;
-		case 'h':
-			fputs(help, stdout);
-			return 0;
-		default:
-			fputs("Try psort --help.\n", stderr);
-			return TROUBLE;
-		}
-	}
-	job->files = argv + optind;
-	return -1;
+static int take(int option, const char *value, void *arg)
+{
+	struct job *job = arg;
+
+	if (option == 'o')
+		job->output = value;
+	job->reverse |= option == 'r';
+	job->unique |= option == 'u';
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	static struct job job;
+	static struct job job = {.options = {.program = "psort", .help = help, .own = own, .take = take}};
 	hilo_opts opts = {.size = sizeof(opts)};
-	int status = options_parse(&job, argc, argv), rc;
+	int status = options_parse(&job.options, argc, argv, &job), rc;
 
 	if (status >= 0)
 		return status;
-	progress_begin(&job.progress, "psort", job.quiet);
-	opts.workers = (unsigned)job.workers;
+	job.files = argv + optind;
+	progress_begin(&job.progress, "psort", job.options.quiet);
+	opts.workers = (unsigned)job.options.workers;
 	rc = hilo_run(sort_all, &job, &opts);
 	progress_end(&job.progress);
 	return options_status(rc, TROUBLE); /* what is left ends with the process */

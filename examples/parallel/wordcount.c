@@ -41,9 +41,9 @@ struct shard {
 };
 
 struct job {
+	struct options options;
 	char **roots;
-	long number, workers;
-	int quiet;
+	long number;
 	hilo_walk *walk;
 	struct shard shard[TABLES];
 	hilo_mutex mutex; /* of what follows */
@@ -150,7 +150,7 @@ static void tally(struct job *job, const struct counting *counting, const char *
 		job->files++;
 		job->bytes += counting->bytes;
 	}
-	if (rc < 0 && !job->quiet) {
+	if (rc < 0 && !job->options.quiet) {
 		progress_end(&job->progress);
 		fprintf(stderr, "wordcount: %s: %s\n", path, hilo_strerror(rc));
 	}
@@ -309,52 +309,30 @@ static int count_all(void *arg)
 	return rc;
 }
 
-/* -1: go on; else the exit status. */
-static int options_parse(struct job *job, int argc, char **argv)
-{
-	static const struct option options[] = {{"number", required_argument, NULL, 'n'},
-						{"parallel", required_argument, NULL, 'p'},
-						{"quiet", no_argument, NULL, 'q'},
-						{"help", no_argument, NULL, 'h'},
-						{NULL, 0, NULL, 0}};
-	static char here[] = ".", *roots[] = {here, NULL};
-	int option;
+static const struct option own[] = {{"number", required_argument, NULL, 'n'}, {NULL, 0, NULL, 0}};
 
-	while ((option = getopt_long(argc, argv, "n:p:qh", options, NULL)) != -1) {
-		switch (option) {
-		case 'n':
-			if (options_number("wordcount", 'n', optarg, 0, 1000000000, &job->number) < 0)
-				return 2;
-			break;
-		case 'p':
-			if (options_number("wordcount", 'p', optarg, 1, 1024, &job->workers) < 0)
-				return 2;
-			break;
-		case 'q':
-			job->quiet = 1;
-			break;
-		case 'h':
-			fputs(help, stdout);
-			return 0;
-		default:
-			fputs("Try wordcount --help.\n", stderr);
-			return 2;
-		}
-	}
-	job->roots = argv[optind] ? argv + optind : roots;
-	return -1;
+static int take(int option, const char *value, void *arg)
+{
+	struct job *job = arg;
+
+	return options_number("wordcount", option, value, 0, 1000000000, &job->number);
 }
 
 int main(int argc, char **argv)
 {
-	static struct job job = {.number = 20};
+	static struct job job = {
+		.options = {.program = "wordcount", .help = help, .own = own, .take = take},
+		.number = 20,
+	};
+	static char here[] = ".", *roots[] = {here, NULL};
 	hilo_opts opts = {.size = sizeof(opts)};
-	int status = options_parse(&job, argc, argv), rc;
+	int status = options_parse(&job.options, argc, argv, &job), rc;
 
 	if (status >= 0)
 		return status;
-	progress_begin(&job.progress, "wordcount", job.quiet);
-	opts.workers = (unsigned)job.workers;
+	job.roots = argv[optind] ? argv + optind : roots;
+	progress_begin(&job.progress, "wordcount", job.options.quiet);
+	opts.workers = (unsigned)job.options.workers;
 	rc = hilo_run(count_all, &job, &opts);
 	progress_end(&job.progress);
 	if (rc == 0 && options_output("wordcount") < 0)
