@@ -4,30 +4,12 @@
 # test_http_server.sh PROGRAM FOLDER - hello_server from the outside: with curl, with bash's own sockets, with many slow
 # clients at a time, under load of wrk where that is installed; and how it ends.
 set -u
-export LC_ALL=C
+# shellcheck source=frame.bash
+. "$(dirname "${BASH_SOURCE[0]}")/frame.bash"
 
 program=$1
-work=$2/http-$$
-checks=0
-failures=0
-server=
-
 command -v curl >/dev/null || { echo "SKIP: curl is not installed"; exit 77; }
-mkdir -p "$work" || exit 1
-clean_up() {
-	[ -z "$server" ] || kill -KILL "$server" 2>/dev/null
-	rm -rf "$work"
-}
-trap clean_up EXIT
-cd "$work" || exit 1
-
-# same TEXT WANTED GOT
-same() {
-	checks=$((checks + 1))
-	[ "$2" = "$3" ] && return
-	failures=$((failures + 1))
-	printf 'FAIL: %s\n    wanted: %s\n    got:    %s\n' "$1" "$2" "$3"
-}
+enter "$2/http-$$"
 
 get() {
 	curl --silent --show-error --max-time 60 --noproxy '*' "$@"
@@ -43,9 +25,7 @@ set -m # else a shell lets what runs beside it ignore SIGINT
 "$program" 0 >access.log 2>err &
 server=$!
 set +m
-until port=$(sed -n 's/^listening on port //p' err) && [ -n "$port" ]; do
-	kill -0 "$server" 2>/dev/null || { cat err; echo "FAIL: it does not begin"; exit 1; }
-done
+wait_for_port 'listening on port \(.*\)' err
 url=http://127.0.0.1:$port
 
 same "a text" "Hello, World!" "$(get "$url/")"
@@ -112,5 +92,4 @@ server=
 same "lines of the log" "1" "$(grep -c '^127.0.0.1 - - \[.*\] "GET /hello/a%20b%2Fc HTTP/1.1" 200 14 "-" "curl/' access.log)"
 same "what it complains of" "" "$(grep -v '^listening' err)"
 
-echo "$checks checks, $failures failures"
-[ "$failures" -eq 0 ]
+finish
