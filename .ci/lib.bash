@@ -212,18 +212,20 @@ drop_stale_build() {
 	fi
 }
 
+# Once more where packages came or went since: what was not found before may be there.
 configure_and_build() {
 	local preset=$1 build=$hilo_root/build/$1
 	shift
 	local arguments=()
 	read -ra arguments <<<"${HILO_CMAKE_ARGS-}"
-	if [ ${#arguments[@]} -gt 0 ] || { [ ! -e "$build/build.ninja" ] && [ ! -e "$build/Makefile" ]; }; then
+	if [ ${#arguments[@]} -gt 0 ] || { [ ! -e "$build/build.ninja" ] && [ ! -e "$build/Makefile" ]; } ||
+		[ /var/lib/dpkg/status -nt "$build/configured" ]; then
 		if have ninja; then
 			export CMAKE_GENERATOR=Ninja
 		else
 			export CMAKE_GENERATOR="Unix Makefiles"
 		fi
-		(cd "$hilo_root" && cmake --preset "$preset" "${arguments[@]}") || return 1
+		(cd "$hilo_root" && cmake --preset "$preset" "${arguments[@]}" && touch "$build/configured") || return 1
 	fi
 	cmake --build "$build" --parallel "$hilo_jobs" "$@"
 }
