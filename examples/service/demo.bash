@@ -64,7 +64,7 @@ report_load() {
 no_errors() {
 	[ -z "$(errors_of "$1")" ] || {
 		show_log "$scratch/$1"
-		fail "requests were refused or lost: $2"
+		fail "requests were refused, lost, or not answered within 2 s: $2"
 	}
 }
 
@@ -133,8 +133,10 @@ restart_service() {
 			kill -HUP "$(cat "$scratch/pid")"
 		done
 	) &
+	hilo_beside=$!
 	before=$(cat "$scratch/pid")
 	load restart 64 -s "$scratch/mixed.lua" "$url"
+	wait "$hilo_beside"
 	no_errors restart "in a restart"
 	[ "$(cat "$scratch/pid")" != "$before" ] || fail "no new process has taken over"
 	say "  $(count_of restart) requests, none refused, reset or lost"
@@ -149,7 +151,9 @@ kill_service() {
 		sleep 1
 		kill -KILL "$(cat "$scratch/pid")"
 	) &
+	hilo_beside=$!
 	load killed 64 -s "$scratch/writes.lua" "$url"
+	wait "$hilo_beside"
 	start_service
 	last=$(ask_json --data '{"title":"last"}' "$url/items" | sed -n 's/{"id":\([0-9]*\),.*/\1/p')
 	kept=$((last - first - 1))
