@@ -88,6 +88,7 @@ HILO_END_DECLS
 #define HILO__FORK_FREE 1
 #define HILO__FORK_IS(x) __builtin_expect(!!(x), 0)
 #define HILO__FORK_INLINE static inline __attribute__((always_inline, unused))
+#define HILO__FORK_APART static __attribute__((noinline, unused))
 #define HILO__FORK_COLD static __attribute__((cold, noinline, unused))
 #ifdef __cplusplus
 #define HILO__FORK_IS_CODE(R) __is_same(R, int)
@@ -160,8 +161,23 @@ HILO__FORK_INLINE int hilo__fork_is_low(const struct hilo_forks *forks)
 #define HILO_FORKABLE(...)                                                                                   \
 	HILO_FORK_DECLARE(__VA_ARGS__);                                                                      \
 	HILO_FORK_DEFINE(__VA_ARGS__)
-#define HILO_FORK_DECLARE(...) HILO__FORK_ARITY(HILO__FORK_DECLARE_, __VA_ARGS__)(__VA_ARGS__)
+#define HILO_FORK_DECLARE(...)                                                                               \
+	HILO__FORK_ARITY(HILO__FORK_DECLARE_, __VA_ARGS__)(HILO__FORK_AS_CALL, __VA_ARGS__)
 #define HILO_FORK_DEFINE(...) HILO__FORK_ARITY(HILO__FORK_DEFINE_, __VA_ARGS__)(__VA_ARGS__)
+
+/*
+ * HILO_FORKABLE_INLINE(...) { body }, HILO_FORK_DECLARE_INLINE(...): the same for a few lines, which compilers may then
+ * put into other functions and into themselves. GCC makes one function of up to nine levels of a recursion: leaves cost
+ * half as much, but the locals of all nine are there at once, and count as one function's for the quarter of the stack
+ * above. So not with large arrays. What is not inline stays a function of its own.
+ */
+#define HILO_FORKABLE_INLINE(...)                                                                            \
+	HILO_FORK_DECLARE_INLINE(__VA_ARGS__);                                                               \
+	HILO_FORK_DEFINE(__VA_ARGS__)
+#define HILO_FORK_DECLARE_INLINE(...)                                                                        \
+	HILO__FORK_ARITY(HILO__FORK_DECLARE_, __VA_ARGS__)(HILO__FORK_AS_INLINE, __VA_ARGS__)
+#define HILO__FORK_AS_CALL __attribute__((noinline, unused))
+#define HILO__FORK_AS_INLINE inline __attribute__((unused))
 
 /* HILO_FORK(name, argument, ...): let it run elsewhere from here on. In a HILO_FORKABLE, as the two below. */
 #define HILO_FORK(name, ...) HILO_PASTE(name, __fork)(hilo__forks, &hilo__head, __VA_ARGS__)
@@ -192,45 +208,46 @@ HILO__FORK_INLINE int hilo__fork_is_low(const struct hilo_forks *forks)
 	HILO__FORK_PICK(__VA_ARGS__, prefix##5, , prefix##4, , prefix##3, , prefix##2, , prefix##1, , , )
 #define HILO__FORK_PICK(r, n, t1, a1, t2, a2, t3, a3, t4, a4, t5, a5, pick, ...) pick
 
-#define HILO__FORK_DECLARE_1(R, N, T1, a)                                                                    \
-	HILO__FORK_TYPED(R, N, (T1 a;), (T1 a), (a), (hilo__data->a), (hilo__data->a = a;))
-#define HILO__FORK_DECLARE_2(R, N, T1, a, T2, b)                                                             \
-	HILO__FORK_TYPED(R, N, (T1 a; T2 b;), (T1 a, T2 b), (a, b), (hilo__data->a, hilo__data->b),          \
+#define HILO__FORK_DECLARE_1(AS, R, N, T1, a)                                                                \
+	HILO__FORK_TYPED(AS, R, N, (T1 a;), (T1 a), (a), (hilo__data->a), (hilo__data->a = a;))
+#define HILO__FORK_DECLARE_2(AS, R, N, T1, a, T2, b)                                                         \
+	HILO__FORK_TYPED(AS, R, N, (T1 a; T2 b;), (T1 a, T2 b), (a, b), (hilo__data->a, hilo__data->b),      \
 			 (hilo__data->a = a; hilo__data->b = b;))
-#define HILO__FORK_DECLARE_3(R, N, T1, a, T2, b, T3, c)                                                      \
-	HILO__FORK_TYPED(R, N, (T1 a; T2 b; T3 c;), (T1 a, T2 b, T3 c), (a, b, c),                           \
+#define HILO__FORK_DECLARE_3(AS, R, N, T1, a, T2, b, T3, c)                                                  \
+	HILO__FORK_TYPED(AS, R, N, (T1 a; T2 b; T3 c;), (T1 a, T2 b, T3 c), (a, b, c),                       \
 			 (hilo__data->a, hilo__data->b, hilo__data->c),                                      \
 			 (hilo__data->a = a; hilo__data->b = b; hilo__data->c = c;))
-#define HILO__FORK_DECLARE_4(R, N, T1, a, T2, b, T3, c, T4, d)                                               \
-	HILO__FORK_TYPED(R, N, (T1 a; T2 b; T3 c; T4 d;), (T1 a, T2 b, T3 c, T4 d), (a, b, c, d),            \
+#define HILO__FORK_DECLARE_4(AS, R, N, T1, a, T2, b, T3, c, T4, d)                                           \
+	HILO__FORK_TYPED(AS, R, N, (T1 a; T2 b; T3 c; T4 d;), (T1 a, T2 b, T3 c, T4 d), (a, b, c, d),        \
 			 (hilo__data->a, hilo__data->b, hilo__data->c, hilo__data->d),                       \
 			 (hilo__data->a = a; hilo__data->b = b; hilo__data->c = c; hilo__data->d = d;))
-#define HILO__FORK_DECLARE_5(R, N, T1, a, T2, b, T3, c, T4, d, T5, e)                                        \
-	HILO__FORK_TYPED(R, N, (T1 a; T2 b; T3 c; T4 d; T5 e;), (T1 a, T2 b, T3 c, T4 d, T5 e),              \
+#define HILO__FORK_DECLARE_5(AS, R, N, T1, a, T2, b, T3, c, T4, d, T5, e)                                    \
+	HILO__FORK_TYPED(AS, R, N, (T1 a; T2 b; T3 c; T4 d; T5 e;), (T1 a, T2 b, T3 c, T4 d, T5 e),          \
 			 (a, b, c, d, e),                                                                    \
 			 (hilo__data->a, hilo__data->b, hilo__data->c, hilo__data->d, hilo__data->e),        \
 			 (hilo__data->a = a; hilo__data->b = b; hilo__data->c = c; hilo__data->d = d;        \
 			  hilo__data->e = e;))
 
-#define HILO__FORK_DEFINE_1(R, N, T1, a) HILO__FORK_BODY(R, N, T1 a)
-#define HILO__FORK_DEFINE_2(R, N, T1, a, T2, b) HILO__FORK_BODY(R, N, T1 a, T2 b)
-#define HILO__FORK_DEFINE_3(R, N, T1, a, T2, b, T3, c) HILO__FORK_BODY(R, N, T1 a, T2 b, T3 c)
-#define HILO__FORK_DEFINE_4(R, N, T1, a, T2, b, T3, c, T4, d) HILO__FORK_BODY(R, N, T1 a, T2 b, T3 c, T4 d)
+#define HILO__FORK_DEFINE_1(R, N, T1, a) HILO__FORK_BODY(, R, N, T1 a)
+#define HILO__FORK_DEFINE_2(R, N, T1, a, T2, b) HILO__FORK_BODY(, R, N, T1 a, T2 b)
+#define HILO__FORK_DEFINE_3(R, N, T1, a, T2, b, T3, c) HILO__FORK_BODY(, R, N, T1 a, T2 b, T3 c)
+#define HILO__FORK_DEFINE_4(R, N, T1, a, T2, b, T3, c, T4, d) HILO__FORK_BODY(, R, N, T1 a, T2 b, T3 c, T4 d)
 #define HILO__FORK_DEFINE_5(R, N, T1, a, T2, b, T3, c, T4, d, T5, e)                                         \
-	HILO__FORK_BODY(R, N, T1 a, T2 b, T3 c, T4 d, T5 e)
+	HILO__FORK_BODY(, R, N, T1 a, T2 b, T3 c, T4 d, T5 e)
 
-#define HILO__FORK_BODY(R, N, ...)                                                                           \
-	static R N##__body(struct hilo_forks *hilo__forks __attribute__((unused)),                           \
-			   struct hilo_fork *hilo__head __attribute__((unused)), __VA_ARGS__)
+#define HILO__FORK_BODY(AS, R, N, ...)                                                                       \
+	static AS R N##__body(struct hilo_forks *hilo__forks __attribute__((unused)),                        \
+			      struct hilo_fork *hilo__head __attribute__((unused)), __VA_ARGS__)
 
 #define HILO__FORK_OPEN(...) __VA_ARGS__
 
 /*
  * What is made for each function: its arguments as a structure, its body with two more parameters, and fork, join,
- * call and region. A join calls the body directly, so that the compiler sees through it. Fork, call and join get the
- * head's address: an argument may be a join, which moves it, and is evaluated first, second or last.
+ * call and region. A join calls the body directly, so that the compiler sees through it. `run` is not cold: a body that
+ * nobody else calls would be compiled for size as well. Fork, call and join get the head's address: an argument may
+ * be a join, which moves it, and is evaluated first, second or last.
  */
-#define HILO__FORK_TYPED(R, N, FIELDS, PARAMS, PASS, TAKE, FILL)                                             \
+#define HILO__FORK_TYPED(AS, R, N, FIELDS, PARAMS, PASS, TAKE, FILL)                                         \
 	struct __attribute__((may_alias)) N##__data {                                                        \
 		HILO__FORK_OPEN FIELDS                                                                       \
 	};                                                                                                   \
@@ -243,9 +260,9 @@ HILO__FORK_INLINE int hilo__fork_is_low(const struct hilo_forks *forks)
 			  "the result of a fork has 40 bytes");                                              \
 	HILO__FORK_ASSERT(__alignof__(struct N##__data) <= 8 && __alignof__(struct N##__result) <= 8,        \
 			  "the arguments and the result of a fork are aligned to 8 bytes at most");          \
-	HILO__FORK_BODY(R, N, HILO__FORK_OPEN PARAMS) __attribute__((unused));                               \
-	HILO__FORK_COLD int N##__run(struct hilo_forks *hilo__forks, struct hilo_fork *hilo__head,           \
-				     struct hilo_fork *hilo__fork)                                           \
+	HILO__FORK_BODY(AS, R, N, HILO__FORK_OPEN PARAMS);                                                   \
+	HILO__FORK_APART int N##__run(struct hilo_forks *hilo__forks, struct hilo_fork *hilo__head,          \
+				      struct hilo_fork *hilo__fork)                                          \
 	{                                                                                                    \
 		struct N##__data *hilo__data = (struct N##__data *)(void *)hilo__fork->data;                 \
                                                                                                              \

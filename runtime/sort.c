@@ -203,9 +203,9 @@ static void part_swap(void *of, unsigned piece)
 HILO_FORK_DECLARE(size_t, part_all, struct sort *, sort, void *, items, size_t, count, const void *, pivot,
 		  int, equal);
 
-/* One more than come before the pivot; 0: left out. Not inlined into each step of a recursion that may be deep. */
-__attribute__((noinline)) HILO_FORK_DEFINE(size_t, part_all, struct sort *, sort, void *, items, size_t,
-					   count, const void *, pivot, int, equal)
+/* One more than come before the pivot; 0: left out. */
+HILO_FORK_DEFINE(size_t, part_all, struct sort *, sort, void *, items, size_t, count, const void *, pivot,
+		 int, equal)
 {
 	struct part part = {.sort = sort, .items = items, .count = count, .pivot = pivot, .equal = equal};
 	struct pieces pieces = {part_piece, &part};

@@ -88,7 +88,7 @@ FORK_TEST(test_arguments_and_results_of_all_kinds)
 	return 0;
 }
 
-HILO_FORK_DECLARE(int, odd, int, n);
+HILO_FORK_DECLARE_INLINE(int, odd, int, n);
 
 HILO_FORKABLE(int, even, int, n)
 {
@@ -116,7 +116,7 @@ FORK_TEST(test_functions_that_fork_each_other)
 	return 0;
 }
 
-HILO_FORKABLE(long, identity, long, n)
+HILO_FORKABLE_INLINE(long, identity, long, n)
 {
 	return n;
 }
@@ -269,6 +269,77 @@ FORK_TEST(test_deep_recursion_on_each_kind_of_stack)
 		TASK_CHECK(hilo_spawn_with(deep_region, NULL, &opts, &task), ==, 0);
 		TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0);
 	}
+	return 0;
+}
+
+/* The same with several levels in one function, if the compiler makes it so. */
+HILO_FORKABLE_INLINE(long, down_inline, long, n)
+{
+	volatile char frame[32];
+
+	frame[0] = (char)n;
+	if (n == 0)
+		return frame[0];
+	if (n % 3 == 0)
+		return HILO_CALL(down_inline, n - 1) + 1;
+	HILO_FORK(down_inline, n - 1);
+	return HILO_JOIN(down_inline) + 1;
+}
+
+static int deep_inline_region(void *arg)
+{
+	long depth = 0;
+
+	(void)arg;
+	TASK_CHECK(HILO_REGION(down_inline, &depth, DEEP / 4), ==, 0);
+	TASK_CHECK(depth, ==, DEEP / 4);
+	return 0;
+}
+
+FORK_TEST(test_deep_recursion_of_an_inline_function)
+{
+	hilo_task_opts opts = {.size = sizeof(opts), .stack = HILO_STACK_16K};
+	hilo_task *task;
+	long depth = 0;
+
+	TASK_CHECK(HILO_REGION(down_inline, &depth, DEEP), ==, 0);
+	TASK_CHECK(depth, ==, DEEP);
+	TASK_CHECK(hilo_spawn_with(deep_inline_region, NULL, &opts, &task), ==, 0);
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0);
+	return 0;
+}
+
+/* A large frame for each level: GCC at -O3 would make four levels one function, if it may. */
+HILO_FORKABLE(long, wide, long, n)
+{
+	volatile char frame[1536];
+	long right;
+
+	frame[0] = frame[sizeof(frame) - 1] = (char)n;
+	if (n < 2)
+		return n;
+	HILO_FORK(wide, n - 1);
+	right = HILO_CALL(wide, n - 2);
+	return HILO_JOIN(wide) + right + frame[0] - (char)n;
+}
+
+static int wide_region(void *arg)
+{
+	long value = 0;
+
+	(void)arg;
+	TASK_CHECK(HILO_REGION(wide, &value, FIB_N), ==, 0);
+	TASK_CHECK(value, ==, FIB_VALUE);
+	return 0;
+}
+
+FORK_TEST(test_large_frames_on_small_stacks)
+{
+	hilo_task_opts opts = {.size = sizeof(opts), .stack = HILO_STACK_16K};
+	hilo_task *task;
+
+	TASK_CHECK(hilo_spawn_with(wide_region, NULL, &opts, &task), ==, 0);
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0);
 	return 0;
 }
 
@@ -517,6 +588,8 @@ int main(void)
 		cmocka_unit_test(test_no_memory_for_what_runs_at_once),
 		cmocka_unit_test(test_recursion_deeper_than_the_stack),
 		cmocka_unit_test(test_deep_recursion_on_each_kind_of_stack),
+		cmocka_unit_test(test_deep_recursion_of_an_inline_function),
+		cmocka_unit_test(test_large_frames_on_small_stacks),
 		cmocka_unit_test(test_no_memory_for_deep_recursion),
 		cmocka_unit_test(test_regions_within_forks),
 		cmocka_unit_test(test_a_run_within_a_fork),
