@@ -13,7 +13,7 @@
 /* What is to be computed without forks takes some 10 ms at most. */
 #define SERIAL_MOST 31
 
-HILO_FORKABLE(long, fib, long, n)
+HILO_FORKABLE_INLINE(long, fib, long, n)
 {
 	long right;
 
@@ -24,14 +24,15 @@ HILO_FORKABLE(long, fib, long, n)
 	return HILO_JOIN(fib) + right;
 }
 
+/* Not a copy for each value that an argument has: what a fork is given is not known to the compiler either. */
 #ifdef __clang__
-#define FIB_SERIAL __attribute__((noinline))
+#define NOT_CLONED
 #else
-#define FIB_SERIAL __attribute__((noinline, noclone))
+#define NOT_CLONED __attribute__((noclone))
 #endif
 
 /* Compilers make a loop of the second call, here as in the fork. */
-static FIB_SERIAL long fib_serial(long n)
+static NOT_CLONED __attribute__((noinline)) long fib_serial(long n)
 {
 	return n < 2 ? n : fib_serial(n - 1) + fib_serial(n - 2);
 }
@@ -74,7 +75,7 @@ void bench_fib(struct bench *b)
 }
 
 /* Rows filled so far, as sets of columns: taken, and attacked along the two diagonals. */
-HILO_FORKABLE(uint64_t, queens, unsigned, all, unsigned, taken, unsigned, left, unsigned, right)
+HILO_FORKABLE_INLINE(uint64_t, queens, unsigned, all, unsigned, taken, unsigned, left, unsigned, right)
 {
 	uint64_t solutions = 0;
 	int forks = 0;
@@ -152,7 +153,7 @@ static int board_is_safe(const char *board, int row)
 	return 1;
 }
 
-HILO_FORKABLE(long, boards, const char *, board, int, row, int, rows)
+HILO_FORKABLE_INLINE(long, boards, const char *, board, int, row, int, rows)
 {
 	char child[ROWS_MAX][ROWS_MAX];
 	long solutions = 0;
@@ -173,7 +174,8 @@ HILO_FORKABLE(long, boards, const char *, board, int, row, int, rows)
 	return solutions;
 }
 
-static long boards_serial(const char *board, int row, int rows)
+/* As inline as the fork. With a copy for each of the first eight rows GCC saves another 15 % of the time. */
+static inline NOT_CLONED long boards_serial(const char *board, int row, int rows)
 {
 	char child[ROWS_MAX][ROWS_MAX];
 	long solutions = 0;
@@ -220,7 +222,7 @@ void bench_nqueens_boards(struct bench *b)
 		bench_die("nqueens_boards: as forks %llu solutions", (unsigned long long)b->check);
 }
 
-HILO_FORKABLE(uint64_t, skynet, long, ordinal, long, leaves)
+HILO_FORKABLE_INLINE(uint64_t, skynet, long, ordinal, long, leaves)
 {
 	uint64_t sum = 0;
 
@@ -251,7 +253,7 @@ void bench_skynet_forks(struct bench *b)
 	bench_extra(b, "\"as\":\"forks\"");
 }
 
-HILO_FORKABLE(uint64_t, one, uint64_t, n)
+HILO_FORKABLE_INLINE(uint64_t, one, uint64_t, n)
 {
 	__asm__ volatile("" : "+r"(n)); /* a call is a call, even of this */
 	return n;

@@ -29,7 +29,7 @@ struct job {
 };
 
 /* Rows filled so far, as sets of columns: taken, and attacked along the two diagonals. */
-HILO_FORKABLE(uint64_t, queens, unsigned, all, unsigned, taken, unsigned, left, unsigned, right)
+HILO_FORKABLE_INLINE(uint64_t, queens, unsigned, all, unsigned, taken, unsigned, left, unsigned, right)
 {
 	uint64_t ways = 0;
 	int forks = 0;
