@@ -10,7 +10,7 @@
  *	transfer            libcurl's easy handle: one request and its answer; a redirect is the next one
  *	hilo_http_response  the last transfer, for who has asked
  *
- * I1  The multi handle, the easy handles that are in it, `live`, `broken`, socks and the timer belong to callbacks of
+ * I1  The multi handle, the easy handles that are in it, `waiting` to `due` below belong to callbacks of
  *     the loop. An easy handle belongs to who has made it before its transfer is posted, and again after it is done.
  * I2  Who wants something of the loop posts the transfer (`ops`, under the session's lock), and queues the session's
  *     one callback under the same lock, which says that the session is open: after it is closed none is queued.
@@ -98,7 +98,9 @@ struct hilo_http_session {
 	struct list live, broken, socks;
 	hilo_handle *timer;
 	hilo_time timer_at, armed_at;
+	struct list waiting; /* until libcurl is given them; drive.c */
 	bool due; /* libcurl wants to be called at once */
+	unsigned given, sharing; /* how many libcurl has; and how many of all may share a connection */
 };
 
 /* Pairs of texts, name and value, one after the other. */
@@ -126,7 +128,9 @@ struct transfer {
 	unsigned ops; /* under the session's lock, with ... */
 	struct list posted;
 	bool running;		  /* ... and counted there */
-	struct list live, broken; /* the loop's */
+	struct list live, broken; /* the loop's; `live` is in the session's `waiting` before */
+	bool given;		  /* the loop's: libcurl has it */
+	bool shares;		  /* fixed: it may be HTTP/2 */
 
 	int status, version; /* I4: with the header */
 	bool follow;	     /* fixed: a redirect is nothing to stop at */

@@ -6,10 +6,11 @@
  * libcurl wants to be called at once very often. That is done before a callback returns, not by another one. Its timer
  * is moved with each transfer, mostly to later: one that is armed for earlier stays, and is moved when it fires.
  *
- * libcurl looks through all transfers that wait for a connection whenever one ends, and each has some 20 KB. So it is
- * given no more than can have a connection, and a hundred, so that one that becomes free is used at once, and may be
- * shared by HTTP/2; for the others there is no room yet, first come, first served. But where hosts have limits of their
- * own it gets all: those that wait for one host must not hold up those for another.
+ * libcurl has those that wait for a connection look for one several times whenever a transfer ends, each time among all
+ * connections. So they wait here, first come, first served, until one can be free; at most a hundred are prepared, so
+ * that it is used at once, and for the others there is no room yet. But libcurl gets what is there as long as something
+ * of it may be HTTP/2, for it alone knows which connection can be shared; and all where hosts have limits of their own:
+ * those that wait for one host must not hold up those for another.
  */
 #include "io/http_client/client_impl.h"
 
@@ -21,8 +22,8 @@
 
 /* Times that libcurl is called at once before others get their turn. */
 #define ROUNDS 16
-/* Transfers that libcurl gets beyond those that can have a connection each. */
-#define SHARING 100
+/* Transfers that are prepared beyond those that can have a connection each. */
+#define PREPARED 100
 
 /* A socket of libcurl's. */
 struct sock {
@@ -41,9 +42,13 @@ static void transfer_finish(struct hilo_http_session *session, struct transfer *
 {
 	long connections = 0;
 
-	(void)curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connections);
-	(void)curl_multi_remove_handle(session->multi, t->easy);
 	list_del(&t->live);
+	session->sharing -= t->shares;
+	if (t->given) {
+		(void)curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connections);
+		(void)curl_multi_remove_handle(session->multi, t->easy);
+		session->given--;
+	}
 	if (list_is_linked(&t->broken))
 		list_del(&t->broken);
 	spin_lock(&session->lock);
@@ -74,18 +79,35 @@ static void transfer_break(struct hilo_http_session *session, CURL *easy, int rc
 	list_add_tail(&session->broken, &t->broken);
 }
 
-/* false: it is over, and may be no more. */
-static bool transfer_start(struct hilo_http_session *session, struct transfer *t)
+/* Give libcurl those that need not wait here. Not from within libcurl. */
+static void transfers_give(struct hilo_http_session *session)
 {
-	CURLMcode code = curl_multi_add_handle(session->multi, t->easy);
+	struct list *node;
 
-	if (code != CURLM_OK) {
-		hilo__client_complete(t, hilo__client_multi_code(code));
-		return false;
+	while ((node = list_first(&session->waiting))) {
+		struct transfer *t = list_entry(node, struct transfer, live);
+		CURLMcode code;
+
+		if (session->limited && !session->sharing && session->given >= session->set.connections)
+			return;
+		code = curl_multi_add_handle(session->multi, t->easy);
+		if (code != CURLM_OK) {
+			transfer_finish(session, t, hilo__client_multi_code(code));
+			continue;
+		}
+		list_del(&t->live);
+		list_add_tail(&session->live, &t->live);
+		t->given = true;
+		session->given++;
+		session->due = true;
 	}
-	list_add_tail(&session->live, &t->live);
-	session->due = true;
-	return true;
+}
+
+static void transfer_start(struct hilo_http_session *session, struct transfer *t)
+{
+	session->sharing += t->shares;
+	list_add_tail(&session->waiting, &t->live);
+	transfers_give(session);
 }
 
 /* Go on with what is not paused any more. */
@@ -104,15 +126,13 @@ static void transfer_resume(struct hilo_http_session *session, struct transfer *
 
 static void transfer_ops(struct hilo_http_session *session, struct transfer *t, unsigned ops)
 {
-	if (ops & OP_ABORT && ops & OP_START) {
+	if (ops & OP_ABORT && ops & OP_START)
 		hilo__client_complete(t, -ECANCELED);
-		return;
-	}
-	if (ops & OP_START && !transfer_start(session, t))
-		return;
-	if (!list_is_linked(&t->live))
+	else if (ops & OP_START)
+		transfer_start(session, t); /* nothing of it can be paused yet */
+	else if (!list_is_linked(&t->live))
 		return; /* it is over */
-	if (ops & OP_ABORT)
+	else if (ops & OP_ABORT)
 		transfer_finish(session, t, -ECANCELED);
 	else if (ops & OP_RESUME)
 		transfer_resume(session, t);
@@ -257,6 +277,7 @@ static void session_after(struct hilo_http_session *session)
 			(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
 			transfer_end(session, (struct transfer *)(void *)private, message->data.result);
 		}
+		transfers_give(session);
 		if (!session->due)
 			return;
 		if (round == ROUNDS)
@@ -276,7 +297,7 @@ static void session_stop(struct hilo_http_session *session)
 {
 	struct list *node;
 
-	while ((node = list_first(&session->live)))
+	while ((node = list_first(&session->waiting)) || (node = list_first(&session->live)))
 		transfer_finish(session, list_entry(node, struct transfer, live), HILO_ECLOSED);
 	timer_disarm(session);
 	(void)curl_multi_cleanup(session->multi);
@@ -335,6 +356,6 @@ int hilo__client_drive_init(struct hilo_http_session *session)
 		    : curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS,
 					(long)session->set.host_connections);
 	session->limited = !session->set.host_connections;
-	(void)hilo_semaphore_init(&session->room, (size_t)session->set.connections + SHARING, 0);
+	(void)hilo_semaphore_init(&session->room, (size_t)session->set.connections + PREPARED, 0);
 	return code ? -ENOMEM : 0;
 }

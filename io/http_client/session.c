@@ -207,6 +207,7 @@ int hilo_http_session_new(const hilo_http_session_opts *from, hilo_http_session 
 	list_init(&session->broken);
 	list_init(&session->socks);
 	session->runtime = opts.runtime;
+	list_init(&session->waiting);
 	session->timer_at = session->armed_at = HILO_FOREVER;
 	rc = settings_init(&session->set, &opts);
 	rc = rc < 0 ? rc : share_init(session);

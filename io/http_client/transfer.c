@@ -48,6 +48,8 @@ int hilo__client_transfer_new(const struct fetch *fetch, struct transfer **ret)
 	spin_init(&t->lock);
 	t->window = t->session->set.buffer;
 	t->follow = !(fetch->flags & HILO_HTTP_NO_REDIRECTS);
+	t->shares = !strcmp(fetch->target.scheme, "https") && t->session->set.version != 10 &&
+		    t->session->set.version != 11;
 	t->easy = curl_easy_init();
 	t->permit = t->session->limited;
 	rc = t->easy ? hilo__client_setup(t, fetch) : -ENOMEM;

@@ -124,6 +124,66 @@ TASK_TEST(test_cancel_that_was_set_before_asks_nobody)
 	return 0;
 }
 
+/* Those that wait for a connection end as well as those that have one, and leave the others their place. */
+TASK_TEST(test_requests_that_wait_for_a_connection_can_end)
+{
+	struct asking asking[5];
+	hilo_task *tasks[5];
+	struct web web;
+
+	web_begin(&web, (hilo_http_session_opts){.connections = 1}, (hilo_http_opts){0});
+	for (int i = 0; i < 5; i++) {
+		asking[i] = (struct asking){.session = web.session,
+					    .url = web_url(&web, "/wait"),
+					    .deadline = i == 2 ? hilo_after(20 * HILO_MILLISECOND)
+							       : HILO_FOREVER};
+		tasks[i] = hilo_spawn(ask, &asking[i]);
+		if (i == 0)
+			TEST_UNTIL(load_relaxed(&web.site.waiting) == 1);
+	}
+	TASK_CHECK(hilo_join(tasks[2], HILO_FOREVER), ==, 0);
+	TASK_CHECK(asking[2].rc, ==, -ETIMEDOUT);
+	TEST_UNTIL(web_stats(&web).running == 4);
+	TASK_CHECK(hilo_task_cancel(tasks[1]), ==, 0);
+	TASK_CHECK(hilo_join(tasks[1], HILO_FOREVER), ==, 0);
+	TASK_CHECK(asking[1].rc, ==, -ECANCELED);
+	TEST_UNTIL(web_stats(&web).running == 3);
+	TASK_CHECK(load_relaxed(&web.site.waiting), ==, 1);
+	TASK_CHECK(hilo_event_set(&web.site.go), ==, 0);
+	for (int i = 0; i < 5; i += i ? 1 : 3) {
+		TASK_CHECK(hilo_join(tasks[i], HILO_FOREVER), ==, 0);
+		TASK_CHECK(asking[i].rc, ==, 0);
+	}
+	TASK_CHECK(web_stats(&web).connections, ==, 1);
+	web_end(&web);
+	return 0;
+}
+
+TASK_TEST(test_close_ends_requests_that_wait_for_a_connection)
+{
+	struct asking asking[4];
+	hilo_task *tasks[4];
+	struct web web;
+
+	web_begin(&web, (hilo_http_session_opts){.connections = 1}, (hilo_http_opts){0});
+	for (int i = 0; i < 4; i++) {
+		asking[i] = (struct asking){
+			.session = web.session, .url = web_url(&web, "/wait"), .deadline = HILO_FOREVER};
+		tasks[i] = hilo_spawn(ask, &asking[i]);
+	}
+	TEST_UNTIL(load_relaxed(&web.site.waiting) == 1 && web_stats(&web).running == 4);
+	TASK_CHECK(hilo_http_session_close(web.session, HILO_FOREVER), ==, 0);
+	for (int i = 0; i < 4; i++) {
+		TASK_CHECK(hilo_join(tasks[i], HILO_FOREVER), ==, 0);
+		TASK_CHECK(asking[i].rc, ==, HILO_ECLOSED);
+	}
+	TASK_CHECK(load_relaxed(&web.site.waiting), ==, 1);
+	TASK_CHECK(web_stats(&web).failed, ==, 4);
+	TASK_CHECK(hilo_event_set(&web.site.go), ==, 0);
+	web_end(&web);
+	return 0;
+}
+
 /* A read that ends early has lost nothing. */
 TASK_TEST(test_read_can_be_tried_again)
 {
@@ -527,6 +587,8 @@ int main(void)
 		cmocka_unit_test(test_deadline_at_every_stage_closes_the_connection),
 		cmocka_unit_test(test_close_at_every_stage_ends_the_request),
 		cmocka_unit_test(test_cancel_that_was_set_before_asks_nobody),
+		cmocka_unit_test(test_requests_that_wait_for_a_connection_can_end),
+		cmocka_unit_test(test_close_ends_requests_that_wait_for_a_connection),
 		cmocka_unit_test(test_read_can_be_tried_again),
 		cmocka_unit_test(test_request_has_a_limit_in_time),
 		cmocka_unit_test(test_second_reader_is_told_and_the_first_one_of_a_close),

@@ -158,6 +158,38 @@ TASK_TEST(test_connections_are_kept_and_shared_by_many)
 	return 0;
 }
 
+/* Connections of the one may be shared, those of the other not: both go on under one limit. */
+TASK_TEST(test_limit_is_for_plain_and_safe_requests_together)
+{
+	hilo_http_session_opts opts = {.size = sizeof(opts), .connections = 2};
+	hilo_http_session_stats stats = {.size = sizeof(stats)};
+	struct {
+		hilo_http_session *session;
+		const char *url;
+	} kept[2];
+	hilo_task *tasks[60];
+	struct safe safe;
+	struct web web;
+
+	safe_begin(&safe, &test_certs.server);
+	opts.ca_file = safe.path;
+	web_begin(&web, opts, (hilo_http_opts){0});
+	kept[0].session = kept[1].session = web.session;
+	kept[0].url = safe.url;
+	kept[1].url = web_url(&web, "/");
+	for (int i = 0; i < 60; i++)
+		tasks[i] = hilo_spawn(get_hello, &kept[i % 20 < 10]);
+	for (int i = 0; i < 60; i++)
+		TASK_CHECK(hilo_join(tasks[i], HILO_FOREVER), ==, 0);
+	stats = web_stats(&web);
+	TASK_CHECK(stats.transfers, ==, 60);
+	TASK_CHECK(stats.failed, ==, 0);
+	TASK_CHECK(stats.running, ==, 0);
+	web_end(&web);
+	safe_end(&safe);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +198,7 @@ int main(void)
 		cmocka_unit_test(test_certificates_nobody_knows_are_refused),
 		cmocka_unit_test(test_who_speaks_no_tls_fails_it),
 		cmocka_unit_test(test_connections_are_kept_and_shared_by_many),
+		cmocka_unit_test(test_limit_is_for_plain_and_safe_requests_together),
 	};
 	int rc;
 
