@@ -93,6 +93,8 @@ struct hilo_http_session {
 	hilo_event told, ended; /* to close; closed */
 	uint64_t transfers, failed, connections, running;
 
+	CURL *spare[64]; /* that serve no transfer, and have no options but the share */
+	unsigned n_spare;
 	/* I1 */
 	CURLM *multi;
 	struct list live, broken, socks;

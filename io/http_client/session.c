@@ -180,6 +180,8 @@ void hilo__client_session_unref(struct hilo_http_session *session)
 		(void)curl_multi_cleanup(session->multi);
 	if (session->share)
 		(void)curl_share_cleanup(session->share);
+	while (session->n_spare)
+		curl_easy_cleanup(session->spare[--session->n_spare]);
 	settings_end(&session->set);
 	hilo__free(session);
 }

@@ -12,10 +12,53 @@
 
 #include "scheduler/base/mem.h"
 
+/* A handle without options: one that has served, as long as there are any. */
+static CURL *easy_take(struct hilo_http_session *session)
+{
+	CURL *easy = NULL;
+
+	spin_lock(&session->lock);
+	if (session->n_spare)
+		easy = session->spare[--session->n_spare];
+	spin_unlock(&session->lock);
+	return easy ? easy : curl_easy_init();
+}
+
+/* [lock of the session] */
+static bool easy_has_room(const struct hilo_http_session *session)
+{
+	return session->n_spare < array_size(session->spare);
+}
+
+/* The end of @t's, which libcurl has no more. Some that have come to a good end are kept: making one takes longer. */
+static void easy_give(struct transfer *t)
+{
+	struct hilo_http_session *session = t->session;
+	bool kept;
+
+	if (!t->easy)
+		return;
+	spin_lock(&session->lock);
+	kept = t->done && t->rc == 0 && easy_has_room(session);
+	spin_unlock(&session->lock);
+	if (kept) {
+		(void)curl_easy_setopt(t->easy, CURLOPT_COOKIEFILE,
+				       NULL); /* which is not reset by libcurl 7 */
+		curl_easy_reset(t->easy);
+		(void)curl_easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L); /* its end shall leave SIGPIPE alone */
+		spin_lock(&session->lock);
+		kept = easy_has_room(session); /* others may have come before */
+		if (kept)
+			session->spare[session->n_spare++] = t->easy;
+		spin_unlock(&session->lock);
+	}
+	if (!kept)
+		curl_easy_cleanup(t->easy);
+}
+
 static void transfer_free(struct transfer *t)
 {
-	if (t->easy)
-		curl_easy_cleanup(t->easy);
+	easy_give(t);
 	curl_slist_free_all(t->headers);
 	curl_slist_free_all(t->names);
 	hilo__free(t->header.text);
@@ -50,7 +93,7 @@ int hilo__client_transfer_new(const struct fetch *fetch, struct transfer **ret)
 	t->follow = !(fetch->flags & HILO_HTTP_NO_REDIRECTS);
 	t->shares = !strcmp(fetch->target.scheme, "https") && t->session->set.version != 10 &&
 		    t->session->set.version != 11;
-	t->easy = curl_easy_init();
+	t->easy = easy_take(t->session);
 	t->permit = t->session->limited;
 	rc = t->easy ? hilo__client_setup(t, fetch) : -ENOMEM;
 	if (rc < 0) {

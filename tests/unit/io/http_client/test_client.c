@@ -146,6 +146,49 @@ TASK_TEST(test_user_and_password_are_sent_from_url_and_options)
 	return 0;
 }
 
+/* What serves a request has served others: nothing of those is in it. */
+TASK_TEST(test_requests_have_nothing_of_those_before)
+{
+	static const hilo_http_header fields[] = {{"X-A", "a"}, {"User-Agent", "other"}};
+	static const char wanted[] = "GET\nContent-Type: -\nContent-Length: -\nTransfer-Encoding: -\n"
+				     "Authorization: -\nX-A: -\nCookie: -\nUser-Agent: tests\n";
+	hilo_http_response *response;
+	struct web web;
+	int status;
+
+	web_begin(&web, (hilo_http_session_opts){.user_agent = "tests"}, (hilo_http_opts){0});
+	for (int i = 0; i < 20; i++) {
+		char *text = web_fetch(&web,
+				       (hilo_http_fetch_opts){.url = web_url(&web, "/what"),
+							      .method = i & 1 ? "PUT" : "POST",
+							      .type = "a/b",
+							      .data = "body",
+							      .data_size = 4,
+							      .headers = fields,
+							      .n_headers = 2,
+							      .user = "me",
+							      .password = "it",
+							      .flags = HILO_HTTP_IDENTITY},
+				       &status);
+
+		TASK_CHECK_CONTAINS(text, "Content-Type: a/b\nContent-Length: 4\n");
+		TASK_CHECK_CONTAINS(text,
+				    "Authorization: Basic bWU6aXQ=\nX-A: a\nCookie: -\nUser-Agent: other\n");
+		free(text);
+		text = web_get(&web, "/what", &status);
+		TASK_CHECK(strncmp(text, wanted, strlen(wanted)), ==, 0);
+		free(text);
+		TASK_CHECK(hilo_http_head(web.session, web_url(&web, "/"), &response, HILO_FOREVER), ==, 0);
+		hilo_http_response_free(response);
+		text = web_get(&web, "/", &status);
+		TASK_CHECK_TEXT(text, "hello");
+		free(text);
+	}
+	TASK_CHECK(web_stats(&web).failed, ==, 0);
+	web_end(&web);
+	return 0;
+}
+
 /* ---- Redirects ---- */
 
 TASK_TEST(test_redirects_are_followed_with_the_method_they_ask_for)
@@ -643,6 +686,7 @@ int main(void)
 		cmocka_unit_test(test_usual_requests_are_what_they_say),
 		cmocka_unit_test(test_fields_of_requests_replace_those_of_sessions),
 		cmocka_unit_test(test_user_and_password_are_sent_from_url_and_options),
+		cmocka_unit_test(test_requests_have_nothing_of_those_before),
 		cmocka_unit_test(test_redirects_are_followed_with_the_method_they_ask_for),
 		cmocka_unit_test(test_redirects_have_a_limit_and_can_be_left_alone),
 		cmocka_unit_test(test_redirect_to_another_host_takes_no_secrets_along),
