@@ -134,12 +134,14 @@ static int settings_init(struct settings *set, const hilo_http_session_opts *opt
 	rc = settings_texts(set, opts);
 	if (rc == 0 && set->proxy)
 		rc = hilo__client_proxy_parse(set->proxy, set);
-	return rc < 0 ? rc : hilo__client_headers(&set->headers, opts->headers, opts->n_headers, false);
+	rc = rc < 0 ? rc : hilo__client_headers(&set->headers, opts->headers, opts->n_headers, false);
+	return rc < 0 ? rc : hilo__client_usual(set);
 }
 
 static void settings_end(struct settings *set)
 {
 	curl_slist_free_all(set->headers);
+	curl_slist_free_all(set->usual);
 	hilo__free(set->user_agent);
 	hilo__free(set->proxy);
 	hilo__free(set->no_proxy);
@@ -178,10 +180,10 @@ void hilo__client_session_unref(struct hilo_http_session *session)
 		return;
 	if (session->multi)
 		(void)curl_multi_cleanup(session->multi);
-	if (session->share)
-		(void)curl_share_cleanup(session->share);
 	while (session->n_spare)
 		curl_easy_cleanup(session->spare[--session->n_spare]);
+	if (session->share)
+		(void)curl_share_cleanup(session->share);
 	settings_end(&session->set);
 	hilo__free(session);
 }
@@ -205,11 +207,11 @@ int hilo_http_session_new(const hilo_http_session_opts *from, hilo_http_session 
 	spin_init(&session->lock);
 	atomic_setup(&session->refs, 1);
 	list_init(&session->posted);
+	list_init(&session->waiting);
 	list_init(&session->live);
 	list_init(&session->broken);
 	list_init(&session->socks);
 	session->runtime = opts.runtime;
-	list_init(&session->waiting);
 	session->timer_at = session->armed_at = HILO_FOREVER;
 	rc = settings_init(&session->set, &opts);
 	rc = rc < 0 ? rc : share_init(session);

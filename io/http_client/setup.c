@@ -134,6 +134,39 @@ static bool list_has(const struct curl_slist *list, const char *name)
 	return list;
 }
 
+/* The encodings that libcurl asks for if it is left to it; into @text. "": none. */
+static const char *encodings_write(char text[64])
+{
+	int features = curl_version_info(CURLVERSION_NOW)->features;
+
+	(void)snprintf(text, 64, "%s%s%s", features & CURL_VERSION_LIBZ ? ", deflate, gzip" : "",
+		       features & CURL_VERSION_BROTLI ? ", br" : "",
+		       features & CURL_VERSION_ZSTD ? ", zstd" : "");
+	return *text ? text + 2 : text;
+}
+
+int hilo__client_usual(struct settings *set)
+{
+	char text[64];
+	const char *encodings = set->flags & HILO_HTTP_IDENTITY ? "" : encodings_write(text);
+	const hilo_http_header ours[] = {{"User-Agent", set->user_agent}, {"Accept-Encoding", encodings}};
+	int rc = 0;
+
+	for (struct curl_slist *line = set->headers; line && rc == 0; line = line->next)
+		rc = list_add(&set->usual, line->data);
+	for (size_t i = 0; i < array_size(ours) && rc == 0; i++)
+		if (*ours[i].value && !list_has(set->headers, ours[i].name))
+			rc = hilo__client_headers(&set->usual, &ours[i], 1, false);
+	return rc;
+}
+
+/* Its fields are those that are usual in its session. */
+static bool is_usual(const struct fetch *fetch)
+{
+	return !fetch->opts->n_headers && !fetch->body && !fetch->foreign &&
+	       !(fetch->flags & ~fetch->session->set.flags & HILO_HTTP_IDENTITY);
+}
+
 static int setup_headers(struct transfer *t, const struct fetch *fetch)
 {
 	const hilo_http_fetch_opts *opts = fetch->opts;
@@ -197,7 +230,8 @@ static CURLcode setup_session(struct transfer *t, const struct fetch *fetch)
 	SET(SHARE, t->session->share);
 	if (!(fetch->flags & HILO_HTTP_NO_COOKIES))
 		SET(COOKIEFILE, "");
-	SET(USERAGENT, set->user_agent);
+	if (!is_usual(fetch) || !direct) /* proxies have none of the other fields */
+		SET(USERAGENT, set->user_agent);
 	SET(PROXY, direct ? "" : set->proxy);
 	SET(NOPROXY, "");
 	SET(SUPPRESS_CONNECT_HEADERS, 1L);
@@ -251,7 +285,7 @@ static CURLcode setup_request(struct transfer *t, const struct fetch *fetch)
 	SET(WRITEDATA, t);
 	SET(OPENSOCKETFUNCTION, on_open);
 	SET(OPENSOCKETDATA, t);
-	SET(HTTPHEADER, t->headers);
+	SET(HTTPHEADER, is_usual(fetch) ? t->session->set.usual : t->headers);
 	if (t->names)
 		SET(RESOLVE, t->names);
 	if (user) {
@@ -265,7 +299,7 @@ static CURLcode setup_request(struct transfer *t, const struct fetch *fetch)
 int hilo__client_setup(struct transfer *t, const struct fetch *fetch)
 {
 	CURLcode code;
-	int rc = setup_headers(t, fetch);
+	int rc = is_usual(fetch) ? 0 : setup_headers(t, fetch);
 
 	if (rc == 0 && fetch->names)
 		rc = list_add(&t->names, fetch->names);

@@ -146,6 +146,62 @@ TASK_TEST(test_user_and_password_are_sent_from_url_and_options)
 	return 0;
 }
 
+static int echo_encoding(hilo_http_request *request, void *arg)
+{
+	const char *accepted = text_or(hilo_http_field(request, "Accept-Encoding"), "nothing");
+
+	(void)arg;
+	return hilo_http_respond(request, 200, "text/plain", accepted, strlen(accepted), HILO_FOREVER);
+}
+
+/* Whether they are written here or by libcurl, what is asked for is the same. */
+TASK_TEST(test_encodings_are_asked_for_as_libcurl_does)
+{
+	static const hilo_http_header more[] = {{"X-A", "a"}}, other[] = {{"accept-encoding", "br;q=0.1"}};
+	struct web web;
+	char *text, *again;
+	int status;
+
+	for (int i = 0; i < 3; i++) {
+		hilo_http_session_opts opts = {
+			.flags = i == 1 ? HILO_HTTP_IDENTITY : 0, .headers = other, .n_headers = i == 2};
+
+		web_begin_with(&web, opts, (hilo_http_opts){0}, echo_encoding);
+		text = web_get(&web, "/extra", &status);
+		again = web_fetch(&web,
+				  (hilo_http_fetch_opts){
+					  .url = web_url(&web, "/extra"), .headers = more, .n_headers = 1},
+				  &status);
+		TASK_CHECK_TEXT(text, again);
+		if (i)
+			TASK_CHECK_TEXT(text, i == 1 ? "nothing" : "br;q=0.1");
+		free(text);
+		free(again);
+		web_end(&web);
+	}
+	return 0;
+}
+
+TASK_TEST(test_user_agent_can_be_none)
+{
+	static const hilo_http_header none[] = {{"User-Agent", NULL}};
+	struct web web;
+	int status;
+
+	for (int i = 0; i < 2; i++) {
+		hilo_http_session_opts opts = {
+			.user_agent = i ? NULL : "", .headers = none, .n_headers = (size_t)i};
+		char *text;
+
+		web_begin(&web, opts, (hilo_http_opts){0});
+		text = web_get(&web, "/what", &status);
+		TASK_CHECK_CONTAINS(text, "\nUser-Agent: -\n");
+		free(text);
+		web_end(&web);
+	}
+	return 0;
+}
+
 /* What serves a request has served others: nothing of those is in it. */
 TASK_TEST(test_requests_have_nothing_of_those_before)
 {
@@ -686,6 +742,8 @@ int main(void)
 		cmocka_unit_test(test_usual_requests_are_what_they_say),
 		cmocka_unit_test(test_fields_of_requests_replace_those_of_sessions),
 		cmocka_unit_test(test_user_and_password_are_sent_from_url_and_options),
+		cmocka_unit_test(test_encodings_are_asked_for_as_libcurl_does),
+		cmocka_unit_test(test_user_agent_can_be_none),
 		cmocka_unit_test(test_requests_have_nothing_of_those_before),
 		cmocka_unit_test(test_redirects_are_followed_with_the_method_they_ask_for),
 		cmocka_unit_test(test_redirects_have_a_limit_and_can_be_left_alone),
