@@ -3,7 +3,7 @@
 #include "io/http_client/client_impl.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 
 #include <hilo/runtime/error.h>
@@ -118,14 +118,13 @@ static void transfer_unlock(struct transfer *t)
 /* "HTTP/1.1 200 OK": a header begins. */
 static void header_begin(struct transfer *t, const char *line, size_t size)
 {
-	int major = 0, minor = 0, status = 0;
-	char text[32] = "";
+	char text[32] = "", *at;
 
 	memcpy(text, line, size < sizeof(text) - 1 ? size : sizeof(text) - 1);
-	if (sscanf(text, "HTTP/%d.%d %d", &major, &minor, &status) != 3)
-		(void)sscanf(text, "HTTP/%d %d", &major, &status);
-	t->version = major * 10 + minor;
-	t->status = status;
+	t->version = 10 * (int)strtol(text + 5, &at, 10);
+	if (*at == '.')
+		t->version += (int)strtol(at + 1, &at, 10);
+	t->status = (int)strtol(at, NULL, 10);
 	t->header.used = t->header.count = 0;
 }
 
@@ -170,10 +169,19 @@ size_t hilo__client_on_header(char *data, size_t size, size_t n, void *arg)
 
 /* ---- The body ---- */
 
+/* Bytes that its data has room for at first: not more than are announced, with a NUL. */
+static size_t data_least(const struct transfer *t)
+{
+	curl_off_t announced = -1;
+
+	(void)curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
+	return announced >= 0 && (size_t)announced < DATA_MIN ? (size_t)announced + 1 : DATA_MIN;
+}
+
 /* Have room for @n bytes behind tail, and a NUL. */
 static bool data_room(struct transfer *t, size_t n)
 {
-	size_t level, size;
+	size_t level, size, least;
 	char *data, *old;
 
 	spin_lock(&t->lock);
@@ -193,7 +201,8 @@ static bool data_room(struct transfer *t, size_t n)
 	}
 	spin_unlock(&t->lock);
 	size = 2 * level < level + n + 1 ? level + n + 1 : 2 * level;
-	size = size < DATA_MIN ? DATA_MIN : size;
+	least = data_least(t);
+	size = size < least ? least : size;
 	data = hilo__malloc(size);
 	if (!data)
 		return false;

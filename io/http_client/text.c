@@ -75,12 +75,12 @@ static ssize_t utf8_count(const char *text, size_t size, const char *charset, si
 	size_t count = 0, n;
 
 	for (size_t at = 0; at < size; at += n, count++) {
-		uint64_t eight;
+		uint64_t words[4];
 
 		/* Most texts are ASCII, mostly. */
-		for (; size - at >= sizeof(eight); at += sizeof(eight), count += sizeof(eight)) {
-			memcpy(&eight, bytes + at, sizeof(eight));
-			if (eight & UINT64_C(0x8080808080808080))
+		for (; size - at >= sizeof(words); at += sizeof(words), count += sizeof(words)) {
+			memcpy(words, bytes + at, sizeof(words));
+			if ((words[0] | words[1] | words[2] | words[3]) & UINT64_C(0x8080808080808080))
 				break;
 		}
 		if (at == size)

@@ -424,6 +424,9 @@ TASK_TEST(test_text_counts_characters_of_its_charset)
 		{"/typed?type=text/html;charset%3DUTF-8&text=%E2%82%AC%F0%9F%98%80", 7, 2, NULL},
 		{"/typed?type=text/html;%20Charset%3D%22ISO-8859-1%22&text=a%F1o", 4, 3, "a\xc3\xb1o"},
 		{"/typed?type=text/html;charset%3Dus-ascii&text=abc", 3, 3, "abc"},
+		{"/typed?type=text/"
+		 "html&text=0123456789012345678901234567890%C3%B101234567890123456789012345678901",
+		 65, 64, NULL},
 		{"/typed?type=text/html;charset%3Dwindows-1252&text=%80", 3, 1, "\xe2\x82\xac"},
 		{"/typed?type=text/html;charset%3DUTF-16LE&text=a", -EILSEQ, 0, NULL},
 		{"/typed?type=text/html;charset%3Dnone-at-all&text=a", -EOPNOTSUPP, 0, NULL},
