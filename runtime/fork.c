@@ -245,19 +245,25 @@ static int region_task(void *arg)
 	return region_run(call->fork, call->flags, call->is_code, &call->failed);
 }
 
-/* [any, suspends] Wait for @task; a request to stop is passed on. Its result, looked at. */
+/*
+ * [any, suspends] Wait for @task; a request to stop is passed on. Its result, looked at: it may have ended after a wait
+ * was interrupted, or before it began, so that what counts is the task and not how we have waited.
+ */
 static int region_await(struct hilo_task *task)
 {
-	int rc = hilo_await(task, HILO_FOREVER);
+	int rc;
 
-	if (!hilo_task_is_done(task)) {
+	(void)hilo__await_completion(&task->done, WAIT_TASK, task, HILO_FOREVER);
+	if (!completion_is_done(&task->done)) {
 		struct hilo_task *self = thread_self()->task; /* a plain thread's record has requests, too */
 
 		(void)hilo__task_cancel(task, REASON_WAITER);
 		self->shield++;
-		rc = hilo_await(task, HILO_FOREVER);
+		(void)hilo__await_completion(&task->done, WAIT_TASK, task, HILO_FOREVER);
 		self->shield--;
 	}
+	hilo__task_looked(task);
+	rc = task->done.result;
 	hilo_task_unref(task);
 	return rc;
 }

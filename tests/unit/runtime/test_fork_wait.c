@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "scheduler/base/sys.h"
 #include "tests/unit/runtime/forks.h"
 
 HILO_FORKABLE(int, await_it, hilo_future *, future)
@@ -474,6 +475,77 @@ static void test_a_cancel_reaches_a_region_elsewhere(void **state)
 	assert_int_equal(hilo_runtime_free(other), 0);
 }
 
+/* The wake-up that a region elsewhere costs is not over before that has ended: so it has when it is waited for. */
+static hilo_task *first_told; /* of the other runtime */
+static bool first_is_awaited;
+static pid_t first_waiter;
+static ssize_t (*machine_write)(int fd, const void *buf, size_t size);
+
+static void region_spawned(hilo_task *task, void *arg)
+{
+	(void)arg;
+	first_told = task;
+	first_waiter = gettid();
+}
+
+static ssize_t write_and_wait(int fd, const void *buf, size_t size)
+{
+	ssize_t rc = machine_write(fd, buf, size);
+
+	if (first_told && first_waiter == gettid()) {
+		TEST_UNTIL(hilo_task_is_done(first_told));
+		first_is_awaited = true;
+	}
+	return rc;
+}
+
+HILO_FORKABLE(int, fails_aloud, int, n)
+{
+	return hilo_fail(-EBADF, "fork %d has failed", n);
+}
+
+static int region_has_ended(void *other)
+{
+	hilo_region_opts opts = {.size = sizeof(opts), .runtime = other};
+
+	TASK_CHECK(hilo_task_cancel(hilo_task_current()), ==, 0);
+	while (!first_is_awaited) { /* until its worker had gone to sleep */
+		int rc = HILO_REGION_WITH(&opts, fails_aloud, NULL, 7);
+
+		if (rc == -EBADF)
+			TASK_CHECK_TEXT(hilo_error_message(), "fork 7 has failed");
+		else /* it was cancelled before it began */
+			TASK_CHECK(rc == -ECANCELED && !first_is_awaited, ==, true);
+		first_told = NULL;
+	}
+	TASK_CHECK(hilo_task_uncancel(), ==, 0);
+	return 0;
+}
+
+/* Who is asked to stop hears of a region that has ended by then. */
+static void test_the_failure_of_a_region_elsewhere_outranks_a_cancel(void **state)
+{
+	hilo_task_hooks hooks = {.size = sizeof(hooks), .spawned = region_spawned};
+	hilo_opts opts = {.size = sizeof(opts), .workers = 1};
+	hilo_runtime *runtime, *other;
+	hilo_task *task;
+
+	(void)state;
+	machine_write = hilo__sys.write;
+	hilo__sys.write = write_and_wait;
+	test_log_begin();
+	assert_int_equal(hilo_runtime_new(&opts, &runtime), 0);
+	opts.hooks = &hooks;
+	assert_int_equal(hilo_runtime_new(&opts, &other), 0);
+	assert_int_equal(hilo_submit(runtime, region_has_ended, other, NULL, &task), 0);
+	assert_int_equal(hilo_join(task, HILO_FOREVER), 0);
+	assert_int_equal(hilo_runtime_free(runtime), 0);
+	assert_int_equal(hilo_runtime_free(other), 0);
+	hilo__sys_reset();
+	assert_int_equal(test_log_count("has failed"), 0);
+	test_log_end();
+}
+
 HILO_FORKABLE(int, nothing, int, n)
 {
 	return n;
@@ -601,6 +673,7 @@ int main(void)
 		cmocka_unit_test(test_a_cancel_counts_once_an_inner_region_has_ended),
 		cmocka_unit_test(test_the_result_of_what_was_left_out_is_zero),
 		cmocka_unit_test(test_a_cancel_reaches_a_region_elsewhere),
+		cmocka_unit_test(test_the_failure_of_a_region_elsewhere_outranks_a_cancel),
 		cmocka_unit_test(test_a_task_that_forks_lets_its_loop_make_a_turn),
 		cmocka_unit_test(test_the_tasks_of_forks_are_cancelled),
 		cmocka_unit_test(test_helpers_are_cancelled_before_they_begin),
