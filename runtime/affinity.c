@@ -23,6 +23,7 @@
 
 #define PIECES_PER_WORKER 8
 #define BEGUN 1u
+#define NO_PIECE SIZE_MAX
 
 struct hilo_affinity {
 	atomic(bool) running;
@@ -49,7 +50,7 @@ struct share {
 	hilo_task *task;
 	unsigned worker;
 	int rc;
-	size_t failed; /* the piece, if rc is of one */
+	size_t failed; /* the piece that rc is of; or NO_PIECE */
 	struct error *said;
 };
 
@@ -174,9 +175,23 @@ static void share_join(struct share *shares, unsigned count, unsigned which)
 	hilo_task_unref(task);
 }
 
-/* The code of the lowest piece that has failed, with what was said about it; -ECANCELED only if there is no other. */
-static int shares_code(struct share *shares, unsigned count)
+/* [who runs the round, all shares have ended] Every piece has begun, and so has ended. */
+static bool round_is_complete(const hilo_affinity *affinity)
 {
+	for (size_t i = 0; i < affinity->pieces; i++)
+		if (!(load_relaxed(&affinity->word[i]) & BEGUN)) /* relaxed: I1 */
+			return false;
+	return true;
+}
+
+/*
+ * The code of the lowest piece that has failed, with what was said about it; -ECANCELED only if there is no other. A
+ * share may also end without a piece that has failed, when it is cancelled (by who closes the runtime, for one, and
+ * before it began) or gets no stack: that counts if something was left undone by it.
+ */
+static int shares_code(const struct round *round, struct share *shares, unsigned count)
+{
+	bool complete = round_is_complete(round->affinity);
 	struct share *first = NULL;
 
 	for (unsigned i = 0; i < count; i++) {
@@ -184,8 +199,10 @@ static int shares_code(struct share *shares, unsigned count)
 
 		if (share->rc == 0)
 			continue;
-		if (!first || (first->rc == -ECANCELED && share->rc != -ECANCELED) ||
-		    (share->rc != -ECANCELED && share->failed < first->failed)) {
+		if (complete && share->failed == NO_PIECE) {
+			hilo__error_free(share->said);
+		} else if (!first || (first->rc == -ECANCELED && share->rc != -ECANCELED) ||
+			   (share->rc != -ECANCELED && share->failed < first->failed)) {
 			if (first)
 				hilo__error_free(first->said);
 			first = share;
@@ -213,14 +230,14 @@ static int round_run(struct round *round)
 				       .loop = hilo_runtime_loop(affinity->runtime, i)};
 		struct share *share = &shares[count];
 
-		*share = (struct share){.round = round, .worker = i};
+		*share = (struct share){.round = round, .worker = i, .failed = NO_PIECE};
 		rc = hilo_spawn_with(share_task, share, &opts, &share->task);
 		if (rc == 0)
 			count++;
 	}
 	for (unsigned i = 0; i < count; i++)
 		share_join(shares, count, i);
-	code = count > 0 ? shares_code(shares, count) : rc;
+	code = count > 0 ? shares_code(round, shares, count) : rc;
 	hilo__free(shares);
 	return code;
 }

@@ -3,6 +3,7 @@
 #include "tests/support/test.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -323,6 +324,70 @@ static void test_what_has_ended_before_a_cancel_is_told(void **state)
 	assert_int_equal(test_run(2, cancel_what_has_ended, NULL), 0);
 }
 
+/* The share of one worker is cancelled before it begins, or those of all. */
+static unsigned shares_told, share_cancelled;
+static bool are_shares;
+
+static void share_spawned(hilo_task *task, void *arg)
+{
+	(void)arg;
+	if (!are_shares)
+		return;
+	if (shares_told++ == share_cancelled || share_cancelled == UINT_MAX)
+		TASK_CHECK(hilo_task_cancel(task), ==, 0);
+}
+
+static int run_without(hilo_affinity *affinity, struct items *items, unsigned share)
+{
+	hilo_parallel_opts opts = {.size = sizeof(opts), .grain = 1};
+	int rc;
+
+	memset(items->done, 0, sizeof(items->done));
+	shares_told = 0;
+	share_cancelled = share;
+	are_shares = true;
+	rc = hilo_affinity_run(affinity, 0, 37, do_items, items, &opts);
+	are_shares = false;
+	return rc;
+}
+
+static int shares_without_a_begin(void *arg)
+{
+	unsigned workers = *(unsigned *)arg;
+	hilo_affinity *affinity = hilo_affinity_new();
+	struct items *items = calloc(1, sizeof(*items));
+
+	for (unsigned i = 0; i < workers; i++) {
+		items->failing = -1;
+		TASK_CHECK(run_without(affinity, items, i), ==, workers == 1 ? -ECANCELED : 0);
+		check_items(items, workers == 1 ? 0 : 37, 1);
+		items->failing = 20;
+		TASK_CHECK(run_without(affinity, items, i), ==, workers == 1 ? -ECANCELED : -EBADF);
+		if (workers > 1)
+			TASK_CHECK_TEXT(hilo_error_message(), "item 20");
+	}
+	items->failing = -1;
+	TASK_CHECK(run_without(affinity, items, UINT_MAX), ==, -ECANCELED);
+	check_items(items, 0, 1);
+	hilo_affinity_free(affinity);
+	free(items);
+	return 0;
+}
+
+static void test_a_share_that_does_not_begin(void **state)
+{
+	static const unsigned counts[] = {1, 2, 4};
+	hilo_task_hooks hooks = {.size = sizeof(hooks), .spawned = share_spawned};
+
+	(void)state;
+	for (size_t i = 0; i < array_size(counts); i++) {
+		unsigned workers = counts[i];
+		hilo_opts opts = {.size = sizeof(opts), .workers = workers, .hooks = &hooks};
+
+		assert_int_equal(hilo_run(shares_without_a_begin, &workers, &opts), 0);
+	}
+}
+
 TASK_TEST(test_without_memory)
 {
 	struct items *items = calloc(1, sizeof(*items));
@@ -394,6 +459,7 @@ int main(void)
 		cmocka_unit_test(test_a_cancelled_loop_stops),
 		cmocka_unit_test(test_a_cancel_reaches_what_waits),
 		cmocka_unit_test(test_what_has_ended_before_a_cancel_is_told),
+		cmocka_unit_test(test_a_share_that_does_not_begin),
 		cmocka_unit_test(test_without_memory),
 		cmocka_unit_test(test_progress_and_misuse),
 		cmocka_unit_test(test_from_a_plain_thread),
