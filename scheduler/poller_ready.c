@@ -106,13 +106,28 @@ static HILO__COLD bool io_unblock(struct poll_io *io)
 	return is_file;
 }
 
+/*
+ * [owner of @io] How the connection stands that was begun on a ring: as connect(2) says, which begins it if that has
+ * had no effect. -EAGAIN: it is on its way, and is over when the socket can be written to.
+ */
+static HILO__COLD int io_connect_again(const struct poll_io *io)
+{
+	int rc = hilo__sys_connect(io->op.fd, io->data, (socklen_t)io->length);
+
+	if (rc == -EISCONN)
+		return 0;
+	return rc == -EINPROGRESS || rc == -EALREADY || rc == -EINTR ? -EAGAIN : rc;
+}
+
 bool hilo__ready_start(struct poller *poller, struct poll_io *io, bool later)
 {
 	int rc = -EAGAIN;
 
 	if (HILO__UNLIKELY(poller->is_ring))
 		later |= io_unblock(io);
-	if (!later || io->op.kind == POLL_IO_CONNECT)
+	if (HILO__UNLIKELY(io->op.kind == POLL_IO_CONNECT && io->begun)) /* on a ring that has fallen since */
+		rc = io_connect_again(io);
+	else if (!later || io->op.kind == POLL_IO_CONNECT)
 		rc = hilo__poll_io_call(io);
 	if (rc == -EAGAIN && (io->op.kind != POLL_IO_CONNECT || io->begun)) {
 		(void)add_relaxed(&poller->armed, 1); /* relaxed: a count */
@@ -133,8 +148,14 @@ bool hilo__ready_again(struct poller *poller, struct poll_io *io, int *ret)
 {
 	bool ended;
 
-	if (HILO__UNLIKELY(load_acquire(&poller->fallen))) /* P3 of poller.c */
+	if (HILO__UNLIKELY(load_acquire(&poller->fallen))) { /* P3 of poller.c */
 		(void)io_unblock(io);
+		if (io->op.kind == POLL_IO_CONNECT) {
+			*ret = io_connect_again(io);
+			if (*ret != -EAGAIN)
+				return false;
+		}
+	}
 	ended = ready_wait(poller, io, ret);
 	hilo__ready_settle(poller);
 	if (*ret == -EPERM) /* a regular file: nothing to wait for, and the kernel did not want to */

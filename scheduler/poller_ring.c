@@ -387,8 +387,8 @@ static bool ring_finish(struct poller *poller, struct poll_ring *ring, struct po
 		}
 		if (ended && io_tries_again(io) && ring_queue(poller, ring, io, POLL_IO_LAST))
 			return false;
-		if (ended && !io->begun && load_acquire(&poller->fallen)) { /* P3 of poller.c */
-			rc = -EAGAIN;
+		if (ended && load_acquire(&poller->fallen)) { /* P3 of poller.c */
+			rc = io->begun ? -EALREADY : -EAGAIN;
 			ended = false;
 		}
 		if (io_has_to_wait(io, &rc) && hilo__ready_again(poller, io, &rc))

@@ -3,6 +3,8 @@
  * test_poll_fall.c - a kernel that is short of something, and one that refuses the ring after it has worked: all that
  * was started completes, and what comes later goes on.
  */
+#include "scheduler/poller_ring_impl.h"
+
 #include "tests/unit/scheduler/poll_probe.h"
 
 #include <errno.h>
@@ -247,6 +249,127 @@ POLL_TEST(test_a_guest_that_is_refused_leaves_it_to_the_owner)
 	hilo__poller_forget(&poller, fd[1]);
 }
 
+static void *flush_and_end(void *arg)
+{
+	hilo__poller_flush(arg);
+	return NULL;
+}
+
+/* A connection that was begun by a thread that has ended, and has been made or refused since. */
+struct begun {
+	struct sockaddr_in address;
+	int listener, first, client;
+	int expected;
+	struct probe held, out;
+};
+
+static void connection_begins(struct begun *begun)
+{
+	pthread_t thread;
+
+	begun->listener = listen_here(&begun->address);
+	assert_int_equal(listen(begun->listener, 0), 0); /* one, and the next ones wait */
+	begun->first = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	probe_init(&begun->held, POLL_IO_CONNECT, begun->first, &begun->address, sizeof(begun->address));
+	probe_start(&begun->held);
+	assert_int_equal(probe_await(&begun->held), 0);
+	begun->client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	probe_init(&begun->out, POLL_IO_CONNECT, begun->client, &begun->address, sizeof(begun->address));
+	probe_start(&begun->out);
+	assert_int_equal(pthread_create(&thread, NULL, flush_and_end, &poller), 0);
+	test_join_thread(thread);
+}
+
+/* The kernel has no thread any more to make the rest of it in, so it ends it, when there is something to do. */
+static void connection_goes_on(struct begun *begun, bool refused)
+{
+	begun->expected = refused ? -ECONNREFUSED : 0;
+	for (int i = 0, taken; i < 2 && !refused; i++) { /* the second one asks again after a second */
+		TEST_UNTIL((taken = accept4(begun->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0);
+		assert_int_equal(close(taken), 0);
+	}
+	if (refused)
+		assert_int_equal(close(begun->listener), 0);
+	TEST_UNTIL(uring_completions(&ring_of(&poller)->uring));
+}
+
+static void connection_ends(struct begun *begun)
+{
+	assert_int_equal(probe_await(&begun->out), begun->expected);
+	all_goes_on();
+	hilo__poller_forget(&poller, begun->client);
+	hilo__poller_forget(&poller, begun->first);
+	assert_int_equal(close(begun->client), 0);
+	assert_int_equal(close(begun->first), 0);
+	if (begun->expected == 0)
+		assert_int_equal(close(begun->listener), 0);
+}
+
+static void next_ring(void)
+{
+	test_log_end();
+	hilo__sys_reset();
+	hilo__poller_forget(&poller, fd[0]);
+	end_poller();
+	assert_int_equal(hilo__poller_init(&poller, true), 0);
+}
+
+/* That the kernel has ended it is found while the ring falls; its own end may have been asked for as well. */
+POLL_TEST(test_a_connection_whose_thread_has_ended_outlives_the_ring)
+{
+	static struct begun begun;
+
+	if (!poller.is_ring)
+		TEST_SKIP("a ring's");
+	for (int how = 0; how < 4; how++) {
+		test_log_begin();
+		connection_begins(&begun);
+		connection_goes_on(&begun, how % 2);
+		if (how / 2)
+			hilo__poller_stop(&begun.out.io);
+		hilo__sys_fail(SYS_CALL_IO_URING_ENTER, 1, EPERM, true);
+		(void)hilo__poller_wait(&poller, HILO_FOREVER);
+		connection_ends(&begun);
+		next_ring();
+	}
+}
+
+/* It was found before, and the connection is to be begun again when the ring falls. */
+POLL_TEST(test_a_connection_that_is_begun_again_outlives_the_ring)
+{
+	enum {
+		N = 400
+	};
+	static struct begun begun;
+	static struct probe probes[N];
+	static char buf[N];
+
+	if (!poller.is_ring)
+		TEST_SKIP("a ring's");
+	for (int refused = 0; refused < 2; refused++) {
+		test_log_begin();
+		connection_begins(&begun);
+		connection_goes_on(&begun, refused);
+		for (int i = 0; i < N;
+		     i++) { /* the submission queue is full of these when it is queued again */
+			probe_init(&probes[i], POLL_IO_RECV, fd[0], &buf[i], 1);
+			probe_start(&probes[i]);
+		}
+		hilo__sys_fail(SYS_CALL_IO_URING_ENTER, 1, EAGAIN, true);
+		reap();
+		assert_int_equal(load_relaxed(&begun.out.io.state), POLL_IO_QUEUED);
+		hilo__sys_fail(SYS_CALL_IO_URING_ENTER, 1, EPERM, true);
+		(void)hilo__poller_wait(&poller, HILO_FOREVER);
+		for (int i = 0; i < N; i++) {
+			if (!probes[i].completions)
+				hilo__poller_stop(&probes[i].io);
+			(void)probe_await(&probes[i]);
+		}
+		connection_ends(&begun);
+		next_ring();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +379,8 @@ int main(void)
 		BOTH(test_what_was_not_given_to_the_kernel_does_not_fail),
 		BOTH(test_the_descriptor_of_the_ring_is_closed_by_somebody),
 		BOTH(test_a_guest_that_is_refused_leaves_it_to_the_owner),
+		BOTH(test_a_connection_whose_thread_has_ended_outlives_the_ring),
+		BOTH(test_a_connection_that_is_begun_again_outlives_the_ring),
 	};
 
 	test_begin();
