@@ -62,15 +62,17 @@ HILO_API HILO_MUST_CHECK int hilo_signals_open(const int *signos, hilo_signals *
 HILO_API int hilo_signals_next(hilo_signals *signals, hilo_signal_info *info, hilo_time deadline);
 
 /*
- * [any] End the subscription, with what was not fetched. Who waits is told HILO_ECLOSED; nobody may begin to. Waits
- * for handlers that are under way in other threads, which takes some microseconds. NULL: no-op. Not in a signal
- * handler.
+ * [any] End the subscription, with what was not fetched: that was delivered, to each subscriber, and is not raised
+ * again when the last one leaves. Who wants all of it fetches until there is none, and takes for over what comes after
+ * that. Who waits is told HILO_ECLOSED; nobody may begin to. Waits for handlers that are under way in other threads,
+ * which takes some microseconds. NULL: no-op. Not in a signal handler.
  */
 HILO_API void hilo_signals_free(hilo_signals *signals);
 
 /*
  * [any, suspends] Wait for one signal @signo that comes from now on, and return it. As hilo_signals_open, _next and
- * _free: between two calls nobody subscribes, and the signal does what it did before.
+ * _free: between two calls nobody subscribes, and the signal does what it did before; of those that come before it has
+ * returned all but the one are dropped.
  */
 HILO_API int hilo_signal_wait(int signo, hilo_signal_info *info, hilo_time deadline);
 
@@ -83,8 +85,8 @@ HILO_API int hilo_signal_wait(int signo, hilo_signal_info *info, hilo_time deadl
 HILO_API HILO_MUST_CHECK int hilo_add_signal_handler(int signo, hilo_callback_fn fn, void *arg);
 
 /*
- * [task, callback] 1: removed; 0: there was none. On the loop that calls it, it is not called any more; on another
- * one a call may be under way. -EINVAL; -EDEADLK outside of a loop.
+ * [task, callback] 1: removed, with a call that has not been made; 0: there was none. On the loop that calls it, it is
+ * not called any more; on another one a call may be under way. -EINVAL; -EDEADLK outside of a loop.
  */
 HILO_API int hilo_remove_signal_handler(int signo);
 

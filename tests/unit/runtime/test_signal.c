@@ -247,6 +247,30 @@ TASK_TEST(test_what_was_there_before_is_put_back)
 	return 0;
 }
 
+/* Both have it, and one has acted on it: when the other one leaves the program is not told of it once more. */
+TASK_TEST(test_what_was_not_fetched_is_not_raised_again)
+{
+	hilo_signals *first, *second;
+
+	signal(SIGUSR1, own);
+	atomic_setup(&own_calls, 0);
+	first = opens(SIGNOS(SIGUSR1));
+	second = opens(SIGNOS(SIGUSR1)); /* is told before */
+	for (int i = 0; i < 3; i++) {
+		send_signal(SIGUSR1);
+		TASK_CHECK(next(first), ==, SIGUSR1);
+	}
+	hilo_signals_free(first);
+	hilo_signals_free(second);
+	TASK_CHECK(handler_of(SIGUSR1), ==, (void *)own);
+	TASK_CHECK(hilo_signal_wait(SIGUSR1, NULL, HILO_NO_WAIT), ==, -ETIMEDOUT);
+	TASK_CHECK(load_acquire(&own_calls), ==, 0);
+	send_signal(SIGUSR1);
+	TEST_UNTIL(load_acquire(&own_calls) == 1);
+	signal(SIGUSR1, SIG_DFL);
+	return 0;
+}
+
 static void ignore_call(void *arg)
 {
 	(void)arg;
@@ -785,6 +809,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_waiting_ends_in_all_ways),
 		cmocka_unit_test(test_cancel_loses_no_signal),
 		cmocka_unit_test(test_what_was_there_before_is_put_back),
+		cmocka_unit_test(test_what_was_not_fetched_is_not_raised_again),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_what_cannot_be_had),
 		cmocka_unit_test(test_more_than_are_kept),
