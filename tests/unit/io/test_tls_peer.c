@@ -493,6 +493,75 @@ STREAM_TEST(test_end_amid_a_message_lets_go_of_who_writes)
 	return 0;
 }
 
+/* Who reads gets what is before it, and waits for the other half: ended early, he has lost nothing. */
+STREAM_TEST(test_reads_wait_for_a_message_that_has_come_in_part)
+{
+	struct peer peer;
+	char rest[2048], buf[64];
+	struct stream_call reader = {.stream = b, .call = call_read, .buf = buf, .size = sizeof(buf)};
+	size_t rest_size;
+
+	half_a_ticket(&peer, a, b, rest, &rest_size);
+	TASK_CHECK(hilo_stream_read(b, buf, sizeof(buf), HILO_FOREVER), ==, 1);
+	TASK_CHECK(hilo_stream_read(b, buf, sizeof(buf), HILO_NO_WAIT), ==, -ETIMEDOUT);
+	TASK_CHECK(hilo_stream_read(b, buf, sizeof(buf), hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);
+	for (size_t done = 0; done < rest_size;
+	     done++) { /* a byte at a time, amid a wait that is cancelled */
+		if (done % 8 == 0) {
+			stream_call_start(&reader);
+			stream_call_waits(&reader);
+		}
+		TASK_CHECK(hilo_stream_write(a, rest + done, 1, HILO_FOREVER), ==, 1);
+		if (done % 8 == 7 || done == rest_size - 1) {
+			TASK_CHECK(hilo_task_cancel(reader.task), ==, 0);
+			TASK_CHECK(stream_call_end(&reader), ==, -ECANCELED);
+		}
+	}
+	is_heard(&peer, b, "two");
+	peer_end(&peer);
+	return 0;
+}
+
+/* New keys and "y", cut in two at each byte of their records, and as many ways to wait for the second half. */
+STREAM_TEST(test_reads_wait_for_records_that_have_come_in_part)
+{
+	char bytes[256], buf[64];
+	size_t cut = 1, size;
+	struct peer peer;
+
+	peer_connect(&peer, a, b, TLS1_3_VERSION);
+	is_heard(&peer, b, "one");
+	do {
+		struct stream_call reader = {.stream = b, .call = call_read, .buf = buf, .size = sizeof(buf)};
+
+		TASK_CHECK(SSL_key_update(peer.ssl,
+					  cut % 2 ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED),
+			   ==, 1);
+		TASK_CHECK(SSL_do_handshake(peer.ssl), ==, 1);
+		TASK_CHECK(SSL_write(peer.ssl, "y", 1), ==, 1);
+		size = (size_t)BIO_read(peer.out, bytes, sizeof(bytes));
+		TASK_CHECK(size, <, sizeof(bytes));
+		TASK_CHECK(hilo_stream_write(a, bytes, cut, HILO_FOREVER), ==, cut);
+		reader.deadline = cut % 3 == 1 ? hilo_after(100 * HILO_MICROSECOND) : HILO_FOREVER;
+		stream_call_start(&reader);
+		if (cut % 3 == 2) {
+			stream_call_waits(&reader);
+			TASK_CHECK(hilo_task_cancel(reader.task), ==, 0);
+		}
+		if (cut % 3) {
+			TASK_CHECK(stream_call_end(&reader), ==, cut % 3 == 1 ? -ETIMEDOUT : -ECANCELED);
+			reader.deadline = HILO_FOREVER;
+			stream_call_start(&reader);
+		}
+		TASK_CHECK(hilo_stream_write(a, bytes + cut, size - cut, HILO_FOREVER), ==, size - cut);
+		TASK_CHECK(stream_call_end(&reader), ==, 1);
+		TASK_CHECK(buf[0], ==, 'y');
+	} while (++cut < size);
+	is_heard(&peer, b, "two");
+	peer_end(&peer);
+	return 0;
+}
+
 /* @a and @b are the middle. */
 STREAM_TEST(test_pieces_of_any_size_are_put_together)
 {
@@ -548,6 +617,8 @@ int main(void)
 		cmocka_unit_test(test_second_hello_may_not_ask_for_another_name),
 		cmocka_unit_test(test_writes_wait_for_a_message_that_has_come_in_part),
 		cmocka_unit_test(test_end_amid_a_message_lets_go_of_who_writes),
+		cmocka_unit_test(test_reads_wait_for_a_message_that_has_come_in_part),
+		cmocka_unit_test(test_reads_wait_for_records_that_have_come_in_part),
 		cmocka_unit_test(test_pieces_of_any_size_are_put_together),
 	};
 	int rc;
