@@ -409,6 +409,13 @@ int hilo_http_add_trailer(hilo_http_request *request, const char *name, const ch
 				    value);
 }
 
+int hilo_http_unanswered(const hilo_http_request *request, const char **allow)
+{
+	if (allow)
+		*allow = request ? request->allow : NULL;
+	return request ? request->missing : 0;
+}
+
 int hilo_http_end_connection(hilo_http_request *request)
 {
 	if (!request)

@@ -142,6 +142,8 @@ static int handler_call(struct connection *c, int *status, const char **allow)
 
 	if (!route && *status == 400)
 		return 0;
+	request->missing = *status;
+	request->allow = *allow;
 	for (unsigned i = 0; i < router->n_hooks; i++) {
 		rc = router->hooks[i].fn(request, router->hooks[i].arg);
 		if (rc != 0) {

@@ -125,6 +125,8 @@ struct hilo_http_request {
 	bool has_host, keep, expects;
 	bool head; /* HEAD */
 	const struct route *route;
+	int missing;	   /* without a route: what is answered, unless a hook does, ... */
+	const char *allow; /* ... and the methods that there are */
 	struct pair param[HTTP_PARAMS];
 	unsigned n_params;
 	struct pair *pairs; /* of the query, once it was asked for */

@@ -119,6 +119,13 @@ HILO_API ssize_t hilo_http_read_all(hilo_http_request *request, size_t limit, ch
  */
 HILO_API int hilo_http_add_field(hilo_http_request *request, const char *name, const char *value);
 
+/*
+ * [hook; hilo_http_router_before] 0: a handler will be called. Else the status that is answered if no hook does: 404;
+ * or 405, and 204 to OPTIONS, with the methods that there are in *@allow, as the field Allow has them. @allow may be
+ * NULL; *@allow is NULL for 404, and the request's.
+ */
+HILO_API int hilo_http_unanswered(const hilo_http_request *request, const char **allow);
+
 /* [handler] End the connection after this answer, and say so in it. 0; HILO_EINVALSTATE: the answer has begun. */
 HILO_API int hilo_http_end_connection(hilo_http_request *request);
 

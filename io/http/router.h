@@ -37,8 +37,8 @@ HILO_API HILO_MUST_CHECK int hilo_http_router_add(hilo_http_router *router, cons
 
 /*
  * [any, one at a time] Have @hook(request, @arg) called before each handler, in the order of adding, and for what
- * has no handler before it is answered with 404 or 405. 0: go on; more: it has answered; less: as a handler that fails.
- * 0, -EINVAL, -EBUSY, -ENOMEM.
+ * has no handler before it is answered with 404 or 405 (hilo_http_unanswered). 0: go on; more: it has answered; less:
+ * as a handler that fails. 0, -EINVAL, -EBUSY, -ENOMEM.
  */
 HILO_API HILO_MUST_CHECK int hilo_http_router_before(hilo_http_router *router, hilo_http_fn hook, void *arg);
 

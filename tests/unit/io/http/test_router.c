@@ -193,6 +193,49 @@ TASK_TEST(test_hook_goes_on_or_answers_or_fails)
 	return 0;
 }
 
+/* What nobody answers is answered by the hook, in its own words. */
+static int says_what_is_missing(hilo_http_request *request, void *arg)
+{
+	const char *allow = "?";
+	int status = hilo_http_unanswered(request, &allow), rc = 0;
+	char text[64];
+
+	(void)arg;
+	TASK_CHECK(hilo_http_unanswered(request, NULL), ==, status);
+	if (!status) {
+		TASK_CHECK(allow, ==, NULL);
+		return 0;
+	}
+	if (allow)
+		rc = hilo_http_add_field(request, "Allow", allow);
+	(void)snprintf(text, sizeof(text), "mine: %d", status);
+	if (rc == 0)
+		rc = hilo_http_respond(request, status == 204 ? 200 : status, "text/x", text, strlen(text),
+				       HILO_FOREVER);
+	return rc < 0 ? rc : 1;
+}
+
+TASK_TEST(test_hook_answers_what_nobody_does)
+{
+	char text[200] = "GET ";
+	struct site site;
+
+	routes_add(&site);
+	TASK_CHECK(hilo_http_router_before(site.router, says_what_is_missing, NULL), ==, 0);
+	site_begin(&site, (hilo_http_opts){0});
+	TASK_CHECK_CONTAINS(site_ask(&site, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"), "200 OK");
+	for (int i = 0; i < 65; i++) /* too many parts */
+		strcat(text, "/a");
+	TASK_CHECK_CONTAINS(site_ask(&site, strcat(text, " HTTP/1.1\r\nHost: x\r\n\r\n")), "mine: 404");
+	TASK_CHECK_CONTAINS(site_ask(&site, "PUT /a HTTP/1.1\r\nHost: x\r\n\r\n"), "\r\n\r\nmine: 405");
+	TASK_CHECK_CONTAINS(site_ask(&site, "PUT /a HTTP/1.1\r\nHost: x\r\n\r\n"), "Allow: ");
+	TASK_CHECK_CONTAINS(site_ask(&site, "OPTIONS /a HTTP/1.1\r\nHost: x\r\n\r\n"), "mine: 204");
+	TASK_CHECK_CONTAINS(site_ask(&site, "GET /../a HTTP/1.1\r\nHost: x\r\n\r\n"), "400 Bad Request\n");
+	TASK_CHECK(hilo_http_unanswered(NULL, NULL), ==, 0);
+	site_end(&site);
+	return 0;
+}
+
 /* Add everything, with the @n-th request for memory failing: whether it did. */
 static bool routes_without_memory(long n)
 {
@@ -230,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_path_of_too_many_parts_is_not_found),
 		cmocka_unit_test(test_what_is_no_pattern_is_refused),
 		cmocka_unit_test(test_hook_goes_on_or_answers_or_fails),
+		cmocka_unit_test(test_hook_answers_what_nobody_does),
 		cmocka_unit_test(test_router_without_memory_says_so_and_keeps_none),
 	};
 
