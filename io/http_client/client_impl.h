@@ -22,6 +22,12 @@
  *     is its own, without the lock; after `done` that is for who reads.
  * I5  References on a transfer: its response, or the fetch; the loop, from posting to the end; its body's task. On a
  *     session: its owner, its keeper, each transfer. Who wakes somebody has one, so that the event is still there.
+ * I6  Who gives a task to the session's runtime from outside of it counts himself in `submitting`, under the lock,
+ *     while the session is starting or open. Who ends that, which is the keeper, or who could not start it, sets the
+ *     state under the lock, and then waits until nobody is counted, before he lets the runtime end. The task is not
+ *     given under the lock: that asks for memory, may wake a thread, and calls functions of the user's
+ *     (hilo_task_hooks).
+ * P2  Leaving releases, who waits for it acquires: what the other one did with the runtime has happened.
  *
  * Rejected: a multi handle for each worker. What a session limits and keeps, connections, cookies, sessions of TLS,
  * would be in as many pieces, and requests for one host would find the connections of another loop in use. Rejected: a
@@ -88,7 +94,8 @@ struct hilo_http_session {
 	struct spinlock lock;
 	enum session_state state; /* under it, and: */
 	struct list posted;
-	hilo_runtime *home; /* the keeper's, from STARTING on; there as long as it is OPEN */
+	hilo_runtime *home;	     /* the keeper's, from STARTING on; there as long as it is OPEN, or I6 */
+	atomic(unsigned) submitting; /* I6, P2 */
 	hilo_loop *loop;
 	hilo_call_node work;
 	hilo_event told, ended; /* to close; closed */
@@ -206,7 +213,7 @@ void hilo__client_session_unref(struct hilo_http_session *session);
 int hilo__client_post(struct transfer *t, unsigned ops);
 /*
  * [plain thread; a transfer was posted] As hilo_submit, to the runtime that serves the session: which does not end
- * meanwhile, as the keeper needs the lock for that. HILO_ECLOSED, -ENOMEM.
+ * meanwhile (I6). HILO_ECLOSED, -ENOMEM.
  */
 int hilo__client_submit(struct hilo_http_session *session, hilo_task_fn entry, void *arg,
 			const hilo_task_opts *opts, hilo_task **ret);

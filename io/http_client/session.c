@@ -229,6 +229,13 @@ int hilo_http_session_new(const hilo_http_session_opts *from, hilo_http_session 
 
 /* ---- The keeper ---- */
 
+/* [who has ended the state in which others submit] I6 */
+static void session_settle(struct hilo_http_session *session)
+{
+	for (unsigned round = 0; load_acquire(&session->submitting); round++) /* P2 */
+		spin_pause(round);
+}
+
 /* [any] Have a callback end all; true: nobody need wait for that. */
 static bool session_end(struct hilo_http_session *session)
 {
@@ -242,6 +249,7 @@ static bool session_end(struct hilo_http_session *session)
 	session->state = SESSION_CLOSING;
 	rc = hilo_call_soon_signalsafe(session->loop, &session->work, hilo__client_work, session);
 	spin_unlock(&session->lock);
+	session_settle(session);
 	if (rc < 0 && rc != -EALREADY) /* not as long as we are a task of that runtime */
 		hilo__client_work(session);
 	return false;
@@ -281,6 +289,7 @@ static void session_never(struct hilo_http_session *session)
 		spin_lock(&session->lock);
 	}
 	spin_unlock(&session->lock);
+	session_settle(session);
 	(void)hilo_event_set(&session->ended);
 }
 
@@ -345,12 +354,19 @@ static int session_start(struct hilo_http_session *session)
 int hilo__client_submit(struct hilo_http_session *session, hilo_task_fn entry, void *arg,
 			const hilo_task_opts *opts, hilo_task **ret)
 {
+	hilo_runtime *home = NULL;
 	int rc = HILO_ECLOSED;
 
 	spin_lock(&session->lock);
-	if (session->home && (session->state == SESSION_STARTING || session->state == SESSION_OPEN))
-		rc = hilo_submit(session->home, entry, arg, opts, ret);
+	if (session->state == SESSION_STARTING || session->state == SESSION_OPEN)
+		home = session->home;
+	if (home)
+		(void)add_relaxed(&session->submitting, 1); /* relaxed: I6, under the lock */
 	spin_unlock(&session->lock);
+	if (home) {
+		rc = hilo_submit(home, entry, arg, opts, ret);
+		(void)sub_release(&session->submitting, 1); /* P2 */
+	}
 	return rc == HILO_ECLOSED ? hilo_fail(rc, "hilo_http_fetch: the session is closed") : rc;
 }
 

@@ -273,6 +273,65 @@ TASK_TEST(test_plain_thread_sends_a_body_where_the_session_is_at_home)
 	return 0;
 }
 
+/* Who is told of tasks may ask the session: none of its locks is held. */
+struct hooked {
+	hilo_runtime *runtime;
+	struct web web;
+	hilo_event over;
+	atomic(hilo_http_session *) session;
+	atomic(unsigned) asked;
+};
+
+static struct hooked hooked;
+
+static void hook_asks(hilo_task *task, void *arg)
+{
+	hilo_http_session *session = load_acquire(&hooked.session); /* pairs with hooked_site */
+	hilo_http_session_stats stats = {.size = sizeof(stats)};
+
+	(void)task, (void)arg;
+	if (!session)
+		return;
+	TASK_CHECK(hilo_http_session_get_stats(session, &stats), ==, 0);
+	(void)add_relaxed(&hooked.asked, 1);
+}
+
+static int hooked_site(void *arg)
+{
+	(void)arg;
+	TASK_CHECK(hilo_event_init(&hooked.over, 0), ==, 0);
+	web_begin(&hooked.web, (hilo_http_session_opts){.runtime = hooked.runtime},
+		  (hilo_http_opts){.body = BIG});
+	(void)web_url(&hooked.web, "/chunks");
+	store_release(&hooked.session, hooked.web.session); /* pairs with hook_asks */
+	TASK_CHECK(hilo_event_wait(&hooked.over, HILO_FOREVER), ==, 0);
+	store_release(&hooked.session, NULL); /* as above */
+	web_end(&hooked.web);
+	TASK_CHECK(hilo_event_destroy(&hooked.over), ==, 0);
+	return 0;
+}
+
+static void test_hooks_may_ask_the_session(void **state)
+{
+	hilo_task_hooks hooks = {.size = sizeof(hooks), .spawned = hook_asks};
+	hilo_opts opts = {.size = sizeof(opts), .workers = 2, .hooks = &hooks};
+	struct sending sending = {.web = &hooked.web, .source = {.size = 100000, .piece = 7000}};
+	hilo_task *task;
+
+	(void)state;
+	assert_int_equal(hilo_runtime_new(&opts, &hooked.runtime), 0);
+	assert_int_equal(hilo_submit(hooked.runtime, hooked_site, NULL, NULL, &task), 0);
+	TEST_UNTIL(load_acquire(&hooked.session)); /* pairs with hooked_site */
+	(void)thread_sends(&sending);
+	assert_int_equal(sending.rc, 0);
+	assert_int_equal(sending.status, 200);
+	assert_true(load_relaxed(&hooked.asked) > 0);
+	TEST_UNTIL(load_acquire(&sending.source.done) == 1);
+	(void)hilo_event_set(&hooked.over);
+	assert_int_equal(hilo_join(task, HILO_FOREVER), 0);
+	assert_int_equal(hilo_runtime_free(hooked.runtime), 0);
+}
+
 /* The request ends while the function waits: it is cancelled, and its argument given back. */
 TASK_TEST(test_body_that_waits_ends_with_its_request)
 {
@@ -521,6 +580,7 @@ int main(void)
 		cmocka_unit_test(test_body_that_is_not_as_long_as_announced_fails_the_request),
 		cmocka_unit_test(test_body_that_waits_ends_with_its_request),
 		cmocka_unit_test(test_plain_thread_sends_a_body_where_the_session_is_at_home),
+		cmocka_unit_test(test_hooks_may_ask_the_session),
 		cmocka_unit_test(test_body_that_cannot_be_said_again_is_not_redirected),
 		cmocka_unit_test(test_argument_is_given_back_whatever_is_wrong),
 		cmocka_unit_test(test_large_body_waits_for_100_continue),
