@@ -46,25 +46,6 @@ static void service_drain(struct service *service, int fd)
 		  counts.cancelled, counts.aborted);
 }
 
-/* [suspends] Until a signal says that it is enough, or another process has taken over. */
-static int service_obey(struct service *service, hilo_signals *signals, int fd)
-{
-	int signo, rc;
-
-	while ((signo = hilo_signals_next(signals, NULL, HILO_FOREVER)) == SIGHUP) {
-		log_event(service->log, "restart", "SIGHUP");
-		rc = restart_next(service->options->argv, fd);
-		if (rc == 0)
-			return 0;
-		log_event(service->log, "restart failed", "%s", hilo_error_message());
-	}
-	if (signo > 0)
-		log_event(service->log, "stop", "%s", strsignal(signo));
-	return signo < 0 ? signo : 0;
-}
-
-/* ---- Its beginning ---- */
-
 /* In one step, so that nobody reads half of it. */
 static int pid_file_write(const char *path)
 {
@@ -87,6 +68,27 @@ static int pid_file_write(const char *path)
 		(void)unlink(name);
 	return rc < 0 ? hilo_fail(rc, "%s: %s", path, hilo_strerror(rc)) : 0;
 }
+
+/* [suspends] Until a signal says that it is enough, or another process has taken over. */
+static int service_obey(struct service *service, hilo_signals *signals, int fd)
+{
+	int signo, rc;
+
+	while ((signo = hilo_signals_next(signals, NULL, HILO_FOREVER)) == SIGHUP) {
+		log_event(service->log, "restart", "SIGHUP");
+		rc = restart_next(service->options->argv, fd);
+		if (rc == 0)
+			return 0;
+		log_event(service->log, "restart failed", "%s", hilo_error_message());
+		if (pid_file_write(service->options->pid_file) < 0) /* it may have got so far */
+			log_event(service->log, "pid file", "%s", hilo_error_message());
+	}
+	if (signo > 0)
+		log_event(service->log, "stop", "%s", strsignal(signo));
+	return signo < 0 ? signo : 0;
+}
+
+/* ---- Its beginning ---- */
 
 /* [suspends] */
 static int store_open(const struct options *options, struct store **ret)
@@ -122,10 +124,10 @@ static int server_open(struct service *service, int fd)
 static int server_start(struct service *service)
 {
 	hilo_address address;
-	int rc;
+	int rc = restart_ready();
 
-	restart_ready();
-	rc = hilo_server_start_serving(hilo_http_server_below(service->server));
+	if (rc == 0)
+		rc = hilo_server_start_serving(hilo_http_server_below(service->server));
 	if (rc < 0)
 		return rc;
 	if (hilo_server_sockname(hilo_http_server_below(service->server), 0, &address) == 0)

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CANCEL_TIME (2 * HILO_SECOND) /* for what was cancelled to answer */
@@ -159,13 +160,53 @@ static int connection_results(PGconn *connection, PGresult **ret, hilo_time dead
 	return rc;
 }
 
-/* [executor] Owns @arg: whoever has asked for it may have gone. */
+/* One PQcancel. It ends with the call, which may come after who has asked for it has gone, or never be made. */
+struct cancelling {
+	PGcancel *cancel;
+	hilo_future *future;
+	hilo_done_node node;
+};
+
+/* [executor] */
 static int cancel_run(void *arg)
 {
 	char message[256];
-	int rc = PQcancel(arg, message, sizeof(message)) ? 0 : -EIO;
 
-	PQfreeCancel(arg);
+	return PQcancel(arg, message, sizeof(message)) ? 0 : -EIO;
+}
+
+/* The call is over, or was in the queue of an executor that has closed. */
+static void cancel_over(void *arg)
+{
+	struct cancelling *cancelling = arg;
+
+	(void)!hilo_future_result(cancelling->future, NULL); /* a failure, too, is nothing to report */
+	hilo_future_unref(cancelling->future);
+	PQfreeCancel(cancelling->cancel);
+	free(cancelling);
+}
+
+/* [suspends] Have it called. *@ret: its future. */
+static int cancel_start(PGconn *connection, hilo_future **ret, hilo_time deadline)
+{
+	struct cancelling *cancelling = calloc(1, sizeof(*cancelling));
+	int rc = -ENOMEM;
+
+	if (!cancelling)
+		return rc;
+	cancelling->cancel = PQgetCancel(connection);
+	if (cancelling->cancel)
+		rc = hilo_executor_submit(NULL, cancel_run, cancelling->cancel, &cancelling->future,
+					  deadline);
+	if (rc < 0) {
+		PQfreeCancel(cancelling->cancel);
+		free(cancelling);
+		return rc;
+	}
+	*ret = hilo_future_ref(cancelling->future);
+	rc = hilo_future_on_done(cancelling->future, &cancelling->node, cancel_over, cancelling);
+	if (rc < 0) /* not in a task */
+		hilo_future_unref(*ret);
 	return rc;
 }
 
@@ -175,18 +216,13 @@ static int cancel_run(void *arg)
  */
 static int connection_cancel(PGconn *connection)
 {
-	PGcancel *cancel = PQgetCancel(connection);
 	hilo_time deadline = hilo_after(CANCEL_TIME);
 	hilo_future *future;
-	int rc = cancel ? hilo_executor_submit(NULL, cancel_run, cancel, &future, deadline) : -ENOMEM;
+	int rc = cancel_start(connection, &future, deadline);
 
-	if (rc < 0) {
-		PQfreeCancel(cancel);
+	if (rc < 0)
 		return rc;
-	}
 	rc = hilo_future_await(future, NULL, deadline);
-	if (rc == HILO_ECLOSED || rc == -EAGAIN)
-		PQfreeCancel(cancel); /* it was never called, and will not be */
 	hilo_future_unref(future);
 	return rc;
 }

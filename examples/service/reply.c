@@ -118,10 +118,15 @@ int call_id(struct call *call, int64_t *ret)
 int call_number(struct call *call, const char *name, int64_t low, int64_t high, int64_t otherwise,
 		int64_t *ret)
 {
-	const char *text = hilo_http_query(call->request, name);
-	int rc;
+	const char *text, *first;
+	int rc = hilo_http_query_at(call->request, 0, &first, &text);
 
 	*ret = otherwise;
+	if (rc == -ENOMEM) { /* else that would be as if it were not there */
+		rc = reply_failure(call, rc);
+		return rc < 0 ? rc : 1;
+	}
+	text = hilo_http_query(call->request, name);
 	if (!text || (number_read(text, ret) == 0 && *ret >= low && *ret <= high))
 		return 0;
 	rc = reply_error(call, 400, "invalid_query", "%s is a number from %lld to %lld", name, (long long)low,

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,29 +62,36 @@ int restart_socket(const char *host, unsigned port)
 	return rc < 0 ? hilo_fail(rc, "%s, port %u: %s", host, port, hilo_strerror(rc)) : rc;
 }
 
-void restart_ready(void)
+int restart_ready(void)
 {
 	long fd = environment_number("SERVICE_READY_FD");
+	int rc;
 
 	if (fd < 0)
-		return;
-	(void)!write((int)fd, "1", 1);
+		return 0;
+	rc = send((int)fd, "1", 1, MSG_NOSIGNAL) == 1 ? 0 : -errno;
 	(void)close((int)fd);
 	(void)unsetenv("SERVICE_READY_FD");
+	return rc < 0 ? hilo_fail(rc, "nobody waits any more for this process to be ready: %s",
+				  hilo_strerror(rc))
+		      : 0;
 }
 
-/* [suspends] Wait until the process says that it serves. */
+/*
+ * [suspends] Wait until the process says that it serves. When that has taken too long it cannot say so any more, and
+ * ends of its own; what it has said before that is there, and it may have clients already.
+ */
 static int ready_wait(hilo_process *process, int fd)
 {
 	char byte;
 	int rc = hilo_fd_wait(fd, HILO_READABLE, hilo_after(PATIENCE)), status = 0;
 
-	if (rc == -ETIMEDOUT && poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 0) > 0)
-		rc = HILO_READABLE; /* just now: it may have clients already */
+	if (rc < 0)
+		(void)shutdown(fd, SHUT_RD);
+	if (recv(fd, &byte, 1, MSG_DONTWAIT) == 1)
+		return 0;
 	if (rc < 0 && rc != -ETIMEDOUT)
 		return rc;
-	if (rc > 0 && read(fd, &byte, 1) == 1)
-		return 0;
 	if (rc == -ETIMEDOUT)
 		return hilo_fail(-ETIMEDOUT, "the new process is not ready after %d s",
 				 (int)(PATIENCE / HILO_SECOND));
@@ -96,7 +102,7 @@ static int ready_wait(hilo_process *process, int fd)
 int restart_next(char **argv, int fd)
 {
 	const char *const environment[] = {"LISTEN_FDS=1", "LISTEN_PID", "SERVICE_READY_FD=4", NULL};
-	int channel[2];
+	int channel[2], status;
 	hilo_fd_as fds[] = {{.fd = fd, .as = INHERITED}, {.as = READY}};
 	hilo_process_opts opts = {.size = sizeof(opts),
 				  .fds = fds,
@@ -106,15 +112,15 @@ int restart_next(char **argv, int fd)
 	hilo_process *process;
 	int rc;
 
-	if (pipe2(channel, O_CLOEXEC) < 0)
-		return hilo_fail(-errno, "pipe: %s", strerror(errno));
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
+		return hilo_fail(-errno, "socketpair: %s", strerror(errno));
 	fds[1].fd = channel[1];
 	rc = hilo_process_spawn((const char *const *)argv, &opts, &process, hilo_after(PATIENCE));
 	(void)close(channel[1]);
 	if (rc == 0) {
 		rc = ready_wait(process, channel[0]);
-		if (rc < 0)
-			(void)hilo_process_kill(process);
+		if (rc < 0 && hilo_process_kill(process) == 0)
+			(void)hilo_process_wait(process, &status, hilo_after(HILO_SECOND));
 		hilo_process_free(process);
 	}
 	(void)close(channel[0]);

@@ -51,11 +51,25 @@ bool service_is_draining(struct service *service, hilo_http_request *request)
 	return true;
 }
 
-/* [handler] Also what has no route. */
+/* [handler] What has no route is answered in the form of all other refusals. */
 static int route_before(hilo_http_request *request, void *arg)
 {
+	struct call call = {.request = request, .service = arg};
+	const char *allow;
+	int status = hilo_http_unanswered(request, &allow), rc;
+
 	(void)service_is_draining(arg, request);
-	return 0;
+	if (status == 404) {
+		rc = reply_error(&call, 404, "no_such_path", "there is nothing at this path");
+	} else if (status == 405) {
+		rc = hilo_http_add_field(request, "Allow", allow ? allow : "");
+		if (rc == 0)
+			rc = reply_error(&call, 405, "no_such_method", "this path has no %.32s",
+					 hilo_http_method(request));
+	} else {
+		return 0;
+	}
+	return rc < 0 ? rc : 1;
 }
 
 int routes_add(struct service *service)

@@ -197,10 +197,11 @@ def test_refusals(s):
     same("a type with more", 201, s.ask("POST", "/items", {"title": "x"}, kind="application/json; charset=utf-8")[0])
     for id in ("x", "-1", "1e3", "0x1", "9" * 19, "%00", "%20"):
         same(f"the id {id}", 400, s.ask("GET", f"/items/{id}")[0])
-    same("no such path", 404, s.ask("GET", "/none")[0])
-    status, _, fields = s.ask("PATCH", "/items/1", "{}")
-    same("no such method", (405, "DELETE, GET, HEAD, OPTIONS, PUT"),
-         (status, ", ".join(sorted(fields["Allow"].split(", ")))))
+    same("no such path", (404, "no_such_path"), s.refusal("GET", "/none"))
+    status, data, fields = s.ask("PATCH", "/items/1", "{}")
+    same("no such method", (405, "no_such_method", "this path has no PATCH", "DELETE, GET, HEAD, OPTIONS, PUT"),
+         (status, data["error"]["code"], data["error"]["message"], ", ".join(sorted(fields["Allow"].split(", ")))))
+    same("the options", 204, s.ask("OPTIONS", "/items/1")[0])
 
 
 def test_health(s):
@@ -530,6 +531,17 @@ def test_restart_without_pid_file(*options):
     s.stop()
 
 
+def test_nobody_waits_any_more():
+    """Who has started it has given up: it does not serve."""
+    said, say = socket.socketpair()
+    with said, say:
+        said.shutdown(socket.SHUT_RD)
+        done = subprocess.run([program, "--port", "0", "--log", "none", "--database", f"{work}/late.db"], cwd=work, text=True,
+                              env={**os.environ, "SERVICE_READY_FD": str(say.fileno())}, pass_fds=[say.fileno()],
+                              stderr=subprocess.PIPE, timeout=LIMIT)
+    same("it ends", (1, True), (done.returncode, "nobody waits any more" in done.stderr))
+
+
 def test_address_is_free(*options):
     """While the old one drains its address is not its any more: clients are refused, and another one can begin."""
     s = Service(*options, "--linger", "100", name="drains")
@@ -739,6 +751,7 @@ def main():
             test_slow_upload()
             test_restart_that_fails()
             test_restart_without_pid_file()
+            test_nobody_waits_any_more()
             test_address_is_free()
             test_end()
             test_log_that_nobody_reads()
