@@ -11,6 +11,7 @@
 #include "runtime/executor_impl.h"
 #include "runtime/log_impl.h"
 #include "scheduler/base/clock.h"
+#include "scheduler/base/slice.h"
 #include "scheduler/base/sys.h"
 #include "scheduler/forked.h"
 
@@ -349,6 +350,7 @@ static void pool_enter(struct hilo_executor *ex, struct pool_thread *me)
 	list_init(&me->link);
 	thread_self()->pool = ex;
 	(void)pthread_setname_np(pthread_self(), ex->name);
+	hilo__slice_restore(); /* a worker may have made it */
 	spin_lock(&ex->lock);
 	list_add_tail(&ex->crew, &me->link);
 	if (ex->threads > ex->peak)

@@ -28,6 +28,7 @@
 
 #include "scheduler/base/clock.h"
 #include "scheduler/base/panic.h"
+#include "scheduler/base/slice.h"
 #include "scheduler/fiber/fiber.h"
 #include "scheduler/fork.h"
 #include "scheduler/forked.h"
@@ -634,15 +635,54 @@ static void worker_leave(struct thread *self, struct hilo_loop *loop)
 	self->heap = NULL;
 }
 
+/* How the thread shares its core with others. */
+struct share {
+	uint64_t since; /* when it has slept, or let others go first */
+	enum {
+		SHARE_UNKNOWN,
+		SHARE_SLICES,
+		SHARE_AS_IT_COMES
+	} how;
+};
+
+/* [owner, between two turns] Others first. True: it may have taken its time. */
+static HILO__COLD bool worker_end_slice(struct share *share)
+{
+	if (share->how == SHARE_UNKNOWN)
+		share->how = hilo__slice_shorten() ? SHARE_SLICES : SHARE_AS_IT_COMES;
+	if (share->how == SHARE_SLICES)
+		hilo__slice_end();
+	share->since = cycles_now();
+	return share->how == SHARE_SLICES;
+}
+
+/*
+ * [owner, between two turns] A worker that serves descriptors, and has run for a slice, offers its core: who waits for
+ * its answers may need it, and the kernel, which looks at each tick only, would let them wait for up to 4 ms longer.
+ * One that does no I/O never comes here, and keeps the kernel's slices. True: another turn, for what has come since.
+ */
+static inline bool worker_shares(struct hilo_loop *loop, struct share *share)
+{
+	uint64_t slice = SLICE_NS / 1000 * hilo__cycles_per_us();
+
+	if (loop->slept)
+		share->since = loop->turn_cycles;
+	return HILO__UNLIKELY(loop->turn_cycles - share->since >= slice) &&
+	       hilo__poller_armed(&loop->poller) && worker_end_slice(share);
+}
+
 void *hilo__worker_main(void *arg)
 {
 	struct hilo_loop *loop = arg;
 	struct thread *self = thread_self();
+	struct share share = {loop->turn_cycles, SHARE_UNKNOWN};
 	struct hilo_task *task;
 
 	worker_enter(self, loop);
 	while (load_acquire(&loop->runtime->phase) != PHASE_STOPPED) { /* pairs with scheduler_stop */
-		hilo__worker_turn(self, loop);
+		hilo__worker_turn(self, loop); /* what was answered is on its way then */
+		if (worker_shares(loop, &share))
+			hilo__worker_turn(self, loop);
 		task = loop_pick(loop);
 		if (!task && (task = hilo__worker_search(loop)))
 			loop_count_run(loop);
