@@ -18,6 +18,7 @@
 #define COLOURS 3
 #define MEMORY_MAX (64L << 20) /* of a picture; a progressive one is held as a whole */
 #define SCANS_MAX 64	       /* of a progressive picture; more are there to make work */
+#define SHOWN 4096	       /* of the input at a time: some 50 us of work */
 
 /* ---- What libjpeg calls ---- */
 
@@ -40,6 +41,48 @@ static void on_error(j_common_ptr common)
 static void on_message(j_common_ptr common)
 {
 	(void)common;
+}
+
+/* Let it see so much more of what it was given. */
+static void source_show(struct picture *picture, size_t more)
+{
+	if (more > picture->hidden)
+		more = picture->hidden;
+	picture->hidden -= more;
+	picture->from.bytes_in_buffer += more;
+}
+
+static void source_ignore(j_decompress_ptr in)
+{
+	(void)in;
+}
+
+/*
+ * Called when it has used up what it was shown: it returns then, to where it is called again with more. A picture that
+ * has no end gets one.
+ */
+static boolean source_empty(j_decompress_ptr in)
+{
+	static const JOCTET end[] = {0xff, JPEG_EOI};
+
+	if (picture_of((j_common_ptr)in)->hidden)
+		return FALSE;
+	in->src->next_input_byte = end;
+	in->src->bytes_in_buffer = sizeof(end);
+	return TRUE;
+}
+
+static void source_skip(j_decompress_ptr in, long n)
+{
+	struct jpeg_source_mgr *from = in->src;
+	size_t skipped = n > 0 ? (size_t)n : 0;
+
+	if (skipped > from->bytes_in_buffer)
+		source_show(picture_of((j_common_ptr)in), skipped - from->bytes_in_buffer);
+	if (skipped > from->bytes_in_buffer)
+		skipped = from->bytes_in_buffer;
+	from->next_input_byte += skipped;
+	from->bytes_in_buffer -= skipped;
 }
 
 static void destination_room(j_compress_ptr out)
@@ -93,7 +136,6 @@ static int picture_try(struct picture *picture, step_fn step, unsigned arg)
 static void open_step(struct picture *picture, unsigned arg)
 {
 	(void)arg;
-	jpeg_mem_src(&picture->in, picture->source, picture->source_size);
 	(void)jpeg_read_header(&picture->in, TRUE);
 }
 
@@ -124,6 +166,11 @@ static void begin_step(struct picture *picture, unsigned width)
 	(void)jpeg_start_decompress(in);
 	picture->phase = in->buffered_image ? PICTURE_READING : PICTURE_LINES;
 
+	if (picture->from.bytes_in_buffer > SHOWN) { /* from here on in pieces */
+		picture->hidden = picture->from.bytes_in_buffer - SHOWN;
+		picture->from.bytes_in_buffer = SHOWN;
+	}
+
 	out->image_width = picture->width;
 	out->image_height = picture->height;
 	out->input_components = COLOURS;
@@ -137,13 +184,17 @@ static void begin_step(struct picture *picture, unsigned width)
 static void reading_step(struct picture *picture, unsigned arg)
 {
 	struct jpeg_decompress_struct *in = &picture->in;
+	int rc;
 
 	(void)arg;
 	if (in->input_scan_number > SCANS_MAX) {
 		(void)strcpy(picture->message, "it has too many scans");
 		longjmp(picture->failed, 1);
 	}
-	if (jpeg_consume_input(in) != JPEG_REACHED_EOI)
+	rc = jpeg_consume_input(in);
+	if (rc == JPEG_SUSPENDED)
+		source_show(picture, SHOWN);
+	if (rc != JPEG_REACHED_EOI)
 		return;
 	(void)jpeg_start_output(in, in->input_scan_number);
 	picture->phase = PICTURE_LINES;
@@ -192,7 +243,11 @@ static void sum_write(struct picture *picture)
 	picture->next++;
 }
 
-/* A line more of the input, which is a part of one line of the output, or of two. */
+/*
+ * A line more of the input, which is a part of one line of the output, or of two; or, of a line that is not there yet,
+ * what can be decoded of what is shown. For libjpeg decodes the blocks of eight or sixteen lines at once, all over the
+ * width of the picture.
+ */
 static void line_step(struct picture *picture, unsigned arg)
 {
 	struct jpeg_decompress_struct *in = &picture->in;
@@ -201,7 +256,10 @@ static void line_step(struct picture *picture, unsigned arg)
 
 	(void)arg;
 	from = (float)in->output_scanline * ratio;
-	(void)jpeg_read_scanlines(in, &row, 1);
+	if (jpeg_read_scanlines(in, &row, 1) == 0) {
+		source_show(picture, SHOWN);
+		return;
+	}
 	to = in->output_scanline == in->output_height ? (float)picture->height : from + ratio;
 	line_shrink(picture);
 	while (picture->next < picture->height && from < to) {
@@ -242,8 +300,14 @@ int picture_open(struct picture *picture, const void *data, size_t size)
 	rc = picture_try(picture, create_step, 0);
 	if (rc < 0)
 		return rc;
-	picture->source = data;
-	picture->source_size = size;
+	picture->from.next_input_byte = data;
+	picture->from.bytes_in_buffer = size;
+	picture->from.init_source = source_ignore;
+	picture->from.fill_input_buffer = source_empty;
+	picture->from.skip_input_data = source_skip;
+	picture->from.resync_to_restart = jpeg_resync_to_restart;
+	picture->from.term_source = source_ignore;
+	picture->in.src = &picture->from;
 	picture->destination.init_destination = destination_room;
 	picture->destination.empty_output_buffer = destination_full;
 	picture->destination.term_destination = destination_end;

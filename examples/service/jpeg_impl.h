@@ -11,7 +11,7 @@
 #include <jpeglib.h>
 
 /*
- * jpeg_impl.h - a picture on its way through libjpeg: decoded, made smaller, encoded, a line at a time (jpeg.c).
+ * jpeg_impl.h - a picture on its way through libjpeg: decoded, made smaller, encoded, in small pieces (jpeg.c).
  * The job around it, with its place and its priority, is thumbnail.c.
  *
  * libjpeg leaves by longjmp when something is wrong. That must not cross a suspension, since the task may have
@@ -32,8 +32,8 @@ struct picture {
 	jmp_buf failed;
 	char message[JMSG_LENGTH_MAX];
 	bool no_memory, too_large;
-	const void *source;
-	size_t source_size;
+	struct jpeg_source_mgr from;
+	size_t hidden; /* of the input, behind what libjpeg sees of it */
 	enum picture_phase phase;
 	/* What is made smaller: each line to `line`, several lines to one in `sum`. */
 	unsigned width, height;
@@ -56,8 +56,8 @@ void picture_close(struct picture *picture);
 int picture_begin(struct picture *picture, unsigned width);
 
 /*
- * [any] A step more, of a millisecond or less. 1: there are more; 0: it is done, in `data` and `size`. Codes as
- * above.
+ * [any] A step more, of a tenth of a millisecond or so. 1: there are more; 0: it is done, in `data` and `size`.
+ * Codes as above.
  */
 int picture_step(struct picture *picture);
 

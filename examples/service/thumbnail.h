@@ -11,7 +11,7 @@
 /*
  * thumbnail.h - smaller copies of JPEGs: the work that computes.
  *
- * A job runs on the workers, as a task of low priority that lets others go on after each line of the picture:
+ * A job runs on the workers, as a task of low priority that lets others go on after each piece of 50 us or so:
  * whoever has an answer to give goes first, and jobs have what is left of the machine. So many run at a time as
  * there are places; some wait for one, the others are told to come later.
  */

@@ -254,6 +254,11 @@ def test_bad_photos(s, plain, progressive):
     for jpeg in (plain[:len(plain) // 2], progressive[:len(progressive) // 2]):  # the rest is grey
         place = s.ask("POST", "/photos", jpeg, kind="image/jpeg")[2]["Location"]
         same("one that is cut", 200, s.ask("GET", f"{place}/thumbnail")[0])
+    at = progressive.index(b"\xff\xda", progressive.index(b"\xff\xda") + 2)  # between two scans
+    comment = progressive[:at] + b"\xff\xfe\xff\xff" + bytes(0xfffd) + progressive[at:]
+    smaller = [s.ask("GET", s.ask("POST", "/photos", jpeg, kind="image/jpeg")[2]["Location"] + "/thumbnail")[:2]
+               for jpeg in (progressive, comment)]
+    same("one with a comment inside", (200, smaller[0]), (smaller[1][0], smaller[1]))
     at = frame_of(progressive)
     large = progressive[:at] + b"\x1b\x00\x1b\x00" + progressive[at + 4:]
     place = s.ask("POST", "/photos", large, kind="image/jpeg")[2]["Location"]
