@@ -155,7 +155,7 @@ HILO_FORKABLE(int, one_fails, int, forks, int, failing)
 
 		TASK_CHECK(rc, ==, i == failing ? -EBADF : i);
 		if (rc < 0) {
-			char text[16];
+			char text[24];
 
 			(void)snprintf(text, sizeof(text), "fork %d", i);
 			TASK_CHECK_TEXT(hilo_error_message(), text);
