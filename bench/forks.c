@@ -52,13 +52,18 @@ static void serial_report(struct bench *b, hilo_time took, uint64_t value, uint6
 	bench_extra(b, "\"as\":\"forks\",\"serial_ns\":%.3f", (double)took / (double)ops);
 }
 
-static uint64_t fib_run(struct bench *b, long n)
+uint64_t bench_fib_forks(long n)
 {
 	long value;
 
-	(void)b;
 	region_check(HILO_REGION(fib, &value, n));
 	return (uint64_t)value;
+}
+
+static uint64_t fib_run(struct bench *b, long n)
+{
+	(void)b;
+	return bench_fib_forks(n);
 }
 
 void bench_fib(struct bench *b)

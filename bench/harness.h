@@ -80,6 +80,8 @@ long bench_power10(long e);
 
 /* fib(n). What computes it by recursion makes 2 * fib(n + 1) - 1 calls. */
 uint64_t bench_fib_value(long n);
+/* [task, suspends] The same, by forks. */
+uint64_t bench_fib_forks(long n);
 
 /* A counter that tasks of several workers add to, on a cache line of its own. */
 struct counter {

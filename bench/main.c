@@ -79,7 +79,8 @@ static const struct workload workloads[] = {
 	 "each operation on files by each way there is, as a table on standard error"},
 	{"echo", bench_serve, 1, 0,
 	 "a server on --port=N that sends back what comes, until the process is ended"},
-	{"http", bench_serve, 1, 0, "the same, answering GET with 13 bytes"},
+	{"echo_fib", bench_serve, 35, 0, "the same, while fib of n keeps all workers busy"},
+	{"http", bench_serve, 1, 0, "echo, answering GET with 13 bytes"},
 #ifdef BENCH_HTTP
 	{"http_server", bench_http_server, 1, 0, "the same answer by the HTTP server of hilo-http"},
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * serve.c - servers for load from outside: echo, and the least HTTP that clients with connections of their own need.
- * They run until the process is ended.
+ * serve.c - servers for load from outside: echo, the same beside work that keeps all workers busy, and the least HTTP
+ * that clients with connections of their own need. They run until the process is ended.
  */
 #include "harness.h"
 
@@ -69,6 +69,28 @@ static int http(hilo_stream *client, void *answers)
 	return n < 0 ? -ECANCELED : 0; /* clients may go as they like */
 }
 
+/* fib again and again, as forks on all workers, and once a second how often; until it is cancelled. */
+static int compute(void *arg)
+{
+	struct bench *b = arg;
+	hilo_time start = hilo_now(), now;
+	long times = 0;
+	int rc;
+
+	while ((rc = hilo_checkpoint()) >= 0) {
+		(void)bench_fib_forks(b->n);
+		times++;
+		now = hilo_now();
+		if (now - start < HILO_SECOND)
+			continue;
+		(void)fprintf(stderr, "fib(%ld) %.1f times a second\n", b->n,
+			      (double)times * HILO_SECOND / (double)(now - start));
+		start = now;
+		times = 0;
+	}
+	return rc;
+}
+
 static int serve(void *arg)
 {
 	struct bench *b = arg;
@@ -79,10 +101,12 @@ static int serve(void *arg)
 
 	for (size_t i = 0; i < ANSWERS; i++)
 		memcpy(answers + i * (sizeof(ANSWER) - 1), ANSWER, sizeof(ANSWER) - 1);
-	rc = hilo_start_server(strcmp(b->workload, "echo") == 0 ? echo : http, answers, &opts, &server,
+	rc = hilo_start_server(strncmp(b->workload, "echo", 4) == 0 ? echo : http, answers, &opts, &server,
 			       HILO_FOREVER);
 	if (rc < 0)
 		bench_die("%s", hilo_error_message());
+	if (strcmp(b->workload, "echo_fib") == 0)
+		hilo_task_detach(hilo_spawn(compute, b));
 	rc = hilo_server_serve_forever(server, HILO_FOREVER);
 	hilo_server_free(server);
 	return rc;

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{broadcast, mpsc as queue, oneshot, RwLock, Semaphore};
 
@@ -445,7 +447,50 @@ fn on<T: Send + 'static>(rt: &Runtime, f: impl Future<Output = T> + Send + 'stat
     rt.block_on(rt.spawn(f)).unwrap()
 }
 
+async fn echo(mut client: TcpStream) {
+    let mut buf = [0u8; 4096];
+    while let Ok(n) = client.read(&mut buf).await {
+        if n == 0 || client.write_all(&buf[..n]).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn serve(port: u16) {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    while let Ok((client, _)) = listener.accept().await {
+        tokio::spawn(echo(client));
+    }
+}
+
+fn fib(n: u64) -> u64 {
+    if n < 2 {
+        return n;
+    }
+    let (a, b) = rayon::join(|| fib(n - 1), || fib(n - 2));
+    a + b
+}
+
+/// fib again and again, on as many threads of rayon's, and once a second how often.
+fn compute(workers: usize, n: u64) {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(workers)
+        .build()
+        .unwrap();
+    let (mut start, mut times) = (Instant::now(), 0);
+    loop {
+        assert!(pool.install(|| fib(n)) > 0);
+        times += 1;
+        let took = start.elapsed().as_secs_f64();
+        if took >= 1.0 {
+            eprintln!("fib({}) {:.1} times a second", n, times as f64 / took);
+            (start, times) = (Instant::now(), 0);
+        }
+    }
+}
+
 fn main() {
+    let mut port = 0;
     let mut line = Line {
         workload: std::env::args().nth(1).unwrap_or_default(),
         workers: 2,
@@ -455,12 +500,14 @@ fn main() {
         match arg.split_once('=') {
             Some(("--workers", v)) => line.workers = v.parse().unwrap(),
             Some(("--n", v)) => line.n = v.parse().unwrap(),
+            Some(("--port", v)) => port = v.parse().unwrap(),
             _ => panic!("cannot use {}", arg),
         }
     }
     if line.n == 0 {
         line.n = match line.workload.as_str() {
             "skynet" => 6,
+            "echo_fib" => 35,
             "spawn_inject" => 1_000_000,
             "timers" | "idle_memory" | "cancel_sleepers" | "done_roundtrip" => 100_000,
             "offload" => 200_000,
@@ -481,6 +528,10 @@ fn main() {
     }
     let rt = runtime(workers);
     match line.workload.as_str() {
+        "echo_fib" => {
+            std::thread::spawn(move || compute(workers as usize, n));
+            on(&rt, serve(port))
+        }
         "spawn_join" => line.measure(n * 1000, n / 10, |n| on(&rt, spawn_join(n))),
         "spawn_inject" => line.measure(n, n / 10, |n| spawn_inject(&rt, n)),
         "yield" => line.measure(n * 1000, n / 10, |n| on(&rt, yields(n))),
