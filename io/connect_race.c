@@ -50,6 +50,22 @@ static int attempt_prepare(const struct race *race, const struct attempt *attemp
 	return rc < 0 || race->locals ? rc : hilo__sock_bind(attempt->fd, &local);
 }
 
+/*
+ * A Unix socket connects at once, or the queue is full. A thread of the kernel's would wait for that, and may not hear
+ * that it is to end (seen on Linux 6.18): so nobody waits in there, on no poller.
+ */
+static int unix_flags(int family)
+{
+	return family == AF_UNIX ? SOCK_NONBLOCK : 0;
+}
+
+/* [the attempt has connected] Its descriptor is as others are that were made for this runtime. */
+static void attempt_settle(const struct race *race, const struct attempt *attempt)
+{
+	if (unix_flags(hilo_address_family(&attempt->address)) & ~hilo__io_socket_flags(race->runtime))
+		(void)hilo__sock_set_nonblocking(attempt->fd, false);
+}
+
 /* It is over with @rc. I2: what was stopped may have connected before, and not told yet. */
 static void attempt_end(struct race *race, struct attempt *attempt, int rc)
 {
@@ -63,6 +79,7 @@ static void attempt_end(struct race *race, struct attempt *attempt, int rc)
 		race->alive--;
 	attempt->running = false;
 	if (rc == 0 && !race->winner) {
+		attempt_settle(race, attempt);
 		race->winner = attempt;
 	} else if (attempt->fd >= 0) {
 		(void)hilo__sys_close(attempt->fd);
@@ -76,7 +93,8 @@ static void attempt_start(struct race *race, struct attempt *attempt)
 
 	attempt->race = race;
 	attempt->seen = false;
-	attempt->fd = hilo__sock_new(family, SOCK_STREAM, hilo__io_socket_flags(race->runtime));
+	attempt->fd = hilo__sock_new(family, SOCK_STREAM,
+				     hilo__io_socket_flags(race->runtime) | unix_flags(family));
 	rc = attempt->fd < 0 ? attempt->fd : attempt_prepare(race, attempt);
 	if (rc < 0) {
 		attempt_end(race, attempt, rc);

@@ -478,21 +478,21 @@ static void test_a_cancel_reaches_a_region_elsewhere(void **state)
 /* The wake-up that a region elsewhere costs is not over before that has ended: so it has when it is waited for. */
 static hilo_task *first_told; /* of the other runtime */
 static bool first_is_awaited;
-static pid_t first_waiter;
+static atomic(pid_t) first_waiter; /* looked at by all; what it has told is its own */
 static ssize_t (*machine_write)(int fd, const void *buf, size_t size);
 
 static void region_spawned(hilo_task *task, void *arg)
 {
 	(void)arg;
 	first_told = task;
-	first_waiter = gettid();
+	store_relaxed(&first_waiter, gettid());
 }
 
 static ssize_t write_and_wait(int fd, const void *buf, size_t size)
 {
 	ssize_t rc = machine_write(fd, buf, size);
 
-	if (first_told && first_waiter == gettid()) {
+	if (load_relaxed(&first_waiter) == gettid() && first_told) {
 		TEST_UNTIL(hilo_task_is_done(first_told));
 		first_is_awaited = true;
 	}
