@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * poller_ring.c - operations of poll_io.h on a ring of the kernel's (uring.h). How it is made and ended is in
- * poller_ring_end.c.
+ * poller_ring_end.c, how the kernel is told to end an operation in poller_ring_cancel.c.
  *
  * What is started is queued; it gets to the kernel at the next turn of the loop, before its thread sleeps, or when
  * somebody stands in for that: all of it in one system call, the one that fetches completions. So the answer of a
@@ -20,7 +20,8 @@
  * I2  `stopping` is set before the lock is taken to look at an operation's state, and looked at under the lock when an
  *     operation is queued again: who asks for its end and who starts it anew meet under this lock.
  * I3  A cancel that the kernel is given stands behind its operation in the submission queue, and before whatever is
- *     started at the same address later: it ends that operation or none.
+ *     started at the same address later: it ends that operation or none. What is told again is in a list that who
+ *     completes an operation takes it off before it can be started anew, under the lock.
  * P1  The completion's exchange of `state` comes before or after that of stop, which is under the lock: before, stop
  *     finds IDLE, or what came after; after, the completion finds STOPPING, and takes the lock to take the operation
  *     off the cancels. It acquires what was released when the operation was given to the kernel, so who completes sees
@@ -181,18 +182,6 @@ static void ring_watch(struct poll_ring *ring, bool *watches, int fd, uint64_t u
 	*watches = true;
 }
 
-/* [lock] The oldest operation of @list, and a submission for it; NULL: none, or no room. */
-static struct poll_io *ring_next(struct poll_ring *ring, struct list *list, struct uring_sqe **ret)
-{
-	struct list *first = list_first(list);
-
-	*ret = first ? uring_next(&ring->uring) : NULL;
-	if (!*ret)
-		return NULL;
-	list_del(first);
-	return container_of(list_entry(first, struct poll_op, link), struct poll_io, op);
-}
-
 /*
  * [lock] Wake-ups are watched for by the owner: what the kernel tells of it comes up in the thread that has asked, and
  * that is the one to be woken. A guest who has found that the watch has ended only asks once: the eventfd is readable,
@@ -261,16 +250,10 @@ static void ring_fill(struct poller *poller, struct poll_ring *ring, enum poll_r
 	}
 	/* relaxed: statistics, under the lock */
 	store_relaxed(&poller->counts.operations, load_relaxed(&poller->counts.operations) + given);
-	while ((io = ring_next(ring, &ring->cancels, &sqe))) {
-		sqe->code = URING_ASYNC_CANCEL;
-		sqe->fd = -1;
-		sqe->addr = (uintptr_t)io;
-		sqe->user_data = USER_NOTHING;
-		uring_push(&ring->uring);
-	}
+	hilo__ring_tell_cancels(ring);
 	/* relaxed: P2, by the eventfd; and for the owner its own */
 	store_relaxed(&ring->queued, list_first(&ring->queue) || list_first(&ring->cancels) ||
-					     !ring->watches_epoll || ring->watch_ended);
+					     !ring->watches_epoll || ring->watch_ended || ring->again_wanted);
 	spin_unlock(&ring->lock);
 }
 
@@ -305,33 +288,6 @@ int hilo__ring_start(struct poller *poller, struct poll_io *io)
 	if (HILO__LIKELY(ring_queue(poller, ring, io, POLL_IO_QUEUED)))
 		return 0;
 	return load_acquire(&poller->fallen) ? RING_HAS_FALLEN : -ECANCELED; /* P3 of poller.c */
-}
-
-bool hilo__ring_stop(struct poll_io *io)
-{
-	struct poll_ring *ring = ring_of(io->poller);
-	uint8_t running = POLL_IO_RUNNING;
-	bool queued;
-
-	if (!ring)
-		return false;
-	spin_lock(&ring->lock);
-	if (HILO__UNLIKELY(load_relaxed(&io->poller->fallen))) { /* relaxed: under the lock */
-		spin_unlock(&ring->lock);
-		return false; /* who has made it fall deals with it, or has */
-	}
-	queued = load_relaxed(&io->state) == POLL_IO_QUEUED; /* relaxed: under the lock */
-	if (queued) {
-		list_del(&io->op.link);
-		store_relaxed(&io->state, POLL_IO_IDLE);		  /* relaxed: nobody else has it */
-	} else if (cas_acq_rel(&io->state, &running, POLL_IO_STOPPING)) { /* P1 */
-		list_add_tail(&ring->cancels, &io->op.link);
-		store_relaxed(&ring->queued, true); /* relaxed: P2 */
-	}
-	spin_unlock(&ring->lock);
-	if (queued)
-		hilo__poller_complete_io(io->poller, io, -ECANCELED);
-	return queued;
 }
 
 /* What can be made again, if it was ended and nobody asked for that: it has had no effect, or goes on from there. */
@@ -435,13 +391,13 @@ static int ring_ready(struct poller *poller, struct poll_ring *ring)
 static inline void ring_prefetch(const struct uring_cqe *cqes, unsigned i, unsigned n)
 {
 #if !defined(HILO__ASAN) && !defined(HILO__TSAN)
-	if (i + 2 < n && cqes[i + 2].user_data > USER_EPOLL) {
+	if (i + 2 < n && cqes[i + 2].user_data > USER_LAST) {
 		const char *io = (const char *)(uintptr_t)cqes[i + 2].user_data;
 
 		__builtin_prefetch(io);
 		__builtin_prefetch(io + 64);
 	}
-	if (i + 1 < n && cqes[i + 1].user_data > USER_EPOLL) {
+	if (i + 1 < n && cqes[i + 1].user_data > USER_LAST) {
 		const char *owner = ((const struct poll_io *)(uintptr_t)cqes[i + 1].user_data)->owner;
 
 		for (int line = 0; line < OWNER_LINES; line++)
@@ -466,7 +422,11 @@ int hilo__ring_finish_all(struct poller *poller, struct poll_ring *ring, const s
 			ring_woken(poller, ring, ended, reaper);
 		else if (cqes[i].user_data == USER_EPOLL)
 			completed += ring_ready(poller, ring);
-		else if (cqes[i].user_data != USER_NOTHING)
+		else if (cqes[i].user_data == USER_AGAIN)
+			hilo__ring_cancel_again(ring);
+		else if (cqes[i].user_data == USER_CANCEL && cqes[i].res < 0)
+			hilo__ring_not_cancelled(ring);
+		else if (cqes[i].user_data > USER_LAST)
 			completed += ring_finish(poller, ring, (struct poll_io *)(uintptr_t)cqes[i].user_data,
 						 &cqes[i]);
 	}

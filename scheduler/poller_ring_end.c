@@ -76,6 +76,8 @@ int hilo__ring_make(struct poll_ring **ret)
 	}
 	list_init(&ring->queue);
 	list_init(&ring->cancels);
+	list_init(&ring->told);
+	ring->again.ns = AGAIN_NS;
 	atomic_setup(&ring->room, PLACES);
 	atomic_setup(&ring->queued, true);
 	*ret = ring;

@@ -10,6 +10,13 @@
 #define USER_NOTHING 0
 #define USER_WAKE 1
 #define USER_EPOLL 2
+#define USER_CANCEL 3
+#define USER_AGAIN 4
+#define USER_LAST USER_AGAIN
+
+/* After so long the kernel is told once more to end what it has not, and then after twice as long, up to this. */
+#define AGAIN_NS (5 * HILO_MILLISECOND)
+#define AGAIN_MOST_NS (160 * HILO_MILLISECOND)
 
 /* membarrier(2): makes all running threads of the process pass through the kernel, and is registered for before. */
 #define MEMBARRIER_KICK (1 << 3)
@@ -30,9 +37,13 @@ struct poll_ring {
 	struct spinlock lock;
 	struct list queue;   /* operations to be started */
 	struct list cancels; /* operations to be ended */
+	struct list told;    /* those that the kernel was told to end */
 	bool watches_wake;   /* under the lock: the kernel was told to, by the owner, and has not ended it */
 	bool watch_ended;    /* it has, and was not told anew */
 	bool watches_epoll;
+	bool again_wanted; /* under the lock: those are to be told once more, and the kernel to say when ... */
+	bool again_runs;   /* ... which it was told, and has not done */
+	struct uring_span again; /* after so long */
 	struct ring_places *places;
 	struct ring_places *hand; /* where a free one is looked for next ... */
 	unsigned next;		  /* ... from this one on */
@@ -55,6 +66,27 @@ static inline struct poll_ring *ring_of(struct poller *poller)
 {
 	return load_acquire(&poller->ring); /* P2 of poller.c */
 }
+
+/* [lock] The oldest operation of @list, and a submission for it; NULL: none, or no room. */
+static inline struct poll_io *ring_next(struct poll_ring *ring, struct list *list, struct uring_sqe **ret)
+{
+	struct list *first = list_first(list);
+
+	*ret = first ? uring_next(&ring->uring) : NULL;
+	if (!*ret)
+		return NULL;
+	list_del(first);
+	return container_of(list_entry(first, struct poll_op, link), struct poll_io, op);
+}
+
+/* [lock] Tell the kernel, as far as there is room, what it is to end; and when that is to be repeated, if it is. */
+void hilo__ring_tell_cancels(struct poll_ring *ring);
+
+/* [reaper] A cancel has not ended what it was for, which may be over nevertheless. */
+void hilo__ring_not_cancelled(struct poll_ring *ring);
+
+/* [reaper] ... and that was a while ago. */
+void hilo__ring_cancel_again(struct poll_ring *ring);
 
 /* [any] Whether the kernel will answer so whenever it is asked. */
 bool hilo__ring_error_lasts(int error);

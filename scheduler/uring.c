@@ -177,10 +177,10 @@ int hilo__uring_sever(struct uring *ring, bool is_ours, int stand_in)
 int hilo__uring_probe(const struct uring *ring)
 {
 	static const uint8_t needed[] = {
-		URING_READV,	URING_WRITEV,	URING_FSYNC,	    URING_POLL_ADD, URING_SENDMSG,
-		URING_RECVMSG,	URING_ACCEPT,	URING_ASYNC_CANCEL, URING_CONNECT,  URING_OPENAT,
-		URING_STATX,	URING_READ,	URING_WRITE,	    URING_SEND,	    URING_RECV,
-		URING_RENAMEAT, URING_UNLINKAT, URING_MKDIRAT,
+		URING_READV,   URING_WRITEV,   URING_FSYNC,    URING_POLL_ADD,	   URING_SENDMSG,
+		URING_RECVMSG, URING_TIMEOUT,  URING_ACCEPT,   URING_ASYNC_CANCEL, URING_CONNECT,
+		URING_OPENAT,  URING_STATX,    URING_READ,     URING_WRITE,	   URING_SEND,
+		URING_RECV,    URING_RENAMEAT, URING_UNLINKAT, URING_MKDIRAT,
 	};
 	struct probe *probe = hilo__calloc(1, sizeof(*probe));
 	int rc;
@@ -215,9 +215,7 @@ bool hilo__uring_wants_enter(const struct uring *ring)
 
 int hilo__uring_enter(const struct uring *ring, int64_t span)
 {
-	struct {
-		int64_t seconds, ns;
-	} timeout = {span / 1000000000, span % 1000000000};
+	struct uring_span timeout = {span / 1000000000, span % 1000000000};
 	struct enter_arg arg = {.timeout = span > 0 ? (uintptr_t)&timeout : 0};
 
 	return hilo__sys_io_uring_enter(ring->fd, uring_unsubmitted(ring), span != 0,

@@ -25,6 +25,7 @@ enum uring_code {
 	URING_POLL_ADD = 6,
 	URING_SENDMSG = 9,
 	URING_RECVMSG = 10,
+	URING_TIMEOUT = 11,
 	URING_ACCEPT = 13,
 	URING_ASYNC_CANCEL = 14,
 	URING_CONNECT = 16,
@@ -63,6 +64,11 @@ struct uring_sqe {
 	int32_t splice_fd;
 	uint64_t addr3;
 	uint64_t pad;
+};
+
+/* What TIMEOUT points to. */
+struct uring_span {
+	int64_t seconds, ns;
 };
 
 /* A completion. */
