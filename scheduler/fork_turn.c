@@ -6,6 +6,11 @@
  * worker or a spare one stands in. But it comes to the library as soon as it is asked to: so the spare one on duty,
  * which looks each millisecond while somebody forks, calls for a turn where something waits, and the task gives way at
  * its next join. A server beside a long computation waits for a millisecond or two, not for a time slice.
+ *
+ * What it has forked waits for it: it is in a queue, and goes on as soon as what waited was served. It is not given to
+ * others, as it is when a task suspends for a reason of its own: that would make a new task at each turn, which forks,
+ * gives way and is queued in turn, until the queues are full of parts of the one tree and a request stands in line
+ * behind a hundred of them.
  */
 #include "scheduler/fork.h"
 #include "scheduler/scheduler.h"
@@ -35,5 +40,5 @@ bool hilo__fork_call_turns(struct hilo_loop *loop)
 HILO__COLD void hilo__fork_turn(struct thread *self)
 {
 	store_relaxed(&self->loop->turn_called, false); /* relaxed: as above */
-	hilo__leave_late(self);
+	hilo__leave_called(self);
 }

@@ -24,6 +24,8 @@ void (*hilo__on_slow)(struct hilo_loop *loop, uint64_t cycles);
 #define RELIEF_US 200
 /* Without a turn for so long, the host is not about to come to its timers. */
 #define HOST_US 1000
+/* Who forks gives way, so when we look it may be another task that runs: go on looking for a while. */
+#define FORK_LINGER_TICKS 16
 /* Fresh tasks that are given back at once. */
 #define FRESH_MAX 64
 #define FRESH_FEW 16
@@ -152,7 +154,10 @@ struct hilo_task *hilo__spare_search(struct hilo_loop *loop)
 	struct hilo_task *task = NULL;
 
 	loop->helping = false;
-	loop->forking = hilo__fork_call_turns(loop);
+	if (hilo__fork_call_turns(loop))
+		loop->forking = FORK_LINGER_TICKS;
+	else if (loop->forking > 0)
+		loop->forking--;
 	spare_find_held(loop, all);
 	if (HILO__UNLIKELY(loop->runtime->slow_cycles))
 		spare_tell_slow(loop->runtime, all);

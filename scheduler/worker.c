@@ -469,14 +469,30 @@ HILO__COLD void hilo__leave_late_for(struct thread *self)
 		hilo__leave(self, LEAVE_YIELD);
 }
 
+/* [owner] End the turn if it has lasted long enough. */
+static bool turn_ends(struct hilo_loop *loop)
+{
+	if (cycles_now() - loop->turn_cycles < TURN_US * hilo__cycles_per_us())
+		return false;
+	loop->countdown = 0;
+	return true;
+}
+
 void hilo__leave_late(struct thread *self)
 {
-	struct hilo_loop *loop = self->loop;
+	if (turn_ends(self->loop))
+		hilo__leave(self, LEAVE_YIELD);
+}
 
-	if (cycles_now() - loop->turn_cycles < TURN_US * hilo__cycles_per_us())
+HILO__COLD void hilo__leave_called(struct thread *self)
+{
+	if (!turn_ends(self->loop))
 		return;
-	loop->countdown = 0;
-	hilo__leave(self, LEAVE_YIELD);
+	/* Measured forks are given to nobody, and their clock has to stop. relaxed: our own */
+	if (HILO__LIKELY(!load_relaxed(&self->fiber->forks)->measure))
+		leave_now(self, LEAVE_YIELD);
+	else
+		hilo__leave(self, LEAVE_YIELD);
 }
 
 /* Its result is there, and whoever waits is told; it is counted. @ends: so is who ends its runtime. */

@@ -582,6 +582,53 @@ LOOP_TEST(test_a_task_that_forks_lets_its_loop_make_a_turn)
 	return hilo_join(task, HILO_FOREVER);
 }
 
+HILO_FORKABLE(int, is_in, hilo_task *, task)
+{
+	return hilo_task_current() == task;
+}
+
+HILO_FORKABLE(int, keep_one, test_flag *, flag)
+{
+	int rc;
+
+	HILO_FORK(is_in, hilo_task_current());
+	rc = HILO_CALL(fork_until, flag);
+	return HILO_JOIN(is_in) ? rc : -1;
+}
+
+static void count_spawned(hilo_task *task, void *arg)
+{
+	(void)task;
+	(*(int *)arg)++;
+}
+
+static int fork_and_give_way(void *arg)
+{
+	hilo_task_opts opts = {.size = sizeof(opts), .flags = HILO_TASK_PINNED};
+	hilo_task *task;
+	test_flag flag;
+
+	(void)arg;
+	atomic_setup(&flag, 0);
+	TASK_CHECK(hilo_spawn_with(set_flag_later, &flag, &opts, &task), ==, 0);
+	TASK_CHECK(HILO_REGION(keep_one, NULL, &flag), ==, 1);
+	return hilo_join(task, HILO_FOREVER);
+}
+
+/* It goes on by itself, so nobody is called for what it has forked before: that would be one more task each time. */
+static void test_what_was_forked_before_a_turn_waits_for_it(void **state)
+{
+	int spawned = 0;
+	hilo_task_hooks hooks = {.size = sizeof(hooks), .spawned = count_spawned, .arg = &spawned};
+	hilo_opts opts = {.size = sizeof(opts), .workers = 1, .hooks = &hooks};
+
+	(void)state;
+	hilo__nobody_stands_in = true;
+	assert_int_equal(hilo_run(fork_and_give_way, NULL, &opts), 0);
+	hilo__nobody_stands_in = false;
+	assert_int_equal(spawned, 2); /* that of the run, and that which sets the flag */
+}
+
 static void cancel_each(hilo_task *task, void *arg)
 {
 	if (task != arg)
@@ -675,6 +722,7 @@ int main(void)
 		cmocka_unit_test(test_a_cancel_reaches_a_region_elsewhere),
 		cmocka_unit_test(test_the_failure_of_a_region_elsewhere_outranks_a_cancel),
 		cmocka_unit_test(test_a_task_that_forks_lets_its_loop_make_a_turn),
+		cmocka_unit_test(test_what_was_forked_before_a_turn_waits_for_it),
 		cmocka_unit_test(test_the_tasks_of_forks_are_cancelled),
 		cmocka_unit_test(test_helpers_are_cancelled_before_they_begin),
 	};
