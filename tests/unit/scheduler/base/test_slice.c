@@ -111,7 +111,7 @@ int main(void)
 		cmocka_unit_test(test_shorter_ones_are_left_alone),
 		cmocka_unit_test(test_other_policies_are_left_alone),
 	};
-	struct slice_attr attr;
+	struct slice_attr attr = {0};
 
 	test_begin();
 	if (syscall(SYS_sched_getattr, 0, &attr, sizeof(attr), 0) < 0)
