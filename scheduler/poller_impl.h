@@ -9,6 +9,7 @@
  *	poller_epoll.c	 waiting for readiness, in an epoll instance, which every poller has
  *	poller_ready.c	 operations of poll_io.h over readiness
  *	poller_ring.c	 operations of poll_io.h on a ring; the ring watches the epoll instance
+ *	poller_ring_cancel.c  how the kernel is told to end an operation
  *	poller_ring_end.c  how a ring is made, and ends
  *	uring.c		 the ring itself: memory that is shared with the kernel
  */

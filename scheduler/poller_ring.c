@@ -15,26 +15,23 @@
  *	           |             `-> (one that accepts) LAST -> STOPPING
  *	           `-> (stop) IDLE
  *
- * I1  Queue, cancels and the filling of the submission queue are under the lock. Entering the kernel is not: it takes
- *     submissions in their order, whoever enters.
+ * I1  Queue, cancels, told and the filling of the submission queue are under the lock. Entering the kernel is not: it
+ *     takes submissions in their order, whoever enters.
  * I2  `stopping` is set before the lock is taken to look at an operation's state, and looked at under the lock when an
  *     operation is queued again: who asks for its end and who starts it anew meet under this lock.
  * I3  A cancel that the kernel is given stands behind its operation in the submission queue, and before whatever is
- *     started at the same address later: it ends that operation or none. What is told again is in a list that who
- *     completes an operation takes it off before it can be started anew, under the lock.
+ *     started at the same address later: it ends that operation or none. What may be told again is in `told`; who
+ *     completes an operation takes it off that list, under the lock, before it can be started anew.
  * P1  The completion's exchange of `state` comes before or after that of stop, which is under the lock: before, stop
  *     finds IDLE, or what came after; after, the completion finds STOPPING, and takes the lock to take the operation
- *     off the cancels. It acquires what was released when the operation was given to the kernel, so who completes sees
+ *     off its list. It acquires what was released when the operation was given to the kernel, so who completes sees
  *     what who has started it did.
  * P2  `queued` is set before the eventfd is written to, by who starts an operation on a loop that is not his: that
- * ends
- *     the owner's sleep, and what is queued is submitted in its next turn. A guest, who reaps for an owner that is
+ *     ends the owner's sleep, and what is queued is submitted in its next turn. A guest, who reaps for an owner that is
  *     held, and may be asleep by now, submits himself what he has queued by that.
- *
  * P3  Who reaps takes `reaping` with acquire and lets it go with release: the next one sees the completion queue's
  *     head. He counts himself in `finishing` before, and out of it, with release, when he has told of what he has
- * taken:
- *     who takes `reaping` for good, and then acquires that it is 0, is alone with what the kernel has.
+ *     taken: who takes `reaping` for good, and then acquires that it is 0, is alone with what the kernel has.
  *
  * The ring watches the eventfd, for wake-ups, and the epoll instance, for operations that wait for readiness. Whoever
  * finds the wake-up's completion, and is not the owner, writes once more: the owner may sleep already, and the
@@ -42,7 +39,8 @@
  *
  * A submission belongs to the thread that enters the kernel with it: there its completion comes up, when that thread
  * is in the kernel or on its way through. One that waits in a call that no signal ends either (a disk, a page that is
- * read) posts nothing until the call ends, nor can others have that: what is under way on its ring waits with it.
+ * read) posts nothing until the call ends, nor can others have that: what is under way on its ring waits with it, and
+ * so does the timer of cancels, if that thread has set it.
  *
  * The kernel ends the operations of a thread that ends (a spare worker's): -ECANCELED though nobody asked. They had
  * no effect, and are started again. A descriptor that says O_NONBLOCK is answered -EAGAIN: its operation waits for
@@ -332,6 +330,7 @@ static bool ring_finish(struct poller *poller, struct poll_ring *ring, struct po
 	if (stopped) {
 		spin_lock(&ring->lock);
 		list_del(&io->op.link);
+		ring_has_ended(ring);
 		spin_unlock(&ring->lock);
 	}
 	/* relaxed: set by who is alone */

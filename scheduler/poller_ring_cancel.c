@@ -2,10 +2,11 @@
 /*
  * poller_ring_cancel.c - how the kernel is told to end an operation; states and pairs are in poller_ring.c.
  *
- * That may be in vain: an operation that waits in a thread of the kernel's is sent a signal there, which may come
- * before it waits. The kernel answers so, and what it was told to end, and has not, it is told once more after some
- * milliseconds, and again after twice as long each time: for what a signal does not end (a disk). A timer of the
- * ring's says when, so that nobody has to look at the clock, and a sleeping owner wakes.
+ * That may be in vain: to an operation that waits in a thread of the kernel's a signal is sent, which may come before
+ * it waits. The answer -EALREADY says that it was sent, and not that it has helped. So while something was told to end
+ * and has not, all of that is told once more, after some milliseconds, and again after twice as long each time, since
+ * a signal does not end everything (a disk). A timer of the ring's says when: nobody has to look at the clock, and a
+ * sleeping owner wakes. One that the kernel has no memory for has ended at once.
  *
  * Rejected: to remember which cancel has failed. Its completion would have to name the operation, which may be over,
  * and something else at its address, by then; and to tell the kernel once more of those that it ends anyway does no
@@ -15,10 +16,10 @@
 
 #include <errno.h>
 
-/* [lock] A timer, unless it runs, at whose end what the kernel has not ended is told once more. */
+/* [lock] The timer, if it is wanted and there is room. */
 static void ring_set_again(struct poll_ring *ring)
 {
-	struct uring_sqe *sqe = ring->again_wanted && !ring->again_runs ? uring_next(&ring->uring) : NULL;
+	struct uring_sqe *sqe = ring->again_wanted ? uring_next(&ring->uring) : NULL;
 
 	if (!sqe)
 		return;

@@ -2,7 +2,7 @@
 #ifndef HILO_SCHEDULER_POLLER_RING_IMPL_H
 #define HILO_SCHEDULER_POLLER_RING_IMPL_H
 
-/* poller_ring_impl.h - what poller_ring.c and poller_ring_end.c share; the protocol is at the head of the former. */
+/* poller_ring_impl.h - what the poller_ring*.c share; the protocol is at the head of poller_ring.c. */
 #include "scheduler/poller_impl.h"
 #include "scheduler/uring.h"
 
@@ -41,9 +41,9 @@ struct poll_ring {
 	bool watches_wake;   /* under the lock: the kernel was told to, by the owner, and has not ended it */
 	bool watch_ended;    /* it has, and was not told anew */
 	bool watches_epoll;
-	bool again_wanted; /* under the lock: those are to be told once more, and the kernel to say when ... */
-	bool again_runs;   /* ... which it was told, and has not done */
-	struct uring_span again; /* after so long */
+	bool again_wanted; /* under the lock, never both: a timer is to be set to tell the kernel once more ... */
+	bool again_runs;	 /* ... it was set, and has not ended */
+	struct uring_span again; /* for so long; only while it does not run */
 	struct ring_places *places;
 	struct ring_places *hand; /* where a free one is looked for next ... */
 	unsigned next;		  /* ... from this one on */
@@ -79,13 +79,20 @@ static inline struct poll_io *ring_next(struct poll_ring *ring, struct list *lis
 	return container_of(list_entry(first, struct poll_op, link), struct poll_io, op);
 }
 
+/* [lock] Something that was told to end has ended: the next that does not is told again soon, if there is no other. */
+static inline void ring_has_ended(struct poll_ring *ring)
+{
+	if (!ring->again_runs && list_empty(&ring->told) && list_empty(&ring->cancels))
+		ring->again.ns = AGAIN_NS;
+}
+
 /* [lock] Tell the kernel, as far as there is room, what it is to end; and when that is to be repeated, if it is. */
 void hilo__ring_tell_cancels(struct poll_ring *ring);
 
 /* [reaper] A cancel has not ended what it was for, which may be over nevertheless. */
 void hilo__ring_not_cancelled(struct poll_ring *ring);
 
-/* [reaper] ... and that was a while ago. */
+/* [reaper] The timer has ended: what was told to end and has not is told once more. */
 void hilo__ring_cancel_again(struct poll_ring *ring);
 
 /* [any] Whether the kernel will answer so whenever it is asked. */
