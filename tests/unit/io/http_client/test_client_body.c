@@ -234,6 +234,7 @@ TASK_TEST(test_body_that_is_not_as_long_as_announced_fails_the_request)
 
 struct sending {
 	struct web *web;
+	const char *url;
 	struct source source;
 	int rc, status;
 };
@@ -241,7 +242,7 @@ struct sending {
 static void *thread_sends(void *arg)
 {
 	struct sending *sending = arg;
-	hilo_http_fetch_opts opts = source_opts(&sending->source, sending->web->url);
+	hilo_http_fetch_opts opts = source_opts(&sending->source, sending->url);
 	hilo_http_response *response;
 
 	sending->rc = hilo_http_fetch(sending->web->session, &opts, &response, HILO_FOREVER);
@@ -262,7 +263,7 @@ TASK_TEST(test_plain_thread_sends_a_body_where_the_session_is_at_home)
 
 	web_begin(&web, (hilo_http_session_opts){0}, (hilo_http_opts){.body = BIG});
 	free(web_get(&web, "/what", &status));
-	(void)web_url(&web, "/chunks");
+	sending.url = web_url(&web, "/chunks");
 	sending.web = &web;
 	TASK_CHECK(pthread_create(&thread, NULL, thread_sends, &sending), ==, 0);
 	test_join_thread(thread);

@@ -17,11 +17,17 @@
 
 #include <netinet/in.h>
 
+/* One that web_url has given; it lives as long as the site. */
+struct web_url {
+	struct web_url *next;
+	char text[512];
+};
+
 struct web {
 	struct site site;
 	hilo_http_session *session;
 	char base[64];
-	char url[512];
+	struct web_url *urls;
 };
 
 static inline const char *text_or(const char *text, const char *other)
@@ -115,13 +121,23 @@ static inline void web_end(struct web *web)
 	TASK_CHECK(hilo_http_session_close(web->session, HILO_FOREVER), ==, 0);
 	hilo_http_session_free(web->session);
 	site_end(&web->site);
+	while (web->urls) {
+		struct web_url *url = web->urls;
+
+		web->urls = url->next;
+		free(url);
+	}
 }
 
-/* The URL of @path. Valid until the next call. */
+/* The URL of @path, which others may read while more of them are made. */
 static inline const char *web_url(struct web *web, const char *path)
 {
-	snprintf(web->url, sizeof(web->url), "%s%s", web->base, path);
-	return web->url;
+	struct web_url *url = malloc(sizeof(*url));
+
+	snprintf(url->text, sizeof(url->text), "%s%s", web->base, path);
+	url->next = web->urls;
+	web->urls = url;
+	return url->text;
 }
 
 /* What @opts fetch, as text, whose status is in *@status. */
