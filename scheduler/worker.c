@@ -28,11 +28,11 @@
 
 #include "scheduler/base/clock.h"
 #include "scheduler/base/panic.h"
-#include "scheduler/base/slice.h"
 #include "scheduler/fiber/fiber.h"
 #include "scheduler/fork.h"
 #include "scheduler/forked.h"
 #include "scheduler/locals.h"
+#include "scheduler/share.h"
 
 /* Of high priority, in a row, while there are others. */
 #define HIGH_RUNS 7
@@ -488,8 +488,11 @@ HILO__COLD void hilo__leave_called(struct thread *self)
 {
 	if (!turn_ends(self->loop))
 		return;
-	/* Measured forks are given to nobody, and their clock has to stop. relaxed: our own */
-	if (HILO__LIKELY(!load_relaxed(&self->fiber->forks)->measure))
+	/*
+	 * Measured forks are given to nobody, and their clock has to stop; who is bound to this loop cannot be stolen
+	 * with all that it has forked. relaxed: our own
+	 */
+	if (HILO__LIKELY(!load_relaxed(&self->fiber->forks)->measure && !(self->task->flags & TASK_PINNED)))
 		leave_now(self, LEAVE_YIELD);
 	else
 		hilo__leave(self, LEAVE_YIELD);
@@ -651,42 +654,6 @@ static void worker_leave(struct thread *self, struct hilo_loop *loop)
 	self->heap = NULL;
 }
 
-/* How the thread shares its core with others. */
-struct share {
-	uint64_t since; /* when it has slept, or let others go first */
-	enum {
-		SHARE_UNKNOWN,
-		SHARE_SLICES,
-		SHARE_AS_IT_COMES
-	} how;
-};
-
-/* [owner, between two turns] Others first. True: it may have taken its time. */
-static HILO__COLD bool worker_end_slice(struct share *share)
-{
-	if (share->how == SHARE_UNKNOWN)
-		share->how = hilo__slice_shorten() ? SHARE_SLICES : SHARE_AS_IT_COMES;
-	if (share->how == SHARE_SLICES)
-		hilo__slice_end();
-	share->since = cycles_now();
-	return share->how == SHARE_SLICES;
-}
-
-/*
- * [owner, between two turns] A worker that serves descriptors, and has run for a slice, offers its core: who waits for
- * its answers may need it, and the kernel, which looks at each tick only, would let them wait for up to 4 ms longer.
- * One that does no I/O never comes here, and keeps the kernel's slices. True: another turn, for what has come since.
- */
-static inline bool worker_shares(struct hilo_loop *loop, struct share *share)
-{
-	uint64_t slice = SLICE_NS / 1000 * hilo__cycles_per_us();
-
-	if (loop->slept)
-		share->since = loop->turn_cycles;
-	return HILO__UNLIKELY(loop->turn_cycles - share->since >= slice) &&
-	       hilo__poller_armed(&loop->poller) && worker_end_slice(share);
-}
-
 void *hilo__worker_main(void *arg)
 {
 	struct hilo_loop *loop = arg;
@@ -697,7 +664,7 @@ void *hilo__worker_main(void *arg)
 	worker_enter(self, loop);
 	while (load_acquire(&loop->runtime->phase) != PHASE_STOPPED) { /* pairs with scheduler_stop */
 		hilo__worker_turn(self, loop); /* what was answered is on its way then */
-		if (worker_shares(loop, &share))
+		if (share_offers(&share, loop))
 			hilo__worker_turn(self, loop);
 		task = loop_pick(loop);
 		if (!task && (task = hilo__worker_search(loop)))
