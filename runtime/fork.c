@@ -73,6 +73,8 @@ void hilo_fork_made(struct hilo_forks *face, struct hilo_fork *fork, int is_code
 	}
 	if (HILO__LIKELY(!late || fork != &late->fork)) {
 		(void)hilo__fork_answer(forks, fork + 1);
+		if (load_relaxed(&thread_self()->loop->turn_called)) /* relaxed: a hint */
+			forks_ask_join(forks);			     /* which is where it gives way */
 		return;
 	}
 	if (hilo__fork_is_skipping(forks))

@@ -187,6 +187,12 @@ static inline void forks_ask(struct forks *forks)
 		     xchg_relaxed(&forks->floor, FORK_EVERY)); /* P4 */
 }
 
+/* [owner] Come here with the next join. P4 */
+static inline void forks_ask_join(struct forks *forks)
+{
+	(void)xchg_release(&forks->floor, FORK_EVERY); /* P4 */
+}
+
 /* [whose block it is] Begin a region of @runtime, of @kind, within @outer or NULL. */
 void hilo__forks_open(struct forks *forks, struct hilo_runtime *runtime, unsigned kind, struct forks *outer);
 
@@ -300,7 +306,8 @@ void hilo__fork_start(struct thread *self, struct hilo_task *task, struct hilo_f
 void hilo__fork_drop(struct thread *self, struct hilo_task *task);
 
 /*
- * [task about to leave its fiber; fork_help.c] What it has forked becomes work for every worker. True: it is measured,
+ * [task about to leave its fiber, and not because a turn was called; fork_help.c] What it has forked becomes work for
+ * every worker. True: it is measured,
  * and hilo__fork_resume is to be called when it is back.
  */
 bool hilo__fork_suspend(struct thread *self);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork_help.c - when a task suspends with forks not joined, they become work for every worker.
+ * fork_help.c - when a task suspends with forks not joined, they become work for every worker; but not when it only
+ * makes room for a turn (fork_turn.c).
  *
  * One task is queued for all of them. It takes the oldest and, before it runs that, queues the next one if there is
  * more: so there are no more of these tasks than workers want. It knows the block alone, and takes from whatever region

@@ -7,10 +7,10 @@
  * which looks each millisecond while somebody forks, calls for a turn where something waits, and the task gives way at
  * its next join. A server beside a long computation waits for a millisecond or two, not for a time slice.
  *
- * What it has forked waits for it: it is in a queue, and goes on as soon as what waited was served. It is not given to
- * others, as it is when a task suspends for a reason of its own: that would make a new task at each turn, which forks,
- * gives way and is queued in turn, until the queues are full of parts of the one tree and a request stands in line
- * behind a hundred of them.
+ * What it has forked waits for it, but for what it was just asked for: it is in a queue, and goes on as soon as what
+ * waited was served, or is stolen with all of it. No task is queued for its forks, as when it suspends for a reason of
+ * its own: that would be a new task at each turn, which forks, gives way and is queued in turn, until the queues are
+ * full of parts of the one tree and a request stands in line behind a hundred of them.
  */
 #include "scheduler/fork.h"
 #include "scheduler/scheduler.h"

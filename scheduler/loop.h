@@ -92,7 +92,7 @@ struct hilo_loop {
 	uint64_t run_last;    /* that of the last turn ... */
 	uint64_t run_least;   /* ... and the lesser of the last two */
 	uint64_t next_id, last_id;
-	unsigned forking;	    /* a spare one: for how many ticks more it looks for tasks that fork */
+	unsigned forking;	    /* a spare one: for how many searches more it ticks each millisecond */
 	struct sighting *sightings; /* one for each loop that the runtime may have */
 	struct hilo_loop *held;	    /* found by a search: its thread is held, and it has callbacks to run */
 	void (*fiber_main)(struct fiber *fiber); /* what its fibers begin with */

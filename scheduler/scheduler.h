@@ -257,7 +257,7 @@ void hilo__leave_late_for(struct thread *self);
 /* [task, may suspend] Go to the back of the queue if the turn has lasted long enough. */
 void hilo__leave_late(struct thread *self);
 
-/* [task that forks, may suspend] The same, but what it has forked waits for it: it is to go on without being woken. */
+/* [task that forks, may suspend] The same, but what it has forked waits for it: it is queued, and goes on by itself. */
 void hilo__leave_called(struct thread *self);
 
 /* A task whose waits are over at once looks this often at the clock: one such wait takes 20 to 300 ns. */

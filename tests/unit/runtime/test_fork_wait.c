@@ -618,14 +618,15 @@ static int fork_and_give_way(void *arg)
 /* It goes on by itself, so nobody is called for what it has forked before: that would be one more task each time. */
 static void test_what_was_forked_before_a_turn_waits_for_it(void **state)
 {
-	int spawned = 0;
+	int spawned = 0, rc;
 	hilo_task_hooks hooks = {.size = sizeof(hooks), .spawned = count_spawned, .arg = &spawned};
 	hilo_opts opts = {.size = sizeof(opts), .workers = 1, .hooks = &hooks};
 
 	(void)state;
 	hilo__nobody_stands_in = true;
-	assert_int_equal(hilo_run(fork_and_give_way, NULL, &opts), 0);
+	rc = hilo_run(fork_and_give_way, NULL, &opts);
 	hilo__nobody_stands_in = false;
+	assert_int_equal(rc, 0);
 	assert_int_equal(spawned, 2); /* that of the run, and that which sets the flag */
 }
 
