@@ -452,14 +452,15 @@ TASK_TEST(test_what_broadcast_refuses)
 	expect_code(NULL, -ENOMEM);
 	TASK_CHECK(hilo_broadcast_receive(NULL, &(void *){NULL}, HILO_FOREVER), ==, -ENOMEM);
 	hilo_broadcast_free(NULL);
-	for (long i = 1; i <= 5; i++) { /* itself, and a share for each item */
-		hilo__mem_fail_at(i, false);
+	/* Itself, and a share for each item. All from then on: other threads of the runtime ask for memory as well. */
+	for (long i = 1; i <= 5; i++) {
+		hilo__mem_fail_at(i, true);
 		TASK_CHECK(hilo_broadcast_new(4, NULL), ==, NULL);
 	}
 	hilo__mem_fail_at(0, false);
 	b = hilo_broadcast_new(4, NULL);
 	for (long i = 1; i <= 2; i++) {
-		hilo__mem_fail_at(i, false);
+		hilo__mem_fail_at(i, true);
 		TASK_CHECK(hilo_broadcast_subscribe(b), ==, NULL);
 	}
 	hilo__mem_fail_at(0, false);

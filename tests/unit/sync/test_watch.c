@@ -221,13 +221,13 @@ TASK_TEST(test_what_watch_refuses)
 	expect_code(NULL, -ENOMEM);
 	hilo_watch_free(NULL);
 	for (long i = 1; i <= 2; i++) {
-		hilo__mem_fail_at(i, false);
+		hilo__mem_fail_at(i, true);
 		TASK_CHECK(hilo_watch_new(value(0), count_drop), ==, NULL);
 	}
 	hilo__mem_fail_at(0, false);
 	watch = watch_of_0();
 	for (long i = 1; i <= 2; i++) {
-		hilo__mem_fail_at(i, false);
+		hilo__mem_fail_at(i, true);
 		TASK_CHECK(hilo_watch_subscribe(watch), ==, NULL);
 	}
 	hilo__mem_fail_at(0, false);

@@ -278,6 +278,7 @@ TASK_TEST(test_plain_thread_sends_a_body_where_the_session_is_at_home)
 struct hooked {
 	hilo_runtime *runtime;
 	struct web web;
+	const char *url;
 	hilo_event over;
 	atomic(hilo_http_session *) session;
 	atomic(unsigned) asked;
@@ -303,7 +304,7 @@ static int hooked_site(void *arg)
 	TASK_CHECK(hilo_event_init(&hooked.over, 0), ==, 0);
 	web_begin(&hooked.web, (hilo_http_session_opts){.runtime = hooked.runtime},
 		  (hilo_http_opts){.body = BIG});
-	(void)web_url(&hooked.web, "/chunks");
+	hooked.url = web_url(&hooked.web, "/chunks");
 	store_release(&hooked.session, hooked.web.session); /* pairs with hook_asks */
 	TASK_CHECK(hilo_event_wait(&hooked.over, HILO_FOREVER), ==, 0);
 	store_release(&hooked.session, NULL); /* as above */
@@ -323,6 +324,7 @@ static void test_hooks_may_ask_the_session(void **state)
 	assert_int_equal(hilo_runtime_new(&opts, &hooked.runtime), 0);
 	assert_int_equal(hilo_submit(hooked.runtime, hooked_site, NULL, NULL, &task), 0);
 	TEST_UNTIL(load_acquire(&hooked.session)); /* pairs with hooked_site */
+	sending.url = hooked.url;
 	(void)thread_sends(&sending);
 	assert_int_equal(sending.rc, 0);
 	assert_int_equal(sending.status, 200);
