@@ -6,6 +6,7 @@
 
 #include <linux/futex.h>
 
+#include "scheduler/base/clock.h"
 #include "scheduler/base/sys.h"
 
 void hilo__spin_wait(struct spinlock *lock)
@@ -16,25 +17,31 @@ void hilo__spin_wait(struct spinlock *lock)
 }
 
 /*
- * Pauses between two looks: at first, and at most; some 40 ns each on x86. After so many looks the CPU is offered to
- * others. What it is worth: docs/design/sync.md, queues.
+ * Who finds the lock held stays away for so many pauses, some 40 ns each on x86: a few for the first time in a while,
+ * as it is free soon. Who has found it held before wants it as often as the holder does, and one of them at a time is
+ * quickest by himself. After so many looks the CPU is offered to others. docs/design/sync.md, queues.
  */
 #define BUSY_FIRST 8
-#define BUSY_MOST 128
-#define BUSY_LOOKS 20
+#define BUSY_AGAIN 256
+#define BUSY_WHILE_US 200
+#define BUSY_LOOKS 10
+
+/* When this thread has last found a lock held, in cycles. */
+static _Thread_local uint64_t busy_last __attribute__((tls_model("initial-exec")));
 
 void hilo__spin_lock_busy(struct spinlock *lock)
 {
-	unsigned pauses = BUSY_FIRST, looks = 0;
+	bool again = cycles_now() - busy_last < BUSY_WHILE_US * hilo__cycles_per_us();
+	unsigned pauses = again ? BUSY_AGAIN : BUSY_FIRST, looks = 0;
 
 	do {
 		for (unsigned i = 0; i < pauses; i++)
 			cpu_relax();
-		if (pauses < BUSY_MOST)
-			pauses *= 2;
+		pauses = BUSY_AGAIN;
 		if (++looks > BUSY_LOOKS)
 			(void)sched_yield();
 	} while (!spin_trylock(lock)); /* P1 */
+	busy_last = cycles_now();
 }
 
 #ifdef HILO_TESTING
