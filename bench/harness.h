@@ -154,6 +154,7 @@ void bench_select(struct bench *b);
 void bench_select_in_order(struct bench *b);
 void bench_sendfile(struct bench *b);
 void bench_serve(struct bench *b);
+void bench_echo_load(struct bench *b);
 void bench_http_server(struct bench *b);
 void bench_scraper(struct bench *b);
 void bench_slow_server(struct bench *b);

@@ -80,6 +80,8 @@ static const struct workload workloads[] = {
 	{"echo", bench_serve, 1, 0,
 	 "a server on --port=N that sends back what comes, until the process is ended"},
 	{"echo_fib", bench_serve, 35, 0, "the same, while fib of n keeps all workers busy"},
+	{"echo_load", bench_echo_load, 3000, 0,
+	 "64 clients of such a server at --port=N, for n ms: their waits"},
 	{"http", bench_serve, 1, 0, "echo, answering GET with 13 bytes"},
 #ifdef BENCH_HTTP
 	{"http_server", bench_http_server, 1, 0, "the same answer by the HTTP server of hilo-http"},
