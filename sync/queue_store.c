@@ -349,7 +349,7 @@ void hilo__queue_lock_slowly(hilo_queue *queue)
 {
 	if (load_relaxed(&queue->comparing) == thread_self()) /* relaxed: ours, or another's */
 		HILO__PANIC("queue %p: its compare function uses it", (void *)queue);
-	spin_lock_busy(&queue->lock); /* P1 */
+	hilo__spin_lock_busy(&queue->lock); /* P1 */
 }
 
 size_t hilo__queue_bytes(const hilo_queue_opts *opts)

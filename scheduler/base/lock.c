@@ -17,31 +17,39 @@ void hilo__spin_wait(struct spinlock *lock)
 }
 
 /*
- * Who finds the lock held stays away for so many pauses, some 40 ns each on x86: a few for the first time in a while,
- * as it is free soon. Who has found it held before wants it as often as the holder does, and one of them at a time is
- * quickest by himself. After so many looks the CPU is offered to others. docs/design/sync.md, queues.
+ * Who finds the lock held stays away for so many pauses, some 40 ns each on many CPUs: for a few at first, as it is
+ * free soon, and then for twice as many. Who has met somebody at the same lock a moment ago wants it as often as that
+ * one does, and one of them at a time is quickest by himself: he stays away for long at once. After so many looks he
+ * waits as for any other lock. docs/design/sync.md, queues.
  */
 #define BUSY_FIRST 8
-#define BUSY_AGAIN 256
+#define BUSY_MOST 256
 #define BUSY_WHILE_US 200
 #define BUSY_LOOKS 10
 
-/* When this thread has last found a lock held, in cycles. */
-static _Thread_local uint64_t busy_last __attribute__((tls_model("initial-exec")));
+/* The last meeting of this thread, which does not change here: no task does. The lock is compared only. */
+static _Thread_local struct {
+	const struct spinlock *lock;
+	uint64_t at; /* cycles */
+} met;
 
 void hilo__spin_lock_busy(struct spinlock *lock)
 {
-	bool again = cycles_now() - busy_last < BUSY_WHILE_US * hilo__cycles_per_us();
-	unsigned pauses = again ? BUSY_AGAIN : BUSY_FIRST, looks = 0;
+	uint64_t now = cycles_now();
+	bool again = met.lock == lock && now - met.at < BUSY_WHILE_US * hilo__cycles_per_us();
+	unsigned pauses = again ? BUSY_MOST : BUSY_FIRST;
 
-	do {
+	met.lock = lock;
+	met.at = now;
+	for (unsigned look = 0; look < BUSY_LOOKS; look++) {
 		for (unsigned i = 0; i < pauses; i++)
 			cpu_relax();
-		pauses = BUSY_AGAIN;
-		if (++looks > BUSY_LOOKS)
-			(void)sched_yield();
-	} while (!spin_trylock(lock)); /* P1 */
-	busy_last = cycles_now();
+		if (spin_trylock(lock)) /* P1 */
+			return;
+		if (pauses < BUSY_MOST)
+			pauses *= 2;
+	}
+	spin_lock(lock); /* P1 */
 }
 
 #ifdef HILO_TESTING

@@ -11,8 +11,8 @@
  * A spinlock is never held over a suspension; over a system call only where the file says so, and where
  * what is called under it wakes somebody who sleeps in the kernel. In HILO_TESTING builds the number that
  * the calling thread holds is counted, so that a switch can assert that it is zero.
- * Progress: not fair, and no thread waits longer than the section lasts plus the time the holder is
- * preempted: after some rounds the waiter offers its CPU to whoever is runnable.
+ * Progress: not fair. Who waits looks again and again, hilo__spin_lock_busy after pauses of up to 10 us for
+ * 100 us at most; after some rounds it offers its CPU to whoever is runnable, as the holder may be.
  */
 #include <sched.h>
 #include <stdbool.h>
@@ -78,22 +78,12 @@ static inline void spin_lock(struct spinlock *lock)
 #ifdef HILO_EXPLORE
 #define hilo__spin_lock_busy spin_lock
 #else
-/* [any] What spin_lock_busy does when @lock is held. */
+/*
+ * [any, has just found it held] Take @lock, which threads take again and again with little in between. Who finds it
+ * held stays away from its line for a while, so that the holder goes on with all it needs in its cache.
+ */
 void hilo__spin_lock_busy(struct spinlock *lock);
 #endif
-
-/*
- * [any] Take @lock, which threads take again and again with little in between. Who finds it held stays away from its
- * line for a while, longer each time, up to some microseconds: the holder goes on meanwhile with all it needs in its
- * cache.
- */
-static inline void spin_lock_busy(struct spinlock *lock)
-{
-	if (HILO__UNLIKELY(xchg_acquire(&lock->held, 1))) /* P1 */
-		hilo__spin_lock_busy(lock);
-	else
-		hilo__spin_count(1);
-}
 
 /* [any] Take @lock if it is free, which it mostly is. */
 static inline bool spin_lock_once(struct spinlock *lock)
