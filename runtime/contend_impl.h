@@ -101,7 +101,7 @@ static inline bool contend_is_interrupted(const struct thread *self)
 	return self->task && task_is_interrupted(self->task);
 }
 
-/* [any] The same, perhaps. */
+/* [any] A cancel is set, whether it counts here or not: without a call. */
 static inline bool contend_may_be_interrupted(const struct thread *self)
 {
 	return self->task && task_is_cancelled(self->task);
@@ -117,7 +117,7 @@ static inline void contend_was_free(struct thread *self)
 /* [task, plain thread] The same, but that who calls it has to call hilo__leave_late himself. True: he has to. */
 static inline bool contend_was_often_free(struct thread *self)
 {
-	return self->loop && self->task && HILO__UNLIKELY(++self->loop->free_waits % FREE_WAITS == 0);
+	return self->loop && self->task && hilo__wait_was_often_free(self);
 }
 
 /*

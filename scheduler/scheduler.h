@@ -263,13 +263,19 @@ void hilo__leave_called(struct thread *self);
 /* A task whose waits are over at once looks this often at the clock: one such wait takes 20 to 300 ns. */
 #define FREE_WAITS 32
 
+/* [task] One more of them. True: look. */
+static inline bool hilo__wait_was_often_free(struct thread *self)
+{
+	return HILO__UNLIKELY(++self->loop->free_waits % FREE_WAITS == 0);
+}
+
 /*
  * [task, may suspend] What the running task asked for was there already, or refused at once. It may go
  * on so for ever, so others get their turn now and then.
  */
 static inline void hilo__wait_was_free(struct thread *self)
 {
-	if (HILO__UNLIKELY(++self->loop->free_waits % FREE_WAITS == 0))
+	if (hilo__wait_was_often_free(self))
 		hilo__leave_late(self);
 }
 

@@ -263,78 +263,59 @@ static inline void queue_prefetch(const hilo_queue *queue)
 	__builtin_prefetch(&queue->getters);
 }
 
-/* [task] It was there at once, as often before. */
-static HILO__NOINLINE int was_often_free(struct thread *self)
+/* [task] What it asks for was there at once, as often before. */
+static HILO__NOINLINE int let_others(struct thread *self)
 {
 	hilo__leave_late(self);
 	return 0;
 }
 
-/* [lock] Get what is there; gives the lock back. */
-static HILO__ALWAYS_INLINE int get_locked(hilo_queue *queue, void **ret, hilo_time deadline)
+/* [any; lock, if @is_locked] Get, whatever the state is. */
+static HILO__NOINLINE int get_fully(hilo_queue *queue, void **ret, hilo_time deadline, bool is_locked)
 {
-	int rc = get_held(queue, ret);
+	int rc;
 
+	if (!is_locked)
+		hilo__queue_lock(queue);
+	rc = get_held(queue, ret);
 	if (HILO__UNLIKELY(rc < 0))
 		return get_slowly(queue, ret, deadline);
 	contend_was_free(thread_self());
 	return 0;
 }
 
-static HILO__NOINLINE int get_usually(hilo_queue *queue, void **ret, hilo_time deadline)
+/* [any; lock, if @is_locked] Put, whatever the state is. */
+static HILO__NOINLINE int put_fully(hilo_queue *queue, void *item, hilo_time deadline, bool is_locked)
 {
-	hilo__queue_lock(queue);
-	return get_locked(queue, ret, deadline);
-}
+	int rc;
 
-static HILO__NOINLINE int get_otherwise(hilo_queue *queue, void **ret, hilo_time deadline, bool is_locked)
-{
 	if (!is_locked)
-		hilo__queue_lock_slowly(queue);
-	return get_locked(queue, ret, deadline);
-}
-
-static HILO__ALWAYS_INLINE int put_locked(hilo_queue *queue, void *item, hilo_time deadline)
-{
-	int rc = put_held(queue, item);
-
+		hilo__queue_lock(queue);
+	rc = put_held(queue, item);
 	if (HILO__UNLIKELY(rc < 0))
 		return put_slowly(queue, item, deadline);
 	contend_was_free(thread_self());
 	return 0;
 }
 
-static HILO__NOINLINE int put_usually(hilo_queue *queue, void *item, hilo_time deadline)
-{
-	hilo__queue_lock(queue);
-	return put_locked(queue, item, deadline);
-}
-
-static HILO__NOINLINE int put_otherwise(hilo_queue *queue, void *item, hilo_time deadline, bool is_locked)
-{
-	if (!is_locked)
-		hilo__queue_lock_slowly(queue);
-	return put_locked(queue, item, deadline);
-}
-
-/* [lock] The next item can be taken in two steps: there are others in its segment, and nobody waits to put. */
+/* [lock] The next item can be taken without a call: there are others in its segment, and nobody waits to put. */
 static inline bool get_is_simple(const hilo_queue *queue, size_t count)
 {
-	return count > 1 && queue->order == HILO_QUEUE_FIFO && queue->shut != QUEUE_DROPPED &&
-	       queue->head + 1 != queue->head_end && list_empty(&queue->putters);
+	return count > 1 && queue->order == HILO_QUEUE_FIFO && queue->head + 1 != queue->head_end &&
+	       MUTANT(526, list_empty(&queue->putters), true);
 }
 
-/* [lock] An item can be put in two steps: there is room in the segment, and nobody waits to get. */
+/* [lock] An item can be put without a call: there is room in the segment, and nobody waits to get. */
 static inline bool put_is_simple(const hilo_queue *queue, size_t count)
 {
 	return count < queue->capacity && queue->shut == QUEUE_OPEN && queue->tail != queue->tail_end &&
-	       list_empty(&queue->getters);
+	       MUTANT(527, list_empty(&queue->getters), true);
 }
 
 /*
  * Both below have, for a queue with some items, the usual case of queue_take and queue_give, and besides nothing but
  * calls at their ends: so that nothing is saved on the stack, which the exchange of the lock would have to wait for. It
- * takes a third less time.
+ * takes a quarter less time.
  */
 int hilo_queue_get(hilo_queue *queue, void **ret, hilo_time deadline)
 {
@@ -348,18 +329,16 @@ int hilo_queue_get(hilo_queue *queue, void **ret, hilo_time deadline)
 	count = load_relaxed(&queue->count); /* relaxed: a hint, so that who will wait locks it once */
 	if (HILO__UNLIKELY(!count || contend_may_be_interrupted(self)))
 		return get_slowly(queue, ret, deadline);
-	if (count == 1)
-		return get_usually(queue, ret, deadline);
-	if (HILO__UNLIKELY(!spin_lock_once(&queue->lock))) /* P1 */
-		return get_otherwise(queue, ret, deadline, false);
+	if (count == 1 || HILO__UNLIKELY(!spin_lock_once(&queue->lock))) /* P1 */
+		return get_fully(queue, ret, deadline, false);
 	count = load_relaxed(&queue->count); /* relaxed: under the lock */
 	if (HILO__UNLIKELY(!get_is_simple(queue, count)))
-		return get_otherwise(queue, ret, deadline, true);
+		return get_fully(queue, ret, deadline, true);
 	item = *queue->head++;
 	store_relaxed(&queue->count, count - 1); /* relaxed: under the lock, else a hint */
 	hilo__queue_unlock(queue);
 	*ret = item;
-	return contend_was_often_free(self) ? was_often_free(self) : 0;
+	return contend_was_often_free(self) ? let_others(self) : 0;
 }
 
 int hilo_queue_put(hilo_queue *queue, void *item, hilo_time deadline)
@@ -373,19 +352,17 @@ int hilo_queue_put(hilo_queue *queue, void *item, hilo_time deadline)
 	count = load_relaxed(&queue->count); /* relaxed: a hint, so that who will wait locks it once */
 	if (HILO__UNLIKELY((count >= queue->capacity && queue->capacity) || contend_may_be_interrupted(self)))
 		return put_slowly(queue, item, deadline);
-	if (!count)
-		return put_usually(queue, item, deadline);
-	if (HILO__UNLIKELY(!spin_lock_once(&queue->lock))) /* P1 */
-		return put_otherwise(queue, item, deadline, false);
+	if (!count || HILO__UNLIKELY(!spin_lock_once(&queue->lock))) /* P1 */
+		return put_fully(queue, item, deadline, false);
 	count = load_relaxed(&queue->count); /* relaxed: under the lock */
 	if (HILO__UNLIKELY(!put_is_simple(queue, count)))
-		return put_otherwise(queue, item, deadline, true);
+		return put_fully(queue, item, deadline, true);
 	*queue->tail++ = item;
 	queue->unfinished++;
 	store_relaxed(&queue->count, count + 1); /* relaxed: under the lock, else a hint */
 	hilo__queue_unlock(queue);
-	MUTANT(205, (void)0, (void)load_relaxed(&queue->count)); /* P1 */
-	return contend_was_often_free(self) ? was_often_free(self) : 0;
+	MUTANT(528, (void)0, (void)load_relaxed(&queue->count)); /* P1 */
+	return contend_was_often_free(self) ? let_others(self) : 0;
 }
 
 int hilo_queue_try_get(hilo_queue *queue, void **ret)

@@ -118,6 +118,17 @@ static void setup_full(void)
 	setup_with(1, 1);
 }
 
+/* With room for one more. */
+static void setup_half_full(void)
+{
+	setup_with(2, 1);
+}
+
+static void setup_two(void)
+{
+	setup_with(2, 2);
+}
+
 static void setup_rendezvous(void)
 {
 	setup_with(HILO_QUEUE_RENDEZVOUS, 0);
@@ -213,6 +224,13 @@ static void finish_freed(void)
 	EXPLORE_CHECK(gone == 1);
 }
 
+static void finish_freed_two(void)
+{
+	waiting_check(4);
+	EXPLORE_CHECK(got[0] + got[1] == 2);
+	EXPLORE_CHECK(gone == 1);
+}
+
 static void finish_freed_empty(void)
 {
 	waiting_check(4);
@@ -298,6 +316,12 @@ static void gets_and_frees(void)
 
 	EXPLORE_CHECK(rc == 0 || rc == -EPIPE);
 	EXPLORE_CHECK(hilo_queue_free(queue[0]) == 0);
+}
+
+static void gets_two_and_frees(void)
+{
+	gets();
+	gets_and_frees();
 }
 
 static void shuts_down(void)
@@ -477,6 +501,12 @@ static const struct explore_model models[] = {
 			    setup_rendezvous, finish_two, puts_first, gets, puts_second, gets),
 	EXPLORE_MODEL("queue_grow", "T0 and T1 put where memory is needed; T2 gets two", setup_unbounded,
 		      finish_four, puts_third, puts_fourth, gets_two),
+	EXPLORE_MODEL_BOUND(2, "queue_hint", "T0 and T1 get, where one item is; T2 puts", setup_half_full,
+			    finish_two, gets, gets, puts_second),
+	EXPLORE_MODEL("queue_refill", "T0 puts into a full queue for two; T1 gets one", setup_two,
+		      finish_three, puts_third, gets),
+	EXPLORE_MODEL("queue_some_free", "T0 gets two, frees the queue; T1 puts beside an item",
+		      setup_half_full, finish_freed_two, gets_two_and_frees, puts_second),
 	EXPLORE_MODEL("queue_free", "T0 gets, frees the queue; T1 puts", setup, finish_freed, gets_and_frees,
 		      puts_first),
 	EXPLORE_MODEL("queue_free_rendezvous", "T0 gets, frees the queue; T1 puts without room",
