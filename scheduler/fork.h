@@ -187,10 +187,11 @@ static inline void forks_ask(struct forks *forks)
 		     xchg_relaxed(&forks->floor, FORK_EVERY)); /* P4 */
 }
 
-/* [owner] Come here with the next join. P4 */
+/* [owner] Come here with the next join. */
 static inline void forks_ask_join(struct forks *forks)
 {
-	(void)xchg_release(&forks->floor, FORK_EVERY); /* P4 */
+	/* relaxed: says nothing; an exchange, so that who settles acquires what a thief has released here: P4 */
+	(void)xchg_relaxed(&forks->floor, FORK_EVERY);
 }
 
 /* [whose block it is] Begin a region of @runtime, of @kind, within @outer or NULL. */
@@ -306,8 +307,7 @@ void hilo__fork_start(struct thread *self, struct hilo_task *task, struct hilo_f
 void hilo__fork_drop(struct thread *self, struct hilo_task *task);
 
 /*
- * [task about to leave its fiber, and not because a turn was called; fork_help.c] What it has forked becomes work for
- * every worker. True: it is measured,
+ * [task about to leave its fiber; fork_help.c] What it has forked becomes work for every worker. True: it is measured,
  * and hilo__fork_resume is to be called when it is back.
  */
 bool hilo__fork_suspend(struct thread *self);

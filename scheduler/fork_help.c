@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork_help.c - when a task suspends with forks not joined, they become work for every worker; but not when it only
+ * fork_help.c - when a task suspends with forks not joined, they become work for every worker; mostly not when it only
  * makes room for a turn (fork_turn.c).
  *
  * One task is queued for all of them. It takes the oldest and, before it runs that, queues the next one if there is

@@ -7,10 +7,11 @@
  * which looks each millisecond while somebody forks, calls for a turn where something waits, and the task gives way at
  * its next join. A server beside a long computation waits for a millisecond or two, not for a time slice.
  *
- * What it has forked waits for it, but for what it was just asked for: it is in a queue, and goes on as soon as what
- * waited was served, or is stolen with all of it. No task is queued for its forks, as when it suspends for a reason of
- * its own: that would be a new task at each turn, which forks, gives way and is queued in turn, until the queues are
- * full of parts of the one tree and a request stands in line behind a hundred of them.
+ * What it has forked waits for it, but for half of it, as the call is answered like a thief's: it is in a queue, and
+ * goes on as soon as what waited was served, or is stolen with all of it. No task is queued for its forks, as when it
+ * suspends for a reason of its own: that would be a new task at each turn, which forks, gives way and is queued in
+ * turn, until the queues are full of parts of the one tree and a request stands in line behind a hundred of them. Only
+ * who is bound to his loop, and cannot be stolen, or is measured does as always.
  */
 #include "scheduler/fork.h"
 #include "scheduler/scheduler.h"

@@ -492,7 +492,8 @@ HILO__COLD void hilo__leave_called(struct thread *self)
 	 * Measured forks are given to nobody, and their clock has to stop; who is bound to this loop cannot be stolen
 	 * with all that it has forked. relaxed: our own
 	 */
-	if (HILO__LIKELY(!load_relaxed(&self->fiber->forks)->measure && !(self->task->flags & TASK_PINNED)))
+	if (HILO__LIKELY(!load_relaxed(&self->fiber->forks)->measure &&
+			 (!(self->task->flags & TASK_PINNED) || self->loop->runtime->workers == 1)))
 		leave_now(self, LEAVE_YIELD);
 	else
 		hilo__leave(self, LEAVE_YIELD);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "scheduler/base/clock.h"
 #include "scheduler/base/sys.h"
 #include "tests/unit/runtime/forks.h"
 
@@ -630,6 +631,50 @@ static void test_what_was_forked_before_a_turn_waits_for_it(void **state)
 	assert_int_equal(spawned, 2); /* that of the run, and that which sets the flag */
 }
 
+/* A request that comes between a join and a fork is met by the fork. */
+HILO_FORKABLE(int, called_before_a_fork, int *, suspended)
+{
+	struct thread *self = thread_self();
+	uint64_t since = cycles_now();
+	int before;
+
+	HILO_FORK(nothing, 1);
+	while (cycles_now() - since < 1000 * hilo__cycles_per_us()) /* a turn may have been just now */
+		cpu_relax();
+	before = *suspended;
+	store_relaxed(&self->loop->turn_called, true); /* relaxed: ours */
+	forks_ask(hilo__fork_region_of(self));
+	HILO_FORK(nothing, 2);
+	TASK_CHECK(HILO_JOIN(nothing), ==, 2);
+	TASK_CHECK(*suspended, ==, before + 1);
+	return HILO_JOIN(nothing);
+}
+
+static void count_suspended(hilo_task *task, void *arg)
+{
+	(void)task;
+	(*(int *)arg)++;
+}
+
+static int begin_called(void *suspended)
+{
+	TASK_CHECK(HILO_REGION(called_before_a_fork, NULL, suspended), ==, 1);
+	return 0;
+}
+
+static void test_a_call_that_a_fork_meets_waits_for_the_join(void **state)
+{
+	int suspended = 0, rc;
+	hilo_task_hooks hooks = {.size = sizeof(hooks), .suspended = count_suspended, .arg = &suspended};
+	hilo_opts opts = {.size = sizeof(opts), .workers = 1, .hooks = &hooks};
+
+	(void)state;
+	hilo__nobody_stands_in = true;
+	rc = hilo_run(begin_called, &suspended, &opts);
+	hilo__nobody_stands_in = false;
+	assert_int_equal(rc, 0);
+}
+
 static void cancel_each(hilo_task *task, void *arg)
 {
 	if (task != arg)
@@ -724,6 +769,7 @@ int main(void)
 		cmocka_unit_test(test_the_failure_of_a_region_elsewhere_outranks_a_cancel),
 		cmocka_unit_test(test_a_task_that_forks_lets_its_loop_make_a_turn),
 		cmocka_unit_test(test_what_was_forked_before_a_turn_waits_for_it),
+		cmocka_unit_test(test_a_call_that_a_fork_meets_waits_for_the_join),
 		cmocka_unit_test(test_the_tasks_of_forks_are_cancelled),
 		cmocka_unit_test(test_helpers_are_cancelled_before_they_begin),
 	};
