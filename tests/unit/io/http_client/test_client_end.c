@@ -344,6 +344,7 @@ TASK_TEST(test_session_can_be_freed_under_its_responses)
 	TASK_CHECK(hilo_http_response_status(response), ==, 200);
 	hilo_http_response_free(response);
 	site_end(&web.site);
+	web_drop_urls(&web);
 	return 0;
 }
 
@@ -363,6 +364,7 @@ static int leave_behind(void *arg)
 	kept->session = web.session;
 	hilo_http_server_free(web.site.server);
 	hilo_http_router_free(web.site.router);
+	web_drop_urls(&web);
 	return 0;
 }
 

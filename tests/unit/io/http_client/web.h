@@ -17,7 +17,7 @@
 
 #include <netinet/in.h>
 
-/* One that web_url has given; it lives as long as the site. */
+/* One that web_url has given; it lives until web_end, or web_drop_urls. */
 struct web_url {
 	struct web_url *next;
 	char text[512];
@@ -116,17 +116,23 @@ static inline void web_begin(struct web *web, hilo_http_session_opts opts, hilo_
 	web_begin_with(web, opts, site, NULL);
 }
 
-static inline void web_end(struct web *web)
+/* What web_url has given. */
+static inline void web_drop_urls(struct web *web)
 {
-	TASK_CHECK(hilo_http_session_close(web->session, HILO_FOREVER), ==, 0);
-	hilo_http_session_free(web->session);
-	site_end(&web->site);
 	while (web->urls) {
 		struct web_url *url = web->urls;
 
 		web->urls = url->next;
 		free(url);
 	}
+}
+
+static inline void web_end(struct web *web)
+{
+	TASK_CHECK(hilo_http_session_close(web->session, HILO_FOREVER), ==, 0);
+	hilo_http_session_free(web->session);
+	site_end(&web->site);
+	web_drop_urls(web);
 }
 
 /* The URL of @path, which others may read while more of them are made. */
