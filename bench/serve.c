@@ -33,20 +33,22 @@ struct requests {
 	char text[REQUEST_MAX];
 };
 
-/* Take whole requests, ANSWERS at most: how many. */
+/* Take whole requests, ANSWERS at most: how many. One ends with an empty line. */
 static size_t take_requests(struct requests *requests)
 {
-	size_t used = 0, count = 0;
-	const char *end;
+	const char *text = requests->text, *end = text + requests->have, *line = text, *used = text, *feed;
+	size_t count = 0;
 
-	while (count < ANSWERS &&
-	       (end = memmem(requests->text + used, requests->have - used, "\r\n\r\n", 4))) {
-		used = (size_t)(end - requests->text) + 4;
-		count++;
+	while (count < ANSWERS && (feed = memchr(line, '\n', (size_t)(end - line)))) {
+		if (feed - line == 1 && *line == '\r') {
+			used = feed + 1;
+			count++;
+		}
+		line = feed + 1;
 	}
-	requests->have -= used;
-	if (used && requests->have)
-		memmove(requests->text, requests->text + used, requests->have);
+	requests->have = (size_t)(end - used);
+	if (used != text && used != end)
+		memmove(requests->text, used, requests->have);
 	return count;
 }
 
