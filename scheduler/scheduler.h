@@ -18,8 +18,6 @@
 
 /* How often in a row the slot may jump the queue: two tasks that wake each other must not starve others. */
 #define SLOT_RUNS 3
-/* Below its fiber, the frames of a task that waits: in cache lines, as a sleep needs them. */
-#define WAIT_LINES 6
 /* A spawning task looks this often whether another worker should be woken. */
 #define SPAWNS_PER_LOOK 32
 

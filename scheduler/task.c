@@ -195,20 +195,6 @@ static HILO__NOINLINE void task_ready_special(struct thread *self, struct hilo_t
 	hilo__loop_post(loop, &queue->inbox, &task->link);
 }
 
-/* It runs soon, and goes back through the frames of its wait: have their lines on their way. */
-static inline void task_prefetch(const struct hilo_task *task)
-{
-#if !defined(HILO__ASAN) && !defined(HILO__TSAN)
-	const char *fiber =
-		(const char *)load_relaxed(&((struct hilo_task *)task)->fiber); /* relaxed: a hint */
-
-	for (int i = -1; i <= WAIT_LINES; i++)
-		__builtin_prefetch(fiber - 64 * i);
-#else
-	(void)task;
-#endif
-}
-
 void hilo__task_ready(struct hilo_task *task)
 {
 	struct thread *self = thread_self();

@@ -43,7 +43,10 @@ struct hilo_task {
 	uint8_t flags;		/* TASK_* below; only the creator and the task itself write */
 	atomic(uint8_t) looked; /* somebody has read the result */
 	uint8_t shield;		/* depth of shielded sections */
-	atomic(uint32_t) futex; /* of a plain thread: bumped by each wake */
+	union {
+		atomic(uint32_t) futex; /* of a plain thread: bumped by each wake */
+		atomic(uint32_t) depth; /* of a task: how far below its fiber it has left that; a hint */
+	};
 	struct binding *locals; /* locals.h; owned */
 };
 
@@ -64,6 +67,28 @@ _Static_assert(offsetof(struct hilo_task, link) == TASK_LINK_OFFSET, "queues fin
 static inline bool task_is_cancelled(struct hilo_task *task)
 {
 	return load_relaxed(&task->state) & TASK_CANCEL_MASK; /* relaxed: whoever is late is seen next time */
+}
+
+/* The frames of a task that waits: in cache lines, as a read of a stream needs them. */
+#define WAIT_LINES 10
+
+/*
+ * [any] It runs soon, and goes back through the frames of its wait: have their lines on their way. It may be gone:
+ * records are never unmapped, so looking at one is harmless.
+ */
+static inline void task_prefetch(const struct hilo_task *task)
+{
+#if !defined(HILO__ASAN) && !defined(HILO__TSAN)
+	/* relaxed: hints */
+	const char *fiber = (const char *)load_relaxed(&((struct hilo_task *)task)->fiber);
+	const char *frames = fiber - load_relaxed(&((struct hilo_task *)task)->depth);
+
+	__builtin_prefetch(fiber);
+	for (int i = 0; i < WAIT_LINES; i++)
+		__builtin_prefetch(frames + 64 * i);
+#else
+	(void)task;
+#endif
 }
 
 /* [task, with a request set] Whether one counts where it stands: scope.h. */

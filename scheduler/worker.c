@@ -77,15 +77,9 @@ static inline void ring_prefetch(struct ring *ring)
 	struct hilo_task *later = load_relaxed(&ring->slot[(head + 1) & RING_MASK]); /* relaxed: a hint */
 
 	__builtin_prefetch(later);
-	if (next) {
-		char *fiber = (char *)load_relaxed(&next->fiber); /* relaxed: a hint */
-
-		__builtin_prefetch(fiber);
-		__builtin_prefetch(fiber - 64);
-		if (load_relaxed(&next->state) & (TASK_NOTIFIED | TASK_WOKEN)) /* relaxed: as above */
-			for (int i = 2; i <= WAIT_LINES; i++)
-				__builtin_prefetch(fiber - 64 * i);
-	}
+	__builtin_prefetch((const char *)later + 64);
+	if (next)
+		task_prefetch(next);
 #else
 	(void)ring;
 #endif
@@ -366,6 +360,9 @@ static HILO__ALWAYS_INLINE void leave_to(struct thread *self, enum leave leave, 
 		/* Before the commit, after which others may wake it. relaxed: own value */
 		TRACE_EVENT(self->loop->trace, TRACE_PARK, task->id, load_relaxed(&fiber->wait.kind));
 	}
+	/* relaxed: a hint */
+	store_relaxed(&task->depth,
+		      (uint32_t)((const char *)fiber - (const char *)__builtin_frame_address(0)));
 	self->left = fiber;
 	self->left_task = task;
 	thread_switch(self, fiber, next);
