@@ -45,7 +45,7 @@
 #define STREAM_BUFFER_MIN 8
 #else
 /* In the stream itself, for small requests. More for those who read: a request is there while nobody looks. */
-#define STREAM_RX_INLINE 704
+#define STREAM_RX_INLINE 688
 #define STREAM_TX_INLINE 288
 /* The first buffer outside of it, and the largest that a stream keeps for the next write. */
 #define STREAM_BUFFER_MIN 4096

@@ -6,7 +6,7 @@
  * A receive belongs to the stream. Who has started it and stops waiting leaves it to the next one who reads: nothing is
  * put back, nothing has to be waited for, and no byte is lost.
  *
- * Memory: the stream's own bytes, 704, until the kernel has filled what it was offered; then four times as much, up to
+ * Memory: the stream's own bytes, 688, until the kernel has filled what it was offered; then four times as much, up to
  * the limit, or what who reads needs in one piece. After two receives in a row that the stream's
  * own would have done for the larger one goes.
  *

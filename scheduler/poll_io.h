@@ -72,6 +72,7 @@ struct poll_io {
 	size_t length;
 	int64_t offset;
 	void *owner;			  /* the caller's: what `complete` will look at first, or NULL */
+	struct hilo_task *task;		  /* the poller's: who has started it; a hint, it may be gone */
 	atomic(struct poll_io *) * place; /* the poller's: among what the kernel has */
 	unsigned flags;
 	atomic(uint8_t) state;	/* the poller's: enum poll_io_state */
@@ -90,6 +91,7 @@ static inline void poll_io_init(struct poll_io *io, enum poll_io_kind kind, int 
 	io->data = data;
 	io->more = NULL;
 	io->owner = NULL;
+	io->task = NULL;
 	io->length = length;
 	io->offset = -1;
 	io->flags = 0;

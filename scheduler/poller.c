@@ -20,6 +20,7 @@
 
 #include "scheduler/base/panic.h"
 #include "scheduler/base/sys.h"
+#include "scheduler/thread.h"
 
 /* [any] The ring, if operations go to it. */
 static inline struct poll_ring *poller_ring(const struct poller *poller)
@@ -84,6 +85,7 @@ bool hilo__poller_start(struct poller *poller, struct poll_io *io)
 	int rc;
 
 	io->poller = poller;
+	io->task = thread_self()->task;
 	io->begun = false;
 	io->more_is_there = false;
 	io->given_up = false;

@@ -112,13 +112,27 @@ static inline bool op_is_io(const struct poll_op *op)
 	return op->kind >= POLL_IO_RECV;
 }
 
+/* [lock of its poll_fd] @op, an operation of poll_io.h, is ready: its call is made by who has @due, or by anybody. */
+static void poller_make_due(struct poller *poller, struct poll_op *op, struct list *due)
+{
+	struct poll_io *io = container_of(op, struct poll_io, op);
+
+	list_del(&op->link);
+	if (!due) {
+		hilo__ready_due(poller, io);
+		return;
+	}
+	store_relaxed(&io->state, POLL_IO_DUE); /* relaxed: under the lock */
+	list_add_tail(due, &op->link);
+	poll_io_prefetch(io);
+}
+
 /* [lock of its poll_fd] Complete @op. The contract with complete is in poller.h. */
-static void poller_complete(struct poller *poller, struct poll_op *op, int result)
+static void poller_complete(struct poller *poller, struct poll_op *op, int result, struct list *due)
 {
 	op->result = result;
 	if (op_is_io(op)) {
-		list_del(&op->link);
-		hilo__ready_due(poller, container_of(op, struct poll_io, op));
+		poller_make_due(poller, op, due);
 		return;
 	}
 	if (op->kind == POLL_OP_WATCH && result > 0) {
@@ -148,7 +162,7 @@ static int poll_fd_fail(struct poller *poller, struct poll_fd *file, int error)
 		struct poll_op *op = list_entry(node, struct poll_op, link);
 
 		if (!op->silent) {
-			poller_complete(poller, op, error);
+			poller_complete(poller, op, error, NULL);
 			completed++;
 		} else if (error == -EBADF) {
 			op->silent = POLL_GONE;
@@ -267,7 +281,7 @@ static void poll_fd_resume(struct poller *poller, struct poll_fd *file, struct p
 	bool lasting = op->flags & POLL_KEPT;
 
 	if (op->silent == POLL_GONE) {
-		poller_complete(poller, op, -EBADF);
+		poller_complete(poller, op, -EBADF, NULL);
 		return;
 	}
 	op->silent = 0;
@@ -352,7 +366,7 @@ bool hilo__epoll_take_back(struct poller *poller, struct poll_io *io)
 }
 
 /* [lock @file] Complete what waits for one of @ready. */
-static int poll_fd_complete(struct poller *poller, struct poll_fd *file, unsigned ready)
+static int poll_fd_complete(struct poller *poller, struct poll_fd *file, unsigned ready, struct list *due)
 {
 	struct list *node, *next;
 	int completed = 0;
@@ -363,7 +377,7 @@ static int poll_fd_complete(struct poller *poller, struct poll_fd *file, unsigne
 
 		if (op->silent || !(op->events & ready))
 			continue;
-		poller_complete(poller, op, (int)(op->events & ready));
+		poller_complete(poller, op, (int)(op->events & ready), due);
 		completed++;
 	}
 	return completed;
@@ -381,8 +395,9 @@ static int poll_fd_after(struct poller *poller, struct poll_fd *file, int fd, bo
 	return 0;
 }
 
-/* [any] One event of a descriptor. Returns how many operations it completed. */
-static int poller_dispatch(struct poller *poller, const struct epoll_event *event, bool sleeping)
+/* [any] One event of a descriptor. Returns how many operations it completed, or made the caller's in @due. */
+static int poller_dispatch(struct poller *poller, const struct epoll_event *event, bool sleeping,
+			   struct list *due)
 {
 	int fd = (int)(uint32_t)event->data.u64;
 	struct poll_fd *file = poll_table_find(&poller->backend->table, fd);
@@ -398,18 +413,39 @@ static int poller_dispatch(struct poller *poller, const struct epoll_event *even
 	if ((uint32_t)(event->data.u64 >> 32) == file->sequence) { /* I2 */
 		if (!file->lasting)
 			file->armed = 0;
-		completed = poll_fd_complete(poller, file, ready);
+		completed = poll_fd_complete(poller, file, ready, due);
 		completed += poll_fd_after(poller, file, fd, completed > 0, sleeping);
 	}
 	spin_unlock(&file->lock);
-	hilo__ready_settle(poller);
 	return completed;
+}
+
+/* What comes after the next event is on its way meanwhile. */
+static inline void events_prefetch(struct poller *poller, const struct epoll_event *events, int i, int n)
+{
+#if !defined(HILO__ASAN) && !defined(HILO__TSAN)
+	if (i + 2 < n && (uint32_t)events[i + 2].data.u64 < POLL_TIMER)
+		__builtin_prefetch(
+			poll_table_find(&poller->backend->table, (int)(uint32_t)events[i + 2].data.u64));
+	if (i + 1 < n && (uint32_t)events[i + 1].data.u64 < POLL_TIMER) {
+		/* Without the lock, so it may be anything: it is not looked at. */
+		const char *io = (const char *)poll_table_find(&poller->backend->table,
+							       (int)(uint32_t)events[i + 1].data.u64)
+					 ->ops.next;
+
+		__builtin_prefetch(io);
+		__builtin_prefetch(io + 64);
+	}
+#else
+	(void)poller, (void)events, (void)i, (void)n;
+#endif
 }
 
 int hilo__epoll_reap(struct poller *poller, unsigned max)
 {
 	struct poll_backend *backend = poller->backend;
 	struct epoll_event events[POLL_BATCH];
+	struct list due = LIST_INIT(due);
 	int completed = 0;
 	int n;
 
@@ -418,9 +454,13 @@ int hilo__epoll_reap(struct poller *poller, unsigned max)
 		return -EBUSY;
 	(void)add_relaxed(&poller->counts.calls, 1); /* relaxed: statistics */
 	n = hilo__sys_epoll_wait(backend->epoll_fd, events, max < POLL_BATCH ? (int)max : POLL_BATCH, 0);
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
+		events_prefetch(poller, events, i, n);
 		if ((uint32_t)events[i].data.u64 < POLL_TIMER)
-			completed += poller_dispatch(poller, &events[i], false);
+			completed += poller_dispatch(poller, &events[i], false, &due);
+	}
+	hilo__ready_make(poller, &due);
+	hilo__ready_settle(poller);
 	store_relaxed(&backend->reaping, false);
 	return completed;
 }
@@ -472,6 +512,7 @@ static int poller_take(struct poll_backend *backend, struct epoll_event *events,
 int hilo__epoll_wait(struct poller *poller, hilo_time deadline)
 {
 	struct epoll_event events[POLL_BATCH];
+	struct list due = LIST_INIT(due);
 	int completed = 0;
 	uint64_t count;
 	int n;
@@ -481,6 +522,7 @@ int hilo__epoll_wait(struct poller *poller, hilo_time deadline)
 	for (int i = 0; i < n; i++) {
 		uint32_t what = (uint32_t)events[i].data.u64;
 
+		events_prefetch(poller, events, i, n);
 		if (what == POLL_WAKE) {
 			/*
 			 * In this order. A wake-up in between is not written, but its cause is seen after
@@ -489,9 +531,11 @@ int hilo__epoll_wait(struct poller *poller, hilo_time deadline)
 			(void)hilo__sys_read(poller->wake_fd, &count, sizeof(count));
 			(void)xchg_acq_rel(&poller->woken, 0); /* P1 */
 		} else if (what != POLL_TIMER) {
-			completed += poller_dispatch(poller, &events[i], true);
+			completed += poller_dispatch(poller, &events[i], true, &due);
 		}
 	}
+	hilo__ready_make(poller, &due);
+	hilo__ready_settle(poller);
 	return completed;
 }
 

@@ -66,6 +66,21 @@ static void ready_make(struct poller *poller, struct poll_io *io)
 		hilo__poller_complete_io(poller, io, rc);
 }
 
+void hilo__ready_make(struct poller *poller, struct list *due)
+{
+	struct list *first;
+
+	while ((first = list_pop_first(due))) {
+		struct poll_io *io =
+			container_of(list_entry(first, struct poll_op, link), struct poll_io, op);
+
+		if ((first = list_first(due)))
+			poll_io_prefetch_waiter(
+				container_of(list_entry(first, struct poll_op, link), struct poll_io, op));
+		ready_make(poller, io);
+	}
+}
+
 /*
  * One thread at a time, and not within itself: a completion that starts the next operation does not pile up on the
  * stack of a task. P1

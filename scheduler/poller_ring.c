@@ -66,9 +66,6 @@
 /* After a kick the other thread is in the kernel; how long it is waited for there. */
 #define KICK_PAUSES 100
 
-/* Lines of an operation's owner that are looked at when it completes. */
-#define OWNER_LINES 4
-
 /* The most that one call moves. */
 #define LENGTH_MAX 0x7ffff000u
 
@@ -383,28 +380,27 @@ static int ring_ready(struct poller *poller, struct poll_ring *ring)
 	return completed > 0 ? completed : 0;
 }
 
+/* The operation that the @i-th of @n completions is of; NULL: none. */
+static inline const struct poll_io *ring_io(const struct uring_cqe *cqes, unsigned i, unsigned n)
+{
+	return i < n && cqes[i].user_data > USER_LAST ? (const struct poll_io *)(uintptr_t)cqes[i].user_data
+						      : NULL;
+}
+
 /*
- * What is completed after the next one comes from no near cache: its operation is on its way meanwhile, and then what
- * its owner looks at first.
+ * What is completed after the next one comes from no near cache: its operation is on its way meanwhile, then what its
+ * owner looks at first and who has started it, and then the frames in which that waits.
  */
 static inline void ring_prefetch(const struct uring_cqe *cqes, unsigned i, unsigned n)
 {
-#if !defined(HILO__ASAN) && !defined(HILO__TSAN)
-	if (i + 2 < n && cqes[i + 2].user_data > USER_LAST) {
-		const char *io = (const char *)(uintptr_t)cqes[i + 2].user_data;
+	const struct poll_io *io = ring_io(cqes, i + 3, n);
 
-		__builtin_prefetch(io);
-		__builtin_prefetch(io + 64);
-	}
-	if (i + 1 < n && cqes[i + 1].user_data > USER_LAST) {
-		const char *owner = ((const struct poll_io *)(uintptr_t)cqes[i + 1].user_data)->owner;
-
-		for (int line = 0; line < OWNER_LINES; line++)
-			__builtin_prefetch(owner + 64 * line);
-	}
-#else
-	(void)cqes, (void)i, (void)n;
-#endif
+	__builtin_prefetch(io);
+	__builtin_prefetch((const char *)io + 64);
+	if ((io = ring_io(cqes, i + 2, n)))
+		poll_io_prefetch(io);
+	if ((io = ring_io(cqes, i + 1, n)))
+		poll_io_prefetch_waiter(io);
 }
 
 int hilo__ring_finish_all(struct poller *poller, struct poll_ring *ring, const struct uring_cqe *cqes,
