@@ -33,6 +33,11 @@
  *     head. He counts himself in `finishing` before, and out of it, with release, when he has told of what he has
  *     taken: who takes `reaping` for good, and then acquires that it is 0, is alone with what the kernel has.
  *
+ * A receive that would have to wait, because the one before it has got all there was, is given a turn later than what
+ * answers that one, if there is much to give, and so another turn soon. What it waits for has mostly come by then: the
+ * kernel moves it at once, where it would have had to watch the socket, to be told, and to come back to it. Who sleeps
+ * gives all there is before, and so does a guest.
+ *
  * The ring watches the eventfd, for wake-ups, and the epoll instance, for operations that wait for readiness. Whoever
  * finds the wake-up's completion, and is not the owner, writes once more: the owner may sleep already, and the
  * kernel, having found no completion left, let it sleep on.
@@ -57,11 +62,15 @@
 #include "scheduler/poller_ring_impl.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 
 #include "scheduler/base/clock.h"
 #include "scheduler/base/panic.h"
 #include "scheduler/base/sys.h"
+
+/* With so many operations in a turn there is another one soon. */
+#define BUSY 16
 
 /* After a kick the other thread is in the kernel; how long it is waited for there. */
 #define KICK_PAUSES 100
@@ -225,12 +234,47 @@ static void ring_give(struct poll_ring *ring, struct poll_io *io, struct uring_s
 		list_add_tail(&ring->cancels, &io->op.link);
 }
 
-/* [any] What is to be told to the kernel, as far as there is room, into the submission queue. */
-static void ring_fill(struct poller *poller, struct poll_ring *ring, enum poll_reaper reaper)
+/* [lock] @most of @queue into the submission queue, as far as there is room: how many. */
+static unsigned ring_give_some(struct poll_ring *ring, struct list *queue, unsigned most)
 {
 	struct uring_sqe *sqe;
-	unsigned given = 0;
 	struct poll_io *io;
+	unsigned given = 0;
+
+	for (; given < most && (io = ring_next(ring, queue, &sqe)); given++)
+		ring_give(ring, io, sqe);
+	return given;
+}
+
+/* [lock] Those of `later` that have been there since the last time, as receives that need not wait any more. */
+static unsigned ring_give_aged(struct poll_ring *ring)
+{
+	unsigned aged = ring->later_aged, given;
+	struct list *link = list_first(&ring->later);
+
+	for (; aged && link && link != &ring->later; aged--, link = link->next)
+		list_entry(link, struct poll_op, link)->flags &= (uint8_t)~POLL_LATER;
+	given = ring_give_some(ring, &ring->later, ring->later_aged - aged);
+	ring->later_aged = ring->later_aged - aged - given; /* for want of room */
+	return given;
+}
+
+/* [lock] Receives that would have to wait: @all, or those that have been here for a turn. */
+static unsigned ring_give_later(struct poll_ring *ring, bool all)
+{
+	unsigned given = ring_give_aged(ring);
+
+	if (all)
+		given += ring_give_some(ring, &ring->later, UINT_MAX);
+	ring->later_aged = list_empty(&ring->later) ? 0 : ring->later_aged + ring->later_new;
+	ring->later_new = 0;
+	return given;
+}
+
+/* [any] What is to be told to the kernel, @all of it or what is not to wait, as far as there is room. */
+static void ring_fill(struct poller *poller, struct poll_ring *ring, enum poll_reaper reaper, bool all)
+{
+	unsigned given;
 
 	spin_lock(&ring->lock);
 	if (HILO__UNLIKELY(load_relaxed(&poller->fallen))) { /* relaxed: under the lock */
@@ -239,17 +283,21 @@ static void ring_fill(struct poller *poller, struct poll_ring *ring, enum poll_r
 	}
 	ring_watch_wake(poller, ring, reaper);
 	ring_watch(ring, &ring->watches_epoll, poller->backend->epoll_fd, USER_EPOLL, 0);
-	while ((io = ring_next(ring, &ring->queue, &sqe))) {
-		ring_give(ring, io, sqe);
-		given++;
-	}
+	given = ring_give_some(ring, &ring->queue, UINT_MAX);
+	given += ring_give_later(ring, all || given < BUSY);
 	/* relaxed: statistics, under the lock */
 	store_relaxed(&poller->counts.operations, load_relaxed(&poller->counts.operations) + given);
 	hilo__ring_tell_cancels(ring);
 	/* relaxed: P2, by the eventfd; and for the owner its own */
-	store_relaxed(&ring->queued, list_first(&ring->queue) || list_first(&ring->cancels) ||
-					     !ring->watches_epoll || ring->watch_ended || ring->again_wanted);
+	store_relaxed(&ring->queued, list_first(&ring->queue) || list_first(&ring->later) ||
+					     list_first(&ring->cancels) || !ring->watches_epoll ||
+					     ring->watch_ended || ring->again_wanted);
 	spin_unlock(&ring->lock);
+}
+
+static inline bool io_is_later(const struct poll_io *io)
+{
+	return io->op.kind == POLL_IO_RECV && io->op.flags & POLL_LATER;
 }
 
 /*
@@ -265,7 +313,8 @@ static bool ring_queue(struct poller *poller, struct poll_ring *ring, struct pol
 	refused = load_relaxed(&poller->fallen);			   /* relaxed: under the lock */
 	refused |= state == POLL_IO_QUEUED && load_relaxed(&io->stopping); /* relaxed: I2 */
 	if (!refused) {
-		list_add_tail(&ring->queue, &io->op.link);
+		list_add_tail(io_is_later(io) ? &ring->later : &ring->queue, &io->op.link);
+		ring->later_new += io_is_later(io);
 		store_relaxed(&io->state, state);   /* relaxed: under the lock */
 		store_relaxed(&ring->queued, true); /* relaxed: P2 */
 	}
@@ -462,7 +511,7 @@ void hilo__ring_flush(struct poller *poller, enum poll_reaper reaper)
 	int rc = 0;
 
 	if (load_relaxed(&ring->queued)) /* relaxed: a hint; the owner sees its own */
-		ring_fill(poller, ring, reaper);
+		ring_fill(poller, ring, reaper, reaper == POLL_GUEST);
 	if (uring_unsubmitted(&ring->uring) || hilo__uring_wants_enter(&ring->uring))
 		rc = ring_enter(poller, ring, 0);
 	if (HILO__UNLIKELY(hilo__ring_error_lasts(rc)) && reaper == POLL_OWNER) {
@@ -536,7 +585,7 @@ int hilo__ring_wait(struct poller *poller, hilo_time deadline)
 		ring->adopted = true;
 	}
 	span = ring_span(poller, ring, deadline);
-	ring_fill(poller, ring, POLL_OWNER);
+	ring_fill(poller, ring, POLL_OWNER, true);
 	/* There is more than the queue has room for, or a guest has just added to it: P2. */
 	rc = ring_enter(poller, ring, load_relaxed(&ring->queued) ? 0 : span); /* relaxed: P2 */
 	if (HILO__UNLIKELY(hilo__ring_error_lasts(rc))) {

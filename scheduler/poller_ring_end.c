@@ -75,6 +75,7 @@ int hilo__ring_make(struct poll_ring **ret)
 		return rc;
 	}
 	list_init(&ring->queue);
+	list_init(&ring->later);
 	list_init(&ring->cancels);
 	list_init(&ring->told);
 	ring->again.ns = AGAIN_NS;
@@ -122,7 +123,7 @@ static void ring_end_queued(struct poller *poller, struct poll_ring *ring)
 {
 	struct list *first;
 
-	while ((first = list_pop_first(&ring->queue))) {
+	while ((first = list_pop_first(&ring->queue)) || (first = list_pop_first(&ring->later))) {
 		struct poll_io *io =
 			container_of(list_entry(first, struct poll_op, link), struct poll_io, op);
 
@@ -236,7 +237,7 @@ HILO__COLD void hilo__ring_fall(struct poller *poller, int error)
 	list_init(&queue);
 	spin_lock(&ring->lock);
 	store_release(&poller->fallen, true); /* P3 of poller.c */
-	while ((first = list_pop_first(&ring->queue)))
+	while ((first = list_pop_first(&ring->queue)) || (first = list_pop_first(&ring->later)))
 		list_add_tail(&queue, first);
 	spin_unlock(&ring->lock);
 	ring_seize(poller, ring);

@@ -36,6 +36,9 @@ struct poll_ring {
 	struct uring uring;
 	struct spinlock lock;
 	struct list queue;   /* operations to be started */
+	struct list later;   /* receives that would have to wait */
+	unsigned later_new;  /* how many of them came since the submission queue was filled last ... */
+	unsigned later_aged; /* ... and before that; those that were stopped count as well */
 	struct list cancels; /* operations to be ended */
 	struct list told;    /* those that the kernel was told to end */
 	bool watches_wake;   /* under the lock: the kernel was told to, by the owner, and has not ended it */
