@@ -347,10 +347,16 @@ bool hilo__fork_call_turns(struct hilo_loop *loop);
 void hilo__fork_turn(struct thread *self);
 
 #ifdef HILO_TESTING
-/* Each fork is taken at once, by a task of the same loop, as far as a lot says so. To be changed while none runs. */
-extern bool hilo__forks_forced;
+/* Forks are taken at once, each by a task of the same loop. To be changed while none runs. */
+enum forks_forced {
+	FORKS_AS_EVER,
+	FORKS_BY_LOT, /* some are not */
+	FORKS_EACH    /* as long as there is memory for a task */
+};
+
+extern enum forks_forced hilo__forks_forced;
 #else
-#define hilo__forks_forced false
+#define hilo__forks_forced 0
 #endif
 
 #endif /* HILO_SCHEDULER_FORK_H */

@@ -101,7 +101,7 @@ static int regions_main(void *arg)
 static void test_regions_side_by_side(void **state)
 {
 	(void)state;
-	for (unsigned workers = 1; workers <= 4; workers *= 2) {
+	for (unsigned workers = 1; workers <= 8; workers *= 2) {
 		assert_int_equal(test_run(workers, regions_main, NULL), 0);
 		assert_int_equal(test_run_natural(workers, regions_main, NULL), 0);
 	}
@@ -110,10 +110,12 @@ static void test_regions_side_by_side(void **state)
 static void test_regions_with_stealing_forced(void **state)
 {
 	(void)state;
-	hilo__forks_forced = true;
-	for (unsigned workers = 1; workers <= 4; workers *= 2)
-		assert_int_equal(test_run(workers, regions_main, NULL), 0);
-	hilo__forks_forced = false;
+	for (int forced = FORKS_BY_LOT; forced <= FORKS_EACH; forced++) {
+		hilo__forks_forced = (enum forks_forced)forced;
+		for (unsigned workers = 1; workers <= 8; workers *= 2)
+			assert_int_equal(test_run(workers, regions_main, NULL), 0);
+	}
+	hilo__forks_forced = FORKS_AS_EVER;
 }
 
 /* Cancelled at some moment: what was left out is told, and nothing else is wrong. */
@@ -167,7 +169,7 @@ static int cancels_main(void *arg)
 static void test_regions_that_are_cancelled(void **state)
 {
 	(void)state;
-	for (unsigned workers = 1; workers <= 4; workers *= 2) {
+	for (unsigned workers = 1; workers <= 8; workers *= 2) {
 		assert_int_equal(test_run(workers, cancels_main, NULL), 0);
 		assert_int_equal(test_run_natural(workers, cancels_main, NULL), 0);
 	}

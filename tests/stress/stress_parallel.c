@@ -253,10 +253,12 @@ static void test_all_at_the_same_time(void **state)
 static void test_all_with_stealing_forced(void **state)
 {
 	(void)state;
-	hilo__forks_forced = true;
-	for (unsigned workers = 1; workers <= 4; workers *= 2)
-		assert_int_equal(test_run(workers, all_main, NULL), 0);
-	hilo__forks_forced = false;
+	for (int forced = FORKS_BY_LOT; forced <= FORKS_EACH; forced++) {
+		hilo__forks_forced = (enum forks_forced)forced;
+		for (unsigned workers = 1; workers <= 8; workers *= 2)
+			assert_int_equal(test_run(workers, all_main, NULL), 0);
+	}
+	hilo__forks_forced = FORKS_AS_EVER;
 }
 
 int main(void)

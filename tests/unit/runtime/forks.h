@@ -6,17 +6,42 @@
 #include "scheduler/fork.h"
 #include "tests/support/test.h"
 
-/* As TASK_TEST, and once more with each fork taken by a task of its own, as far as lots say so. */
-#define FORK_TEST(name)                                                                                      \
+/* As test_each, and again with forks taken by tasks of their own: as far as lots say so, and all of them. */
+static inline __attribute__((unused)) void fork_test_each(hilo_task_fn body)
+{
+	for (int forced = FORKS_AS_EVER; forced <= FORKS_EACH; forced++) {
+		hilo__forks_forced = (enum forks_forced)forced;
+		test_each(body);
+	}
+	hilo__forks_forced = FORKS_AS_EVER;
+}
+
+/* The same with 1, 2, 8 and 64 workers, by lot and in the order that a program has. */
+static inline __attribute__((unused)) void fork_test_wide(hilo_task_fn body)
+{
+	static const unsigned workers[] = {1, 2, 8, 64};
+
+	for (int forced = FORKS_AS_EVER; forced <= FORKS_EACH; forced++) {
+		hilo__forks_forced = (enum forks_forced)forced;
+		for (size_t i = 0; i < array_size(workers); i++) {
+			assert_int_equal(test_run(workers[i], body, NULL), 0);
+			assert_int_equal(test_run_natural(workers[i], body, NULL), 0);
+		}
+	}
+	hilo__forks_forced = FORKS_AS_EVER;
+}
+
+/* As TASK_TEST, in each of these ways. */
+#define FORK_TEST_BY(each, name)                                                                             \
 	static int name##_body(void *arg);                                                                   \
 	static void name(void **state)                                                                       \
 	{                                                                                                    \
 		(void)state;                                                                                 \
-		test_each(name##_body);                                                                      \
-		hilo__forks_forced = true;                                                                   \
-		test_each(name##_body);                                                                      \
-		hilo__forks_forced = false;                                                                  \
+		each(name##_body);                                                                           \
 	}                                                                                                    \
 	static int name##_body(__attribute__((unused)) void *arg)
+
+#define FORK_TEST(name) FORK_TEST_BY(fork_test_each, name)
+#define FORK_TEST_WIDE(name) FORK_TEST_BY(fork_test_wide, name)
 
 #endif /* TESTS_UNIT_RUNTIME_FORKS_H */

@@ -48,9 +48,7 @@ FORK_TEST(test_a_region_gives_the_result)
 static void test_with_8_and_64_workers(void **state)
 {
 	(void)state;
-	assert_int_equal(test_run(8, test_a_region_gives_the_result_body, NULL), 0);
-	assert_int_equal(test_run_natural(8, test_a_region_gives_the_result_body, NULL), 0);
-	assert_int_equal(test_run_natural(64, test_a_region_gives_the_result_body, NULL), 0);
+	fork_test_wide(test_a_region_gives_the_result_body);
 }
 
 struct pair {
@@ -548,8 +546,8 @@ static void test_a_fork_that_is_not_joined_ends_the_process(void **state)
 static void test_no_memory(void **state)
 {
 	(void)state;
-	for (int forced = 0; forced < 2; forced++) {
-		hilo__forks_forced = forced != 0;
+	for (int forced = FORKS_AS_EVER; forced <= FORKS_EACH; forced++) {
+		hilo__forks_forced = (enum forks_forced)forced;
 		for (unsigned workers = 1; workers <= 2; workers++) {
 			hilo_opts opts = {.size = sizeof(opts), .workers = workers};
 			hilo_region_opts region = {.size = sizeof(region)};
@@ -569,7 +567,7 @@ static void test_no_memory(void **state)
 			assert_int_equal(hilo_runtime_free(region.runtime), 0);
 		}
 	}
-	hilo__forks_forced = false;
+	hilo__forks_forced = FORKS_AS_EVER;
 }
 
 int main(void)

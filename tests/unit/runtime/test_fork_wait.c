@@ -736,15 +736,42 @@ static void test_helpers_are_cancelled_before_they_begin(void **state)
 	hilo_opts opts = {.size = sizeof(opts), .hooks = &hooks};
 
 	(void)state;
-	for (int forced = 0; forced < 2; forced++) {
-		hilo__forks_forced = forced != 0;
+	for (int forced = FORKS_AS_EVER; forced <= FORKS_EACH; forced++) {
+		hilo__forks_forced = (enum forks_forced)forced;
 		for (opts.workers = 1; opts.workers <= 4; opts.workers *= 2) {
 			store_relaxed(&spawned, 0);
 			assert_int_equal(hilo_run(regions_that_need_help, NULL, &opts), 0);
 			assert_true(load_relaxed(&spawned) > 1);
 		}
 	}
-	hilo__forks_forced = false;
+	hilo__forks_forced = FORKS_AS_EVER;
+}
+
+/* All of these with more workers than there are processors. */
+static void test_with_8_and_64_workers(void **state)
+{
+	static const hilo_task_fn bodies[] = {
+		test_a_fork_waits_for_an_older_one_body,
+		test_all_forks_of_a_tree_wait_at_the_same_time_body,
+		test_a_region_waits_for_a_fork_of_the_one_around_body,
+		test_forks_lock_body,
+		test_a_failure_at_each_position_reaches_its_join_body,
+		test_the_failure_of_a_region_body,
+		test_forks_have_the_values_of_their_region_body,
+		test_a_cancel_reaches_all_forks_that_wait_body,
+		test_a_region_that_was_cancelled_before_runs_body,
+		test_a_timeout_around_a_region_body,
+		test_scopes_within_forks_body,
+		test_a_cancellable_region_leaves_out_what_has_not_begun_body,
+		test_a_cancel_counts_once_a_shield_has_ended_body,
+		test_a_cancel_counts_once_an_inner_region_has_ended_body,
+		test_the_result_of_what_was_left_out_is_zero_body,
+		test_the_tasks_of_forks_are_cancelled_body,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < array_size(bodies); i++)
+		fork_test_wide(bodies[i]);
 }
 
 int main(void)
@@ -772,6 +799,7 @@ int main(void)
 		cmocka_unit_test(test_a_call_that_a_fork_meets_waits_for_the_join),
 		cmocka_unit_test(test_the_tasks_of_forks_are_cancelled),
 		cmocka_unit_test(test_helpers_are_cancelled_before_they_begin),
+		cmocka_unit_test(test_with_8_and_64_workers),
 	};
 
 	test_begin();

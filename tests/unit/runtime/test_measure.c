@@ -45,9 +45,9 @@ static hilo_measure measure_of(int (*fn)(void *arg), void *arg, int expected)
 		(void)state;                                                                                 \
 		hilo__measure_clock = fake_clock;                                                            \
 		test_each(name##_body);                                                                      \
-		hilo__forks_forced = true;                                                                   \
+		hilo__forks_forced = FORKS_EACH;                                                             \
 		test_each(name##_body);                                                                      \
-		hilo__forks_forced = false;                                                                  \
+		hilo__forks_forced = FORKS_AS_EVER;                                                          \
 		hilo__measure_clock = NULL;                                                                  \
 	}                                                                                                    \
 	static int name##_body(__attribute__((unused)) void *arg)

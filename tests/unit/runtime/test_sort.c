@@ -209,10 +209,10 @@ static void test_all_is_sorted(void **state)
 static void test_all_is_sorted_with_each_fork_taken(void **state)
 {
 	(void)state;
-	hilo__forks_forced = true;
+	hilo__forks_forced = FORKS_EACH;
 	for (unsigned workers = 1; workers <= 4; workers *= 2)
 		assert_int_equal(test_run(workers, sort_everything, NULL), 0);
-	hilo__forks_forced = false;
+	hilo__forks_forced = FORKS_AS_EVER;
 }
 
 /* Items of a size that no type has: a key of one byte, and the number of the item in the others. */

@@ -255,9 +255,9 @@ static void test_who_waits_for_his_turn_takes_nothing_after_a_failure(void **sta
 {
 	(void)state;
 	hilo__nobody_stands_in = true;
-	hilo__forks_forced = true;
+	hilo__forks_forced = FORKS_EACH;
 	assert_int_equal(test_run(1, take_while_it_fails, NULL), 0);
-	hilo__forks_forced = false;
+	hilo__forks_forced = FORKS_AS_EVER;
 	hilo__nobody_stands_in = false;
 }
 
