@@ -81,6 +81,8 @@ void hilo_fork_made(struct hilo_forks *face, struct hilo_fork *fork, int is_code
 		fork->run = NULL;
 	else if (hilo__fork_is_low(face))
 		hilo_fork_elsewhere(face, fork, is_code);
+	else if (HILO__UNLIKELY(forks->checked))
+		hilo__fork_run_checked(forks, late->place + 1, fork);
 	else
 		(void)fork->run(face, late->place + 1, fork);
 }
@@ -181,9 +183,12 @@ struct hilo_fork *hilo_fork_join(struct hilo_forks *face, struct hilo_fork *fork
 		return hilo__fork_measured_join(forks, fork, is_code);
 	skips = hilo__fork_answer(forks, fork);
 	if (fork >= forks->split || hilo__forks_retract(forks, fork)) {
-		if (HILO__LIKELY(!skips))
+		if (HILO__UNLIKELY(skips))
+			hilo__fork_left_out(forks, fork, is_code);
+		else if (HILO__LIKELY(!forks->checked) || hilo__fork_is_low(face))
 			return NULL;
-		hilo__fork_left_out(forks, fork, is_code);
+		else
+			hilo__fork_run_checked(forks, fork, fork);
 		return fork;
 	}
 	fork_finish(forks, fork, hilo__fork_thief(fork), is_code);

@@ -29,10 +29,10 @@
  * is there for other workers, if there is memory for a task that runs it; otherwise it begins at its join, so that who
  * waits for it without joining it waits for ever. Who looks for something again and again does not wait, and what its
  * ancestors have forked may stay theirs. It must not wait for what its ancestors do after their fork. Locks taken,
- * scopes entered and shields begun in a fork end in it; those of its ancestors are not its own. It sees the task-local
- * values of its region, and sets none. hilo_task_current() is the task that it happens to run in. If the fork was taken
- * that is another one than the region's, and bound to no loop. What is attached to a failure with hilo_fail reaches
- * whoever joins a fork that returns an int.
+ * scopes entered and shields begun in a fork end in it; those of its ancestors are not its own: debug mode tells, of
+ * locks. It sees the task-local values of its region, and sets none. hilo_task_current() is the task that it happens to
+ * run in. If the fork was taken that is another one than the region's, and bound to no loop. What is attached to a
+ * failure with hilo_fail reaches whoever joins a fork that returns an int.
  *
  * A cancel of the region's task, or a scope around the region, is seen by a fork as by the task itself; and who waits
  * at a join when he is asked to stop passes that on to the fork that he waits for, and goes on waiting. Forks that have

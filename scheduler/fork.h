@@ -89,13 +89,15 @@ struct forks {
 
 	/* Owner only; constant in a region but for `failed`, `late` and `split`. */
 	struct hilo_fork *split;
-	struct late_fork *late;	 /* newest first */
-	struct binding *locals;	 /* that the region began with, borrowed */
-	struct forks *next;	 /* while it is in no region: in a list */
-	int failed;		 /* the first reason for which something was left out */
-	unsigned late_forks;	 /* not joined, with a place in `late` or without */
-	unsigned flags;		 /* HILO_REGION_* */
-	bool measured;		 /* nothing is published: measure.h */
+	struct late_fork *late; /* newest first */
+	struct binding *locals; /* that the region began with, borrowed */
+	struct forks *next;	/* while it is in no region: in a list */
+	int failed;		/* the first reason for which something was left out */
+	unsigned late_forks;	/* not joined, with a place in `late` or without */
+	unsigned flags;		/* HILO_REGION_* */
+	bool measured;		/* nothing is published: measure.h */
+	bool checked;		/* each join comes to the library: fork_locks.c */
+	uint64_t since; /* locks that were taken later are those of the fork that runs: fork_locks.c */
 	struct measure *measure; /* where to; NULL: the strand is on another stack just now */
 	uint64_t began;		 /* cycles; of a region that is in no other */
 	struct hilo_fork result; /* of a late fork that was joined just now */
@@ -324,6 +326,26 @@ void hilo__fork_expect(struct hilo_loop *loop, uint64_t cycles);
 
 /* [any] @task is asked to stop: if it is in a region that can be cancelled, it looks. */
 void hilo__fork_poke(struct hilo_task *task);
+
+/*
+ * fork_locks.c: in debug mode, who breaks that locks taken in a fork end in it.
+ */
+
+/* [any] How many locks were taken by those whose locks are noted: sync/order.c. */
+extern atomic(uint64_t) hilo__locks_taken;
+
+/* [runs a fork] Tell which locks @me has taken after @since, in a fork whose function is @run, and has still. */
+typedef void (*locks_left_fn)(const struct hilo_task *me, uint64_t since, const void *run);
+extern atomic(locks_left_fn) hilo__locks_left; /* NULL: nobody has taken any */
+
+/* [owner] Run @fork, the latest one, or one that runs at once, with what it forks from @head on. */
+void hilo__fork_run_checked(struct forks *forks, struct hilo_fork *head, struct hilo_fork *fork);
+
+/* [task] The fork that runs ends; its function is @run. */
+void hilo__fork_check_locks(const struct forks *forks, const void *run);
+
+/* [any] Locks that the calling task has taken before this one are those of ancestors of the fork that it runs. */
+uint64_t hilo__fork_locks_since(const struct thread *self);
 
 /*
  * fork_measure.c: regions that are measured.

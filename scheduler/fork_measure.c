@@ -45,6 +45,7 @@ HILO__COLD uint64_t hilo__measure_correct(struct measure *measure, uint64_t took
 void hilo__fork_measure(struct forks *forks, struct measure *measure)
 {
 	forks->measured = true;
+	forks->checked = false;
 	forks->measure = measure;
 	forks->began = 0;
 	store_relaxed(&forks->runtime, NULL); /* relaxed: there is never anything to take */

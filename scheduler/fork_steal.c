@@ -64,6 +64,7 @@ void hilo__fork_attach(struct forks *forks, struct fiber *fiber, struct hilo_run
 		       struct binding *locals)
 {
 	size_t reserve = fiber->stack_size / 4;
+	struct forks *outer = load_relaxed(&fiber->forks); /* relaxed: our own */
 
 	if (reserve < STACK_RESERVE_LEAST)
 		reserve = STACK_RESERVE_LEAST;
@@ -75,10 +76,13 @@ void hilo__fork_attach(struct forks *forks, struct fiber *fiber, struct hilo_run
 	forks->measured = false;
 	forks->measure = NULL;
 	forks->began = 0;
-	/* relaxed: our own */
-	hilo__forks_open(forks, runtime, kind, load_relaxed(&fiber->forks));
+	forks->checked = runtime->debug != 0;
+	forks->since = outer ? outer->since : 0;
+	hilo__forks_open(forks, runtime, kind, outer);
 	if (hilo__forks_forced)
 		forks_ask(forks);
+	else if (HILO__UNLIKELY(forks->checked))
+		forks_ask_join(forks);
 	store_release(&fiber->forks, forks); /* P1 */
 	forks_look(forks, fiber);
 }
@@ -229,6 +233,8 @@ bool hilo__fork_answer(struct forks *forks, struct hilo_fork *end)
 		forks_hand_out(forks, end);
 	if (HILO__UNLIKELY(forks_must_look(forks)))
 		forks_ask(forks);
+	else if (HILO__UNLIKELY(forks->checked))
+		forks_ask_join(forks);
 	return skips;
 }
 
@@ -264,6 +270,8 @@ void hilo__fork_execute(struct hilo_fork *fork)
 		(void)fork->run(forks_face(forks), forks->record, fork);
 	if (HILO__UNLIKELY(forks->measure != NULL))
 		measure_stop(forks->measure);
+	if (HILO__UNLIKELY(forks->checked))
+		hilo__fork_check_locks(forks, (const void *)(uintptr_t)fork->run);
 	state->code = forks->failed;
 	self = thread_self();
 	loop_learn(self->loop, began);

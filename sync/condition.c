@@ -77,6 +77,12 @@ static int refuse(const char *call)
 	return rc < 0 ? rc : hilo_fail(-EPERM, "%s: the caller does not have the mutex", call);
 }
 
+/* The caller has @mutex: 0; else why it may not call this. */
+static int check_mutex(const hilo_mutex *mutex, const char *call)
+{
+	return hilo__mutex_is_mine(mutex) ? hilo__mutex_check_fork(mutex, call) : refuse(call);
+}
+
 /* Be the last that waits, and give the mutex up. 0; -EINVAL: the others have another one. */
 static int waiter_add(struct condition *condition, hilo_mutex *mutex, struct contend_node *node,
 		      struct contender *contender)
@@ -149,19 +155,20 @@ static int condition_wait(struct condition *condition, hilo_mutex *mutex, hilo_t
 
 int hilo_condition_wait(hilo_condition *condition, hilo_mutex *mutex, hilo_time deadline)
 {
-	if (!hilo__mutex_is_mine(mutex))
-		return refuse("hilo_condition_wait");
-	return condition_wait(condition_of(condition), mutex, deadline, __builtin_return_address(0));
+	int rc = check_mutex(mutex, "hilo_condition_wait");
+
+	return rc < 0 ? rc
+		      : condition_wait(condition_of(condition), mutex, deadline, __builtin_return_address(0));
 }
 
 int hilo_condition_wait_for(hilo_condition *condition, hilo_mutex *mutex, int (*predicate)(void *arg),
 			    void *arg, hilo_time deadline)
 {
 	const void *site = __builtin_return_address(0);
-	int ended = 0, rc;
+	int ended = 0, rc = check_mutex(mutex, "hilo_condition_wait_for");
 
-	if (!hilo__mutex_is_mine(mutex))
-		return refuse("hilo_condition_wait_for");
+	if (rc < 0)
+		return rc;
 	if (contend_is_interrupted(thread_self()))
 		return hilo__error_own(-ECANCELED);
 	for (;;) {

@@ -131,6 +131,13 @@ bool hilo__mutex_is_mine(const hilo_mutex *mutex)
 	return me && owner_of(load_relaxed(&mutex_of(mutex)->word)) == me;
 }
 
+int hilo__mutex_check_fork(const hilo_mutex *mutex, const char *call)
+{
+	const struct thread *self = thread_self();
+
+	return order_is_on(self) ? hilo__order_check_fork(self->task, mutex_of(mutex), call) : 0;
+}
+
 /* [has the list] Give it back, and the word, which is @word from now on. The last access: P2. */
 static inline void list_give_back(struct mutex *mutex, uintptr_t word)
 {
@@ -438,8 +445,13 @@ static HILO__NOINLINE int mutex_unlock_slow(struct mutex *mutex)
 
 	if (!me || owner_of(word) != me)
 		return refuse_unlock(mutex, word);
-	if (order_is_on(thread_self()))
+	if (order_is_on(thread_self())) {
+		int rc = hilo__order_check_fork(me, mutex, "hilo_mutex_unlock");
+
+		if (rc < 0)
+			return rc;
 		hilo__order_lets_go(me, mutex);
+	}
 	guess_set(word);
 	for (;;) {
 		if (word & MUTEX_LIST) {

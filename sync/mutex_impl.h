@@ -10,6 +10,9 @@
 /* [any] The caller has @mutex. */
 bool hilo__mutex_is_mine(const hilo_mutex *mutex);
 
+/* [owner] In debug mode: -EPERM, for @call: an ancestor of the fork that the caller is in has @mutex. Else 0. */
+int hilo__mutex_check_fork(const hilo_mutex *mutex, const char *call);
+
 /* [task, plain thread; suspends] hilo_mutex_lock, without limit; @site is where that is called, for debug mode. */
 int hilo__mutex_lock_at(hilo_mutex *mutex, const void *site);
 

@@ -15,9 +15,13 @@
  */
 #include "sync/order_impl.h"
 
+#include <hilo/runtime/error.h>
 #include <hilo/runtime/log.h>
 
+#include <errno.h>
+
 #include "runtime/debug_impl.h"
+#include "runtime/fork_impl.h"
 #include "runtime/log_impl.h"
 #include "runtime/runtime_impl.h"
 #include "runtime/site_impl.h"
@@ -35,7 +39,8 @@ struct held {
 	uint64_t who_id;
 	const void *lock, *site;
 	uint64_t number;
-	unsigned next; /* of its list, or of the free ones */
+	uint64_t taken; /* all that were taken by then, with this one */
+	unsigned next;	/* of its list, or of the free ones */
 };
 
 /* @second was locked, at its site, by one who had @first, locked at its site. */
@@ -234,6 +239,38 @@ again:
 	spin_unlock(&table.lock);
 }
 
+/* [lock] The next of those that @me has taken after @since and has still, and of which nothing was said; 0: none. */
+static unsigned left_find(const struct hilo_task *me, uint64_t since, const void *run)
+{
+	for (unsigned i = *held_list(me); i; i = table.held[i].next)
+		if (is_held_by(&table.held[i], me) && table.held[i].taken > since &&
+		    is_news(table.held[i].site, run))
+			return i;
+	return 0;
+}
+
+/* [runs a fork] As hilo__locks_left. */
+static void order_left(const struct hilo_task *me, uint64_t since, const void *run)
+{
+	char site[2][SITE_SIZE];
+	struct held held;
+	unsigned i;
+
+	spin_lock(&table.lock);
+	while ((i = left_find(me, since, run))) {
+		held = table.held[i];
+		spin_unlock(&table.lock);
+		hilo__site_describe(held.site, site[0], SITE_SIZE);
+		hilo__site_describe((const char *)run + 1, site[1], SITE_SIZE);
+		hilo__log(HILO_LOG_WARNING,
+			  "debug: lock kept: the fork %s ends and has %p, locked at %s: if it was stolen "
+			  "nobody can unlock that",
+			  site[1], held.lock, site[0]);
+		spin_lock(&table.lock);
+	}
+	spin_unlock(&table.lock);
+}
+
 void hilo__order_has(const struct hilo_task *me, const void *lock, struct order_mark *mark, const void *site)
 {
 	unsigned *list, i;
@@ -242,8 +279,16 @@ void hilo__order_has(const struct hilo_task *me, const void *lock, struct order_
 	mark_set(mark);
 	i = held_new();
 	list = held_list(me);
-	table.held[i] = (struct held){me, me->id, lock, site, mark->number, *list};
+	table.held[i] = (struct held){.who = me,
+				      .who_id = me->id,
+				      .lock = lock,
+				      .site = site,
+				      .number = mark->number,
+				      /* relaxed, both: as in scheduler/fork_locks.c */
+				      .taken = add_relaxed(&hilo__locks_taken, 1) + 1,
+				      .next = *list};
 	*list = i;
+	store_relaxed(&hilo__locks_left, order_left);
 	spin_unlock(&table.lock);
 }
 
@@ -278,4 +323,26 @@ const void *hilo__order_where(const struct hilo_task *me, const void *lock)
 	site = i ? table.held[i].site : NULL;
 	spin_unlock(&table.lock);
 	return site;
+}
+
+int hilo__order_check_fork(const struct hilo_task *me, const void *lock, const char *call)
+{
+	uint64_t since = hilo__fork_locks_since(thread_self());
+	char label[TASK_LABEL_SIZE], where[SITE_SIZE];
+	const void *site;
+	unsigned i;
+
+	if (!since)
+		return 0;
+	spin_lock(&table.lock);
+	i = *held_find(me, lock);
+	site = i && table.held[i].taken <= since ? table.held[i].site : NULL;
+	spin_unlock(&table.lock);
+	if (!site)
+		return 0;
+	hilo__site_describe(site, where, sizeof(where));
+	return hilo_fail(
+		-EPERM,
+		"%s: a fork on the stack of %s does not have %p: an ancestor of it does, locked at %.70s",
+		call, hilo__task_label(me, label), lock, where);
 }

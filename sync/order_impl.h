@@ -42,4 +42,10 @@ void hilo__order_lets_go(const struct hilo_task *me, const void *lock);
 /* [any] Where @me has locked it; NULL: nothing is known. */
 const void *hilo__order_where(const struct hilo_task *me, const void *lock);
 
+/*
+ * [owner] -EPERM, with what is wrong as the message of @call: it was locked before the fork began that runs on this
+ * stack, so it is its ancestors'. Else 0.
+ */
+int hilo__order_check_fork(const struct hilo_task *me, const void *lock, const char *call);
+
 #endif /* HILO_SYNC_ORDER_IMPL_H */

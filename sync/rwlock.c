@@ -395,8 +395,13 @@ int hilo_rwlock_unlock(hilo_rwlock *public)
 
 	if (HILO__UNLIKELY(!(word & RW_READ) && !is_mine(word, self->task)))
 		return refuse(lock, "hilo_rwlock_unlock", word);
-	if (order_is_on(self))
+	if (order_is_on(self)) {
+		int rc = hilo__order_check_fork(self->task, lock, "hilo_rwlock_unlock");
+
+		if (rc < 0)
+			return rc;
 		hilo__order_lets_go(self->task, lock);
+	}
 	if (word & RW_READ)
 		return unlock_read(lock, word);
 	return unlock_write(lock, word);
@@ -406,9 +411,16 @@ int hilo_rwlock_downgrade(hilo_rwlock *public)
 {
 	struct rwlock *lock = rwlock_of(public);
 	uintptr_t word = load_relaxed(&lock->word); /* relaxed: as in hilo_rwlock_unlock */
+	const struct thread *self = thread_self();
 
-	if (!is_mine(word, thread_self()->task))
+	if (!is_mine(word, self->task))
 		return refuse(lock, "hilo_rwlock_downgrade", word);
+	if (order_is_on(self)) {
+		int rc = hilo__order_check_fork(self->task, lock, "hilo_rwlock_downgrade");
+
+		if (rc < 0)
+			return rc;
+	}
 	word &= ~(RW_WAITERS | RW_LIST | RW_WOKEN | RW_TURNS);
 	if (cas_release(&lock->word, &word, (word & RW_APART) | RW_ONE | RW_READ)) /* P1 */
 		return 0;

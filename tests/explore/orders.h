@@ -37,6 +37,12 @@ const void *hilo__order_where(const struct hilo_task *me, const void *lock)
 	explore_fail("debug mode");
 }
 
+int hilo__order_check_fork(const struct hilo_task *me, const void *lock, const char *call)
+{
+	(void)me, (void)lock, (void)call;
+	explore_fail("debug mode");
+}
+
 void hilo__site_describe(const void *address, char *buf, size_t size)
 {
 	(void)address, (void)size;
