@@ -148,16 +148,43 @@ static int call_some(int64_t begin, int64_t end, void *arg)
 	return rc;
 }
 
-int hilo_invoke(size_t count, int (*const fns[])(void *arg), void *const args[])
+static int invoke_check(size_t count, int (*const fns[])(void *arg), const char *name)
 {
-	struct calls calls = {fns, args};
-
 	if (count && !fns)
-		return hilo_fail(-EINVAL, "hilo_invoke: fns is NULL");
+		return hilo_fail(-EINVAL, "%s: fns is NULL", name);
 	for (size_t i = 0; i < count; i++)
 		if (!fns[i])
-			return hilo_fail(-EINVAL, "hilo_invoke: function %zu is NULL", i);
-	return hilo_parallel_for(0, (int64_t)count, 1, call_some, &calls);
+			return hilo_fail(-EINVAL, "%s: function %zu is NULL", name, i);
+	return 0;
+}
+
+static int invoke_with(size_t count, int (*const fns[])(void *arg), void *const args[],
+		       const hilo_parallel_opts *opts, const char *name)
+{
+	struct calls calls = {fns, args};
+	struct parallel parallel;
+	int64_t grain = 1;
+	int rc = invoke_check(count, fns, name);
+
+	if (rc == 0)
+		rc = hilo__parallel_begin(&parallel, opts, (int64_t)count, 1, name);
+	if (rc < 0 || !count)
+		return rc;
+	if (parallel.opts.grain != HILO_GRAIN_AUTO) /* functions are few, and not alike */
+		grain = hilo__parallel_grain(count, parallel.opts.grain);
+	rc = hilo__parallel_range(&parallel, 0, (int64_t)count, grain, 1, call_some, &calls);
+	return hilo__parallel_end(&parallel, rc);
+}
+
+int hilo_invoke_with(size_t count, int (*const fns[])(void *arg), void *const args[],
+		     const hilo_parallel_opts *opts)
+{
+	return invoke_with(count, fns, args, opts, "hilo_invoke_with");
+}
+
+int hilo_invoke(size_t count, int (*const fns[])(void *arg), void *const args[])
+{
+	return invoke_with(count, fns, args, NULL, "hilo_invoke");
 }
 
 /* Reductions. */

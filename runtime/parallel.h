@@ -127,6 +127,13 @@ HILO_API HILO_MUST_CHECK int hilo_parallel_find(int64_t begin, int64_t end, hilo
  */
 HILO_API HILO_MUST_CHECK int hilo_invoke(size_t count, int (*const fns[])(void *arg), void *const args[]);
 
+/*
+ * [task, suspends] The same with options, or NULL: the defaults. Progress is counted in functions. A grain is how many
+ * of them are called one after the other; HILO_GRAIN_AUTO is one. Besides: -EINVAL, -E2BIG for bad options.
+ */
+HILO_API HILO_MUST_CHECK int hilo_invoke_with(size_t count, int (*const fns[])(void *arg), void *const args[],
+					      const hilo_parallel_opts *opts);
+
 HILO_END_DECLS
 
 #endif /* HILO_RUNTIME_PARALLEL_H */
