@@ -368,17 +368,17 @@ bool hilo__fork_call_turns(struct hilo_loop *loop);
 /* [task, may suspend] Let the loop make a turn, which somebody has called for. */
 void hilo__fork_turn(struct thread *self);
 
-#ifdef HILO_TESTING
-/* Forks are taken at once, each by a task of the same loop. To be changed while none runs. */
+/* In tests: forks are taken at once, each by a task of the same loop. To be changed while none runs. */
 enum forks_forced {
 	FORKS_AS_EVER,
 	FORKS_BY_LOT, /* some are not */
 	FORKS_EACH    /* as long as there is memory for a task */
 };
 
+#ifdef HILO_TESTING
 extern enum forks_forced hilo__forks_forced;
 #else
-#define hilo__forks_forced 0
+#define hilo__forks_forced FORKS_AS_EVER
 #endif
 
 #endif /* HILO_SCHEDULER_FORK_H */

@@ -167,16 +167,6 @@ bool hilo__fork_is_skipping(const struct forks *forks)
 	       task_is_interrupted(thread_self()->task);
 }
 
-/* [owner, in tests] Whether the oldest is to be taken now. */
-static bool forks_are_taken(struct hilo_loop *loop)
-{
-#ifdef HILO_TESTING
-	if (hilo__forks_forced == FORKS_EACH)
-		return true;
-#endif
-	return !LOT(loop, 4);
-}
-
 /* [owner, in tests] A task of this loop takes the oldest. */
 static HILO__NOINLINE void forks_force(struct forks *forks, struct hilo_fork *end)
 {
@@ -184,7 +174,8 @@ static HILO__NOINLINE void forks_force(struct forks *forks, struct hilo_fork *en
 	struct hilo_task *task;
 	struct hilo_fork *fork;
 
-	if (forks->split < end && forks_are_taken(self->loop) && (task = hilo__fork_task(self, forks))) {
+	if (forks->split < end && (hilo__forks_forced == FORKS_EACH || !LOT(self->loop, 4)) &&
+	    (task = hilo__fork_task(self, forks))) {
 		hilo__forks_publish(forks, end, true);
 		/* relaxed: our own */
 		fork = hilo__forks_take(forks, self->loop->runtime, load_relaxed(&forks->kind));
