@@ -9,9 +9,9 @@
  * of no more than what a pipe that is ready takes; it can only block if another process has read, or filled, it in
  * between. Regular files, which are always ready, are read and written at once.
  *
- * There is one exception. sendfile(2) knows no flag to say that it may not wait: for the moment of that call a socket
- * that was made here, by accept or connect, is set to O_NONBLOCK. Nobody else has it; and a receive that is started on
- * it in that moment is answered -EAGAIN by a ring, and then waits for readiness.
+ * There is one exception. splice(2) knows no flag to say that it may not wait for a socket: for the moment of that
+ * call one that was made here, by accept or connect, is set to O_NONBLOCK. Nobody else has it; and a receive that is
+ * started on it in that moment is answered -EAGAIN by a ring, and then waits for readiness.
  *
  * SIGPIPE is not raised: a send to a socket says so itself. A write to a pipe is made by a thread of a worker, which
  * has all signals blocked, or by the kernel on its behalf; only a plain thread, which may make the first try itself,
@@ -115,20 +115,25 @@ static bool fd_send(struct transport *transport, const void *data, size_t size, 
 	return done;
 }
 
-static ssize_t fd_send_file(struct transport *transport, int file, int64_t offset, size_t size)
+static ssize_t fd_send_pipe(struct transport *transport, int pipe, size_t size)
 {
 	const struct transport_fd *fd = fd_of(transport);
-	struct descriptor_quiet quiet;
-	ssize_t n;
 	int quick = hilo__sock_is_nonblocking(transport->fd);
+	struct descriptor_quiet quiet;
+	bool plain = !hilo__io_runtime();
+	ssize_t n;
 
 	if (fd->is_direct || quick < 0 || (!quick && !fd->is_own))
 		return -EOPNOTSUPP;
+	if (!size)
+		return 0;
 	if (!quick && hilo__sock_set_nonblocking(transport->fd, true) < 0)
 		return -EOPNOTSUPP;
-	hilo__descriptor_quiet(&quiet);
-	n = hilo__sys_sendfile(transport->fd, file, &offset, size);
-	hilo__descriptor_quiet_end(&quiet);
+	if (plain)
+		hilo__descriptor_quiet(&quiet);
+	n = hilo__sys_splice(pipe, NULL, transport->fd, size, SPLICE_F_NONBLOCK);
+	if (plain)
+		hilo__descriptor_quiet_end(&quiet);
 	if (!quick)
 		(void)hilo__sock_set_nonblocking(transport->fd, false);
 	return n;
@@ -209,7 +214,7 @@ static const struct transport_ops fd_ops = {
 	.receive = fd_receive,
 	.receive_now = fd_receive_now,
 	.send = fd_send,
-	.send_file = fd_send_file,
+	.send_pipe = fd_send_pipe,
 	.send_now = fd_send_now,
 	.stop = fd_stop,
 	.shut = fd_shut,

@@ -69,11 +69,11 @@ struct transport_ops {
 	ssize_t (*receive_now)(struct transport *transport, void *data, size_t size);
 	bool (*send)(struct transport *transport, const void *data, size_t size, ssize_t *ret);
 	/*
-	 * [a thread that may wait for a disk, instead of a send] Up to @size bytes of @file from @offset on, as many
-	 * as there is room for without waiting: how many, 0 at the end of the file; -EAGAIN: there is no room;
-	 * -EOPNOTSUPP: not by this transport. May be NULL.
+	 * [no lock, instead of a send] Up to @size of the bytes that are in @pipe, as many as there is room for without
+	 * waiting: how many; -EAGAIN: there is no room; -EOPNOTSUPP: not by this transport. @size 0 only asks that, at
+	 * any time. May be NULL.
 	 */
-	ssize_t (*send_file)(struct transport *transport, int file, int64_t offset, size_t size);
+	ssize_t (*send_pipe)(struct transport *transport, int pipe, size_t size);
 	/* [no lock, instead of a send] Without waiting: -EAGAIN. For what stands on it. */
 	ssize_t (*send_now)(struct transport *transport, const void *data, size_t size);
 	/* [no lock, both have been started, or are not in flight] They are to end soon. */
@@ -335,11 +335,9 @@ void hilo__stream_rx_drop(hilo_stream *stream, struct list *won);
 
 /*
  * sendfile.c: [any, suspends; no lock] Wait for the turn, and until all that was written is sent; then have the
- * transport send up to @size bytes of @file from @offset on, as send_file says. -EOPNOTSUPP: another way is to be
- * taken; else as hilo_stream_write, without a message.
+ * transport send up to @size bytes of @pipe, as send_pipe says; else as hilo_stream_write, without a message.
  */
-ssize_t hilo__stream_send_file(hilo_stream *stream, int file, int64_t offset, size_t size,
-			       hilo_time deadline);
+ssize_t hilo__stream_send_pipe(hilo_stream *stream, int pipe, size_t size, hilo_time deadline);
 
 /* stream_send.c: as far as others need it. */
 

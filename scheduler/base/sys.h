@@ -24,7 +24,6 @@
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -86,8 +85,8 @@
 	X(PWRITEV2, pwritev2, EINTR, ssize_t,                                                                \
 	  (int fd, const struct iovec *vector, int n, int64_t offset, int flags),                            \
 	  (fd, vector, n, offset, flags))                                                                    \
-	X(SENDFILE, sendfile, EINTR, ssize_t, (int out, int in, int64_t *offset, size_t size),               \
-	  (out, in, offset, hilo__sys_shorten(SYS_CALL_SENDFILE, size)))                                     \
+	X(SPLICE, splice, EINTR, ssize_t, (int in, int64_t *offset, int out, size_t size, unsigned flags),   \
+	  (in, offset, out, hilo__sys_shorten(SYS_CALL_SPLICE, size), flags))                                \
 	X(IO_URING_SETUP, io_uring_setup, ENOMEM, int, (unsigned entries, void *params), (entries, params))  \
 	X(IO_URING_ENTER, io_uring_enter, EINTR, int,                                                        \
 	  (int fd, unsigned submit, unsigned wait, unsigned flags, const void *arg, size_t size),            \
@@ -311,14 +310,10 @@ static inline ssize_t sys_real_pwritev2(int fd, const struct iovec *vector, int 
 	return sys_result(pwritev2(fd, vector, n, offset, flags));
 }
 
-/* Moves *@offset, not where the descriptor is. */
-static inline ssize_t sys_real_sendfile(int out, int in, int64_t *offset, size_t size)
+/* Moves *@offset, not where @in is; NULL: it is a pipe. */
+static inline ssize_t sys_real_splice(int in, int64_t *offset, int out, size_t size, unsigned flags)
 {
-	off_t at = *offset;
-	ssize_t n = sys_result(sendfile(out, in, &at, size));
-
-	*offset = at;
-	return n;
+	return sys_result(splice(in, offset, out, NULL, size, flags));
 }
 
 static inline int sys_real_io_uring_setup(unsigned entries, void *params)

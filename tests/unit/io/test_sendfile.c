@@ -3,10 +3,13 @@
  * test_sendfile.c - a file that the kernel sends itself: over sockets that were made here, which block on a ring, and
  * do not over epoll. All of it, counted, in order with what others write, and none of it lost or doubled.
  */
+#include <hilo/io/file.h>
 #include <hilo/io/pump.h>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "io/sock_impl.h"
 #include "io/stream_impl.h"
@@ -129,12 +132,12 @@ OWN_TEST(test_kernel_sends_the_file)
 {
 	struct sending sending;
 
-	hilo__sys_fail(SYS_CALL_SENDFILE, 0, 0, false);
+	hilo__sys_fail(SYS_CALL_SPLICE, 0, 0, false);
 	sending_start(&sending, a);
 	stream_expect(b, FILE_SIZE, 0);
 	TASK_CHECK(sending_end(&sending), ==, 0);
 	TASK_CHECK(sending.count, ==, FILE_SIZE);
-	TASK_CHECK(hilo__sys_calls(SYS_CALL_SENDFILE), >, 0);
+	TASK_CHECK(hilo__sys_calls(SYS_CALL_SPLICE), >, 0);
 	TASK_CHECK(lseek(file, 0, SEEK_CUR), ==, FILE_SIZE); /* where writing it has left it */
 	TASK_CHECK(hilo_stream_write_eof(a), ==, 0);
 	stream_expect_end(b);
@@ -198,13 +201,13 @@ OWN_TEST(test_short_calls_lose_nothing)
 	struct sys_chaos chaos = {.seed = test_seed(), .shorten = 300};
 	struct sending sending;
 
-	hilo__sys_fail(SYS_CALL_SENDFILE, 2, EINTR, false);
+	hilo__sys_fail(SYS_CALL_SPLICE, 2, EINTR, false);
 	hilo__sys_chaos(&chaos);
 	sending_start(&sending, a);
 	stream_expect(b, FILE_SIZE, 0);
 	TASK_CHECK(sending_end(&sending), ==, 0);
 	hilo__sys_chaos(NULL);
-	hilo__sys_fail(SYS_CALL_SENDFILE, 0, 0, false);
+	hilo__sys_fail(SYS_CALL_SPLICE, 0, 0, false);
 	TASK_CHECK(sending.count, ==, FILE_SIZE);
 	return 0;
 }
@@ -333,12 +336,12 @@ OWN_TEST(test_other_way_is_taken)
 	struct sending sending;
 
 	for (size_t i = 0; i < array_size(errors); i++) {
-		hilo__sys_fail(SYS_CALL_SENDFILE, 1 + (long)i % 2, errors[i], true);
+		hilo__sys_fail(SYS_CALL_SPLICE, 1 + (long)i % 2, errors[i], true);
 		sending_start(&sending, a);
 		stream_expect(b, FILE_SIZE, 0);
 		TASK_CHECK(sending_end(&sending), ==, 0);
 		TASK_CHECK(sending.count, ==, FILE_SIZE);
-		hilo__sys_fail(SYS_CALL_SENDFILE, 0, 0, false);
+		hilo__sys_fail(SYS_CALL_SPLICE, 0, 0, false);
 	}
 	return 0;
 }
@@ -402,11 +405,11 @@ TASK_TEST(test_descriptors_of_the_caller)
 		TASK_CHECK(hilo__sock_set_nonblocking(fd[0], quick[i]), ==, 0);
 		TASK_CHECK(hilo_stream_from_fd(fd[0], NULL, &stream[0]), ==, 0);
 		TASK_CHECK(hilo_stream_from_fd(fd[1], NULL, &stream[1]), ==, 0);
-		hilo__sys_fail(SYS_CALL_SENDFILE, 0, 0, false);
+		hilo__sys_fail(SYS_CALL_SPLICE, 0, 0, false);
 		sending_start(&sending, stream[0]);
 		stream_expect(stream[1], FILE_SIZE, 0);
 		TASK_CHECK(sending_end(&sending), ==, 0);
-		TASK_CHECK(hilo__sys_calls(SYS_CALL_SENDFILE) > 0, ==, quick[i]);
+		TASK_CHECK(hilo__sys_calls(SYS_CALL_SPLICE) > 0, ==, quick[i]);
 		TASK_CHECK(hilo__sock_is_nonblocking(fd[0]), ==, quick[i]);
 		hilo_stream_free(stream[0]);
 		hilo_stream_free(stream[1]);
@@ -414,11 +417,11 @@ TASK_TEST(test_descriptors_of_the_caller)
 	TASK_CHECK(pipe2(fd, O_CLOEXEC), ==, 0);
 	TASK_CHECK(hilo_stream_from_fd(fd[1], NULL, &stream[0]), ==, 0);
 	TASK_CHECK(hilo_stream_from_fd(fd[0], NULL, &stream[1]), ==, 0);
-	hilo__sys_fail(SYS_CALL_SENDFILE, 0, 0, false);
+	hilo__sys_fail(SYS_CALL_SPLICE, 0, 0, false);
 	sending_start(&sending, stream[0]);
 	stream_expect(stream[1], FILE_SIZE, 0);
 	TASK_CHECK(sending_end(&sending), ==, 0);
-	TASK_CHECK(hilo__sys_calls(SYS_CALL_SENDFILE), >, 0);
+	TASK_CHECK(hilo__sys_calls(SYS_CALL_SPLICE), >, 0);
 	sending_start(&sending, stream[0]);
 	hilo_stream_free(stream[1]);
 	TASK_CHECK(sending_end(&sending), ==, -EPIPE);
@@ -451,6 +454,225 @@ OWN_TEST(test_plain_thread_sends)
 	return 0;
 }
 
+/* A disk that answers no more, until it is told to, what it has not in memory. */
+static struct {
+	atomic(unsigned) held; /* calls that wait for it */
+	atomic(bool) answers;
+	atomic(bool) forgets; /* has nothing in memory */
+} disk;
+
+static void disk_wait(void)
+{
+	(void)add_seq_cst(&disk.held, 1);
+	while (!load_seq_cst(&disk.answers))
+		test_pause();
+}
+
+static ssize_t disk_preadv2(int fd, const struct iovec *vector, int n, int64_t offset, int flags)
+{
+	if (flags & RWF_NOWAIT)
+		return load_seq_cst(&disk.forgets) ? -EAGAIN : sys_real_preadv2(fd, vector, n, offset, 0);
+	disk_wait();
+	return sys_real_preadv2(fd, vector, n, offset, flags);
+}
+
+static ssize_t disk_splice(int in, int64_t *offset, int out, size_t size, unsigned flags)
+{
+	if (offset)
+		disk_wait();
+	return sys_real_splice(in, offset, out, size, flags);
+}
+
+static void disk_begin(bool forgets)
+{
+	store_seq_cst(&disk.held, 0);
+	store_seq_cst(&disk.answers, false);
+	store_seq_cst(&disk.forgets, forgets);
+}
+
+static hilo_file_stats figures(void)
+{
+	hilo_file_stats stats = {.size = sizeof(stats)};
+
+	TASK_CHECK(hilo_file_get_stats(&stats), ==, 0);
+	return stats;
+}
+
+/* Descriptors of that file. */
+static unsigned copies_of(const struct stat *of)
+{
+	struct stat stat;
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fstat(fd, &stat) == 0 && stat.st_ino == of->st_ino && stat.st_dev == of->st_dev;
+	return n;
+}
+
+static struct stat stat_of(int fd)
+{
+	struct stat stat;
+
+	TASK_CHECK(fstat(fd, &stat), ==, 0);
+	return stat;
+}
+
+/* What was held for those that were left is given back, and they send nothing. */
+static void disk_end(hilo_stream *a, hilo_stream *b, const struct stat *of, unsigned copies)
+{
+	TASK_CHECK(copies_of(of), >, copies);
+	store_seq_cst(&disk.answers, true);
+	TEST_UNTIL(figures().lingering == 0);
+	TEST_UNTIL(copies_of(of) == copies);
+	stream_say(a, "!");
+	TASK_CHECK(hilo_stream_read(b, (char[2]){0}, 2, HILO_FOREVER), ==, 1);
+}
+
+/* A test with that disk. What its calls are given to a thread for hangs with either poller. */
+#define DISK_TEST(name)                                                                                      \
+	static int name##_body(enum stream_kind kind, hilo_stream *a, hilo_stream *b);                       \
+	static void name(void **state)                                                                       \
+	{                                                                                                    \
+		(void)state;                                                                                 \
+		hilo__sys.preadv2 = disk_preadv2;                                                            \
+		hilo__sys.splice = disk_splice;                                                              \
+		own_test_run(name##_body);                                                                   \
+		hilo__sys_reset();                                                                           \
+	}                                                                                                    \
+	static int name##_body(__attribute__((unused)) enum stream_kind kind, hilo_stream *a, hilo_stream *b)
+
+/* The first piece is in memory, the next are not. Who sends is cancelled; the stream is as before. */
+DISK_TEST(test_cancel_leaves_a_disk_that_hangs)
+{
+	uint64_t before = figures().abandoned;
+	struct stat stat = stat_of(file);
+	struct sending sending;
+
+	disk_begin(false);
+	sending_start(&sending, a);
+	stream_expect(b, 65536, 0);
+	TEST_UNTIL(load_seq_cst(&disk.held) == 1);
+	TASK_CHECK(hilo_task_cancel(sending.task), ==, 0);
+	TASK_CHECK(sending_end(&sending), ==, -ECANCELED);
+	TASK_CHECK(sending.count, ==, 65536);
+	TASK_CHECK(figures().abandoned - before, ==, 1);
+	TASK_CHECK(figures().lingering, ==, 1);
+	disk_end(a, b, &stat, 1);
+	return 0;
+}
+
+/* The same with a deadline, and a file that its owner closes while the disk still has it. */
+DISK_TEST(test_deadline_leaves_a_disk_that_hangs)
+{
+	uint64_t before = figures().abandoned, count = 77;
+	int fd = file_new(300000);
+	struct stat stat = stat_of(fd);
+
+	disk_begin(false);
+	do { /* one that no thread has begun by its deadline is taken back */
+		TASK_CHECK(hilo_stream_sendfile(a, fd, 0, UINT64_MAX, &count,
+						hilo_after(3 * HILO_MILLISECOND)),
+			   ==, -ETIMEDOUT);
+		stream_expect(b, count, 0);
+	} while (figures().abandoned == before);
+	TASK_CHECK(count, ==, 65536);
+	close(fd);
+	disk_end(a, b, &stat, 0);
+	return 0;
+}
+
+/* The first piece is not in memory. One that does not block is read by a thread, on a ring as well. */
+DISK_TEST(test_reads_that_hang_are_left)
+{
+	static const int flags[] = {0, O_NONBLOCK};
+	bool ring = hilo__io_is_ring(hilo__io_runtime());
+	struct stat stat;
+
+	disk_begin(true);
+	for (size_t i = 0; i < array_size(flags); i++) {
+		uint64_t before = figures().abandoned, count = 77;
+		int fd = file_new(300000);
+
+		stat = stat_of(fd);
+		TASK_CHECK(fcntl(fd, F_SETFL, flags[i]), ==, 0);
+		if (ring && !flags[i]) { /* it has its own disk, which answers */
+			TASK_CHECK(hilo_stream_sendfile(a, fd, 0, 10000, &count, HILO_FOREVER), ==, 0);
+			stream_expect(b, 10000, 0);
+			close(fd);
+			continue;
+		}
+		do
+			TASK_CHECK(hilo_stream_sendfile(a, fd, 0, UINT64_MAX, &count,
+							hilo_after(3 * HILO_MILLISECOND)),
+				   ==, -ETIMEDOUT);
+		while (figures().abandoned == before);
+		TASK_CHECK(count, ==, 0);
+		close(fd);
+	}
+	disk_end(a, b, &stat, 0);
+	return 0;
+}
+
+static void *hanging_main(void *arg)
+{
+	struct sending *self = arg;
+	uint64_t before = figures().abandoned;
+
+	do
+		TASK_CHECK(hilo_stream_sendfile(self->stream, file, 0, UINT64_MAX, &self->count,
+						hilo_after(3 * HILO_MILLISECOND)),
+			   ==, -ETIMEDOUT);
+	while (figures().abandoned == before);
+	return NULL;
+}
+
+/* A plain thread that has a deadline has a thread wait for the disk. */
+DISK_TEST(test_plain_thread_leaves_a_disk_that_hangs)
+{
+	struct stat stat = stat_of(file);
+	struct sending sending = {.stream = a, .count = 77};
+	pthread_t thread;
+
+	disk_begin(true);
+	TASK_CHECK(pthread_create(&thread, NULL, hanging_main, &sending), ==, 0);
+	test_join_thread(thread);
+	TASK_CHECK(sending.count, ==, 0);
+	disk_end(a, b, &stat, 1);
+	return 0;
+}
+
+/* It is slow, and answers in the end: nothing is lost. */
+DISK_TEST(test_file_that_is_not_in_memory)
+{
+	struct sending sending;
+
+	disk_begin(true);
+	store_seq_cst(&disk.answers, true);
+	sending_start(&sending, a);
+	stream_expect(b, FILE_SIZE, 0);
+	TASK_CHECK(sending_end(&sending), ==, 0);
+	TASK_CHECK(sending.count, ==, FILE_SIZE);
+	return 0;
+}
+
+/* Without a pipe, or a descriptor for it, it is read and written. */
+OWN_TEST(test_without_a_pipe)
+{
+	struct sending sending;
+
+	hilo__sys_fail(SYS_CALL_PIPE2, 1, EMFILE, true);
+	sending_start(&sending, a);
+	stream_expect(b, FILE_SIZE, 0);
+	TASK_CHECK(sending_end(&sending), ==, 0);
+	hilo__sys_fail(SYS_CALL_PIPE2, 0, 0, false);
+	hilo__sys_fail(SYS_CALL_FCNTL, 1, EPERM, true); /* it is a small one */
+	sending_start(&sending, a);
+	stream_expect(b, FILE_SIZE, 0);
+	TASK_CHECK(sending_end(&sending), ==, 0);
+	hilo__sys_fail(SYS_CALL_FCNTL, 0, 0, false);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -469,6 +691,12 @@ int main(void)
 		cmocka_unit_test(test_file_that_is_cut_ends_there),
 		cmocka_unit_test(test_descriptors_of_the_caller),
 		cmocka_unit_test(test_plain_thread_sends),
+		cmocka_unit_test(test_cancel_leaves_a_disk_that_hangs),
+		cmocka_unit_test(test_deadline_leaves_a_disk_that_hangs),
+		cmocka_unit_test(test_reads_that_hang_are_left),
+		cmocka_unit_test(test_plain_thread_leaves_a_disk_that_hangs),
+		cmocka_unit_test(test_file_that_is_not_in_memory),
+		cmocka_unit_test(test_without_a_pipe),
 	};
 	int rc;
 
