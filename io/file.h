@@ -100,7 +100,7 @@ HILO_API ssize_t hilo_file_read(hilo_file *file, void *buf, size_t size, hilo_ti
 
 /*
  * [any, suspends] Read @size bytes. @size; HILO_EINCOMPLETE: the end comes before, with a message that says how many
- * there are; as after any other failure they can still be read. Else as hilo_file_read.
+ * there are, as does hilo_error_sizes; as after any other failure they can still be read. Else as hilo_file_read.
  */
 HILO_API ssize_t hilo_file_read_exactly(hilo_file *file, void *buf, size_t size, hilo_time deadline);
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "runtime/error_impl.h"
 #include "scheduler/base/mem.h"
 
 /* What a file without a buffer reads ahead where it has to look for an end. */
@@ -148,8 +149,9 @@ ssize_t hilo_file_read(hilo_file *file, void *buf, size_t size, hilo_time deadli
 
 static ssize_t read_incomplete(const struct reading *r, size_t have, size_t size)
 {
-	return hilo_fail(HILO_EINCOMPLETE, "%s: %zu bytes read on a total of %zu expected bytes", r->call,
-			 have, size);
+	(void)hilo_fail(HILO_EINCOMPLETE, "%s: %zu bytes read on a total of %zu expected bytes", r->call,
+			have, size);
+	return hilo__error_sizes(HILO_EINCOMPLETE, have, size);
 }
 
 /* [claimed, suspends] Many bytes of a file with positions: it is at the next one once they are all there. */
@@ -219,9 +221,10 @@ static size_t separator_find(const struct separator *separator, const char *byte
 
 /*
  * [claimed, suspends] Have a piece up to @separator, or to the end, in the buffer. Its length; 0: the end;
- * -EMSGSIZE: it has more than @limit bytes.
+ * -EMSGSIZE: it has more than @limit bytes, of which *@ret_before, and perhaps more, are before the separator.
  */
-static ssize_t piece_have(const struct reading *r, const struct separator *separator, size_t limit)
+static ssize_t piece_have(const struct reading *r, const struct separator *separator, size_t limit,
+			  size_t *ret_before)
 {
 	hilo_file *file = r->file;
 	size_t from = 0, length, have;
@@ -230,9 +233,10 @@ static ssize_t piece_have(const struct reading *r, const struct separator *separ
 	for (;;) {
 		have = ahead(file);
 		length = have ? separator_find(separator, ahead_bytes(file), have, from) : 0;
+		if (!length)
+			from = have >= separator->length ? have - separator->length + 1 : 0;
 		if (length || have > limit)
 			break;
-		from = have >= separator->length ? have - separator->length + 1 : 0;
 		n = ahead_more(r, 2 * have);
 		if (n < 0)
 			return n;
@@ -241,6 +245,7 @@ static ssize_t piece_have(const struct reading *r, const struct separator *separ
 			break;
 		}
 	}
+	*ret_before = length ? length - separator->length : from;
 	return length > limit || (!length && have) ? -EMSGSIZE : (ssize_t)length;
 }
 
@@ -249,14 +254,17 @@ static ssize_t read_until(const char *call, hilo_file *file, const struct separa
 {
 	struct reading r;
 	ssize_t n = reading_begin(&r, call, file, deadline);
+	size_t before;
 
 	if (n < 0)
 		return n;
 	if (!buf || !size || size > SSIZE_MAX)
 		return reading_end(&r, hilo_fail(-EINVAL, "%s: %zu bytes at %p", call, size, (void *)buf));
-	n = piece_have(&r, separator, size - 1);
-	if (n == -EMSGSIZE)
-		n = hilo_fail(-EMSGSIZE, "%s: it does not fit into %zu bytes", call, size);
+	n = piece_have(&r, separator, size - 1, &before);
+	if (n == -EMSGSIZE) {
+		(void)hilo_fail(-EMSGSIZE, "%s: it does not fit into %zu bytes", call, size);
+		(void)hilo__error_sizes(-EMSGSIZE, before, size - 1);
+	}
 	if (n >= 0) {
 		memcpy(buf, n ? ahead_bytes(file) : "", (size_t)n);
 		buf[n] = '\0';
@@ -287,15 +295,18 @@ ssize_t hilo_file_next_line(hilo_file *file, const char **ret, size_t limit, hil
 {
 	struct reading r;
 	ssize_t n = reading_begin(&r, "hilo_file_next_line", file, deadline);
+	size_t before;
 
 	if (n < 0)
 		return n;
 	if (!ret || !limit || limit > SSIZE_MAX / 4)
 		return reading_end(&r, hilo_fail(-EINVAL, "hilo_file_next_line: ret is %p, limit %zu",
 						 (void *)ret, limit));
-	n = piece_have(&r, &newline, limit);
-	if (n == -EMSGSIZE)
-		n = hilo_fail(-EMSGSIZE, "hilo_file_next_line: more than %zu bytes", limit);
+	n = piece_have(&r, &newline, limit, &before);
+	if (n == -EMSGSIZE) {
+		(void)hilo_fail(-EMSGSIZE, "hilo_file_next_line: more than %zu bytes", limit);
+		(void)hilo__error_sizes(-EMSGSIZE, before, limit);
+	}
 	if (n > 0) {
 		*ret = ahead_bytes(file);
 		file->in.at += (size_t)n; /* what is behind it stays where it is, until the next call */
@@ -399,8 +410,10 @@ ssize_t hilo_file_read_all(hilo_file *file, size_t limit, char **ret, hilo_time 
 		n = all_read(&r, &all, limit);
 	else
 		n = all_fill(&r, &all, limit);
-	if (n == -EMSGSIZE)
-		n = hilo_fail(-EMSGSIZE, "hilo_file_read_all: more than %zu bytes", limit);
+	if (n == -EMSGSIZE) {
+		(void)hilo_fail(-EMSGSIZE, "hilo_file_read_all: more than %zu bytes", limit);
+		(void)hilo__error_sizes(-EMSGSIZE, all.have ? all.have : ahead(file), limit);
+	}
 	if (n < 0) {
 		hilo__free(all.data);
 		return reading_end(&r, n);

@@ -14,6 +14,7 @@
 #include <limits.h>
 
 #include "io/stat_impl.h"
+#include "runtime/error_impl.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
 
@@ -223,9 +224,11 @@ ssize_t hilo_file_writev(hilo_file *file, const struct iovec *pieces, int n, hil
 		rc = write_all(file, pieces[i].iov_base, pieces[i].iov_len, &part, deadline);
 		taken += part;
 	}
-	if (rc < 0)
-		rc = hilo_fail(rc, "hilo_file_write: %zu of %zu bytes were taken: %s", taken, all,
-			       hilo_strerror(rc));
+	if (rc < 0) {
+		(void)hilo_fail(rc, "hilo_file_write: %zu of %zu bytes were taken: %s", taken, all,
+				hilo_strerror(rc));
+		(void)hilo__error_sizes(rc, taken, all);
+	}
 	return hilo__file_release(file, rc < 0 ? rc : (ssize_t)taken);
 }
 

@@ -101,12 +101,17 @@ ssize_t hilo_stream_read_frame(hilo_stream *stream, enum hilo_frame kind, void *
 	hilo__stream_read_end(&reader, rc == 0 ? (size_t)length : 0);
 	if (rc == 0)
 		return (ssize_t)length;
-	if (rc == -EMSGSIZE)
-		return hilo_fail(-EMSGSIZE, "%s: a message of %llu bytes, there is room for %zu", call,
-				 (unsigned long long)length, size);
-	if (rc == HILO_EINCOMPLETE)
-		return hilo_fail(HILO_EINCOMPLETE, "%s: %zu bytes and the end, of %llu", call, there,
-				 (unsigned long long)(there < header ? header : header + length));
+	if (rc == -EMSGSIZE) {
+		(void)hilo_fail(-EMSGSIZE, "%s: a message of %llu bytes, there is room for %zu", call,
+				(unsigned long long)length, size);
+		return hilo__error_sizes(-EMSGSIZE, length, size);
+	}
+	if (rc == HILO_EINCOMPLETE) {
+		length = there < header ? header : header + length;
+		(void)hilo_fail(HILO_EINCOMPLETE, "%s: %zu bytes and the end, of %llu", call, there,
+				(unsigned long long)length);
+		return hilo__error_sizes(HILO_EINCOMPLETE, there, length);
+	}
 	return hilo__stream_read_failed(&reader, rc);
 }
 

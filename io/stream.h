@@ -91,14 +91,15 @@ HILO_API ssize_t hilo_stream_read(hilo_stream *stream, void *buf, size_t size, h
 
 /*
  * [any, suspends] Read @size bytes. @size; HILO_EINCOMPLETE: the end came before, with a message that says how many
- * there are; as after any other failure they can still be read. Else as hilo_stream_read.
+ * there are, as does hilo_error_sizes; as after any other failure they can still be read. Else as hilo_stream_read.
  */
 HILO_API ssize_t hilo_stream_read_exactly(hilo_stream *stream, void *buf, size_t size, hilo_time deadline);
 
 /*
  * [any, suspends] Read a line, with its '\n', into @buf, and a NUL after it. Its length without the NUL: more than 0; 0
  * at the end. At the end of the stream the last line may lack its '\n'. -EMSGSIZE, with a message, and all of it
- * can still be read: the line does not fit into @size - 1 bytes, or is longer than the limit. Else as hilo_stream_read.
+ * can still be read: the line does not fit into @size - 1 bytes, or is longer than the limit. hilo_error_sizes says of
+ * how many bytes it is known that the line is longer than that, and the limit. Else as hilo_stream_read.
  */
 HILO_API ssize_t hilo_stream_read_line(hilo_stream *stream, char *buf, size_t size, hilo_time deadline);
 
@@ -115,7 +116,7 @@ HILO_API ssize_t hilo_stream_read_all(hilo_stream *stream, size_t limit, char **
 /*
  * [any, suspends] Write @size bytes: the stream has them when this returns @size. It waits while others write, or while
  * more is on its way than the high mark allows. A write of up to the high mark, or 64 KiB, is taken whole or not at
- * all. Of a larger one a part may have been taken when it ends early; the message says how much.
+ * all. Of a larger one a part may have been taken when it ends early; the message says how much, and hilo_error_sizes.
  *
  * -EPIPE, -ECONNRESET and other failures of the connection, also of what was written before; -EPIPE after
  * hilo_stream_write_eof; HILO_ECLOSED; -ETIMEDOUT, -ECANCELED; -EDEADLK: it would have to wait, in a callback; -ENOMEM;

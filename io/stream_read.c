@@ -68,11 +68,11 @@ ssize_t hilo_stream_read_exactly(hilo_stream *stream, void *buf, size_t size, hi
 		return (ssize_t)size;
 	if (n < 0)
 		return hilo__stream_read_failed(&reader, n);
-	return hilo_fail(HILO_EINCOMPLETE, "hilo_stream_read_exactly: %zd bytes and the end, of %zu", n,
-			 size);
+	(void)hilo_fail(HILO_EINCOMPLETE, "hilo_stream_read_exactly: %zd bytes and the end, of %zu", n, size);
+	return hilo__error_sizes(HILO_EINCOMPLETE, (uint64_t)n, size);
 }
 
-/* What a line, or another piece, ends with, and where it was not found so far. */
+/* What a line, or another piece, ends with, and where it does not begin: the first @from bytes are not of it. */
 struct separator {
 	const void *bytes;
 	size_t length;
@@ -126,8 +126,10 @@ static ssize_t reader_piece(struct stream_reader *reader, struct separator *sepa
 		if (n < 0 || n == have)
 			break; /* the end */
 		length = reader_find(reader, separator, (size_t)n);
-		if (length)
+		if (length) {
+			separator->from = length - separator->length;
 			return length <= most ? (ssize_t)length : -EMSGSIZE;
+		}
 		if ((size_t)n > most)
 			return -EMSGSIZE;
 		have = n;
@@ -154,10 +156,13 @@ static ssize_t read_piece(const char *call, hilo_stream *stream, struct separato
 		buf[n] = '\0';
 	}
 	hilo__stream_read_end(&reader, n > 0 ? (size_t)n : 0);
-	if (n == -EMSGSIZE && most == size - 1)
-		return hilo_fail(-EMSGSIZE, "%s: more than the %zu bytes that buf has room for", call, most);
-	if (n == -EMSGSIZE)
-		return hilo_fail(-EMSGSIZE, "%s: more than the limit of %zu bytes", call, most);
+	if (n == -EMSGSIZE) {
+		(void)hilo_fail(-EMSGSIZE,
+				most == size - 1 ? "%s: more than the %zu bytes that buf has room for"
+						 : "%s: more than the limit of %zu bytes",
+				call, most);
+		return hilo__error_sizes(-EMSGSIZE, separator->from, most);
+	}
 	return n < 0 ? hilo__stream_read_failed(&reader, n) : n;
 }
 
@@ -199,7 +204,7 @@ static ssize_t reader_take_all(struct stream_reader *reader, size_t size, char *
 ssize_t hilo_stream_read_all(hilo_stream *stream, size_t limit, char **ret, hilo_time deadline)
 {
 	struct stream_reader reader;
-	ssize_t n = hilo__stream_enter(stream, "hilo_stream_read_all"), have = 0;
+	ssize_t n = hilo__stream_enter(stream, "hilo_stream_read_all"), have = 0, there = 0;
 
 	if (n < 0)
 		return n;
@@ -209,12 +214,15 @@ ssize_t hilo_stream_read_all(hilo_stream *stream, size_t limit, char **ret, hilo
 	while ((n = hilo__stream_fill(&reader, (size_t)have, limit + 1, deadline)) > have &&
 	       (size_t)n <= limit)
 		have = n;
+	there = n;
 	if (n > (ssize_t)limit)
 		n = -EMSGSIZE;
 	else if (n >= 0)
 		n = reader_take_all(&reader, (size_t)n, ret);
 	hilo__stream_read_end(&reader, n > 0 ? (size_t)n : 0);
-	if (n == -EMSGSIZE)
-		return hilo_fail(-EMSGSIZE, "hilo_stream_read_all: more than %zu bytes", limit);
+	if (n == -EMSGSIZE) {
+		(void)hilo_fail(-EMSGSIZE, "hilo_stream_read_all: more than %zu bytes", limit);
+		return hilo__error_sizes(-EMSGSIZE, (uint64_t)there, limit);
+	}
 	return n < 0 ? hilo__stream_read_failed(&reader, n) : n;
 }

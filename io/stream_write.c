@@ -172,8 +172,9 @@ static HILO__NOINLINE ssize_t write_slowly(const char *call, hilo_stream *stream
 		return (ssize_t)(size - source->left);
 	if (source->left == size)
 		return hilo__error_own(rc);
-	return hilo_fail(rc, "%s: %s; %zu of %zu bytes were taken", call, hilo_strerror(rc),
-			 size - source->left, size);
+	(void)hilo_fail(rc, "%s: %s; %zu of %zu bytes were taken", call, hilo_strerror(rc),
+			size - source->left, size);
+	return hilo__error_sizes(rc, size - source->left, size);
 }
 
 /* [any] Write @source, which is not empty. */

@@ -61,6 +61,14 @@ HILO_API const char *hilo_error_message(void);
 HILO_API int hilo_error_code(void);
 
 /*
+ * [any] How far that failure came, where it is about a number of bytes and the call that failed says so: 0,
+ * *@ret_have is how many there were, and *@ret_want how many there should have been, or may be; either may be NULL.
+ * -ENODATA: it says nothing of the kind, and nothing was changed. The figures go where the message goes, through tasks
+ * and futures.
+ */
+HILO_API int hilo_error_sizes(uint64_t *ret_have, uint64_t *ret_want);
+
+/*
  * [any] The name of the task that failed, or NULL when the failure is a future's that no task has caused, or
  * the caller's own: an await that ended early by its deadline or by a cancel, or a hilo_fail not yet returned.
  * This tells the -ETIMEDOUT of an await from the -ETIMEDOUT that the awaited task returned.

@@ -43,6 +43,9 @@ int hilo__error_own_fd(int code, int fd);
  */
 void hilo__error_keep(int code);
 
+/* [any] hilo_fail has just said @code of the caller: there were @have bytes, of @want. Returns @code. */
+int hilo__error_sizes(int code, uint64_t have, uint64_t want);
+
 /* What has failed besides the failure that is told. Without memory some may be left out. */
 struct error_list {
 	struct error *first, **end;

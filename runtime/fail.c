@@ -35,6 +35,8 @@ struct error {
 	unsigned depth; /* causes behind it */
 	struct error *cause;
 	struct error *others;	   /* what has failed besides: a list through this member; of a cause: NULL */
+	uint64_t have, want;	   /* bytes, if it is sized */
+	bool sized;
 	bool received;		   /* not made by the holder itself */
 	char task[TASK_NAME_SIZE]; /* which has failed; "": none is known */
 	char message[HILO_ERROR_MESSAGE_SIZE];
@@ -106,10 +108,22 @@ static struct error *error_new(int code, struct error *cause)
 	error->cause = cause;
 	error->others = NULL;
 	error->depth = cause ? cause->depth + 1 : 0;
-	error->received = false;
+	error->have = error->want = 0;
+	error->sized = error->received = false;
 	error->task[0] = '\0';
 	error->message[0] = '\0';
 	return error;
+}
+
+/* What @from says, into the new node @to. */
+static void error_say(struct error *to, const struct error *from)
+{
+	to->have = from->have;
+	to->want = from->want;
+	to->sized = from->sized;
+	to->received = from->received;
+	memcpy(to->task, from->task, sizeof(to->task));
+	memcpy(to->message, from->message, sizeof(to->message));
 }
 
 /* A copy of @from and of @depth causes behind it: others may hold the nodes. Shorter without memory. */
@@ -118,11 +132,8 @@ static struct error *error_copy(const struct error *from, unsigned depth)
 	struct error *cause = depth && from->cause ? error_copy(from->cause, depth - 1) : NULL;
 	struct error *error = error_new(from->code, cause);
 
-	if (error) {
-		error->received = from->received;
-		memcpy(error->task, from->task, sizeof(error->task));
-		memcpy(error->message, from->message, sizeof(error->message));
-	}
+	if (error)
+		error_say(error, from);
 	return error;
 }
 
@@ -164,16 +175,25 @@ int hilo_fail(int code, const char *format, ...)
 	return code;
 }
 
+int hilo__error_sizes(int code, uint64_t have, uint64_t want)
+{
+	struct error *error = *thread_slot(thread_self());
+
+	if (error) { /* else there was no memory; nobody else has it yet */
+		error->have = have;
+		error->want = want;
+		error->sized = true;
+	}
+	return code;
+}
+
 /* A node of one's own with what @from says and its causes, but not its others. NULL: no memory. */
 static struct error *error_clone(const struct error *from)
 {
 	struct error *error = error_new(from->code, hilo__error_ref(from->cause));
 
-	if (!error)
-		return NULL;
-	error->received = from->received;
-	memcpy(error->task, from->task, sizeof(error->task));
-	memcpy(error->message, from->message, sizeof(error->message));
+	if (error)
+		error_say(error, from);
 	return error;
 }
 
@@ -434,6 +454,19 @@ int hilo_error_code(void)
 	struct error *error = *error_slot();
 
 	return error ? error->code : 0;
+}
+
+int hilo_error_sizes(uint64_t *ret_have, uint64_t *ret_want)
+{
+	const struct error *error = *error_slot();
+
+	if (!error || !error->sized)
+		return -ENODATA;
+	if (ret_have)
+		*ret_have = error->have;
+	if (ret_want)
+		*ret_want = error->want;
+	return 0;
 }
 
 const char *hilo_error_task(void)

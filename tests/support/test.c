@@ -37,6 +37,19 @@ void test_die(const char *file, int line, const char *what, long long a, long lo
 	abort();
 }
 
+void test_check_sizes(const char *file, int line, uint64_t have, uint64_t want)
+{
+	uint64_t is_have, is_want;
+	int rc = hilo_error_sizes(&is_have, &is_want);
+
+	if (rc < 0)
+		test_die(file, line, "the last failure has sizes", rc, 0);
+	if (is_have != have)
+		test_die(file, line, "bytes of the last failure", (long long)is_have, (long long)have);
+	if (is_want != want)
+		test_die(file, line, "of bytes of the last failure", (long long)is_want, (long long)want);
+}
+
 void test_check_text(const char *file, int line, const char *a, const char *b, bool contains)
 {
 	if (a && b && (contains ? strstr(a, b) != NULL : strcmp(a, b) == 0))

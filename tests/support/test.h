@@ -39,7 +39,11 @@
 #define TASK_CHECK_TEXT(a, b) test_check_text(__FILE__, __LINE__, a, b, false)
 #define TASK_CHECK_CONTAINS(a, b) test_check_text(__FILE__, __LINE__, a, b, true)
 
+/* [any] End the program unless the caller's last failure says that there were @have bytes, of @want. */
+#define TASK_CHECK_SIZES(have, want) test_check_sizes(__FILE__, __LINE__, have, want)
+
 HILO__NORETURN void test_die(const char *file, int line, const char *what, long long a, long long b);
+void test_check_sizes(const char *file, int line, uint64_t have, uint64_t want);
 void test_check_text(const char *file, int line, const char *a, const char *b, bool contains);
 
 /* [any] This runs under valgrind, which looks for leaks in children, too, and does not know all calls. */

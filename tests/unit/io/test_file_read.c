@@ -199,10 +199,16 @@ TASK_TEST(test_reads_that_fail_take_nothing)
 	put(in(&folder, "a"), "uno dos tres\ncuatro;;cinco;seis", 32 - 1);
 	file = opened(in(&folder, "a"), "r");
 	TASK_CHECK(hilo_file_read_line(file, line, 13, HILO_FOREVER), ==, -EMSGSIZE);
+	TASK_CHECK_SIZES(12, 12);
 	TASK_CHECK(hilo_file_next_line(file, &next, 12, HILO_FOREVER), ==, -EMSGSIZE);
+	TASK_CHECK_SIZES(12, 12);
+	TASK_CHECK(hilo_file_read_until(file, "??", 2, line, 10, HILO_FOREVER), ==, -EMSGSIZE);
+	TASK_CHECK_SIZES(30, 9);
 	TASK_CHECK(hilo_file_read_exactly(file, line, 60, HILO_FOREVER), ==, HILO_EINCOMPLETE);
 	TASK_CHECK_CONTAINS(hilo_error_message(), "31 bytes read on a total of 60 expected bytes");
+	TASK_CHECK_SIZES(31, 60);
 	TASK_CHECK(hilo_file_read_all(file, 30, &all, HILO_FOREVER), ==, -EMSGSIZE);
+	TASK_CHECK_SIZES(31, 30);
 	TASK_CHECK(hilo_file_read_line(file, line, 14, HILO_FOREVER), ==, 13);
 	TASK_CHECK_TEXT(line, "uno dos tres\n");
 	TASK_CHECK(hilo_file_read_until(file, ";;", 2, line, sizeof(line), HILO_FOREVER), ==, 8);

@@ -46,6 +46,7 @@ STREAM_TEST(test_frame_that_does_not_fit_can_still_be_read)
 	TASK_CHECK(hilo_stream_write_frame(a, HILO_FRAME_U8, out, 255, HILO_FOREVER), ==, 255);
 	TASK_CHECK(hilo_stream_read_frame(b, HILO_FRAME_U8, in, 254, HILO_FOREVER), ==, -EMSGSIZE);
 	TASK_CHECK_CONTAINS(hilo_error_message(), "a message of 255 bytes, there is room for 254");
+	TASK_CHECK_SIZES(255, 254);
 	TASK_CHECK(hilo_stream_read_frame(b, HILO_FRAME_U8, in, 255, HILO_FOREVER), ==, 255);
 	bytes_check(in, 255, 0);
 	TASK_CHECK(hilo_stream_write(a, "\xff\xff\xff\xff\xff\xff\xff\xff", 8, HILO_FOREVER), ==, 8);
@@ -62,6 +63,7 @@ STREAM_TEST(test_end_between_and_within_frames)
 	TASK_CHECK(hilo_stream_read_frame(b, HILO_FRAME_U8, buf, 16, HILO_FOREVER), ==, 3);
 	TASK_CHECK(hilo_stream_read_frame(b, HILO_FRAME_U8, buf, 16, HILO_FOREVER), ==, HILO_EINCOMPLETE);
 	TASK_CHECK_CONTAINS(hilo_error_message(), "3 bytes and the end, of 4");
+	TASK_CHECK_SIZES(3, 4);
 	TASK_CHECK(hilo_stream_read(b, buf, 16, HILO_FOREVER), ==, 3);
 	TASK_CHECK(hilo_stream_read_frame(b, HILO_FRAME_U8, buf, 16, HILO_FOREVER), ==, -EPIPE);
 	return 0;

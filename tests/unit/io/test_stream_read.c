@@ -172,11 +172,13 @@ STREAM_TEST(test_exactly_is_all_or_nothing)
 	TASK_CHECK(hilo_stream_write_eof(a), ==, 0);
 	TASK_CHECK(hilo_stream_read_exactly(b, in, 10, HILO_FOREVER), ==, HILO_EINCOMPLETE);
 	TASK_CHECK_CONTAINS(hilo_error_message(), "3 bytes and the end, of 10");
+	TASK_CHECK_SIZES(3, 10);
 	TASK_CHECK(hilo_stream_at_eof(b), ==, 0);
 	TASK_CHECK(hilo_stream_read(b, in, 10, HILO_FOREVER), ==, 3);
 	TASK_CHECK(memcmp(in, "abc", 3), ==, 0);
 	TASK_CHECK(hilo_stream_read_exactly(b, in, 10, HILO_FOREVER), ==, HILO_EINCOMPLETE);
 	TASK_CHECK_CONTAINS(hilo_error_message(), "0 bytes and the end");
+	TASK_CHECK_SIZES(0, 10);
 	free(out);
 	free(in);
 	return 0;
@@ -221,6 +223,7 @@ STREAM_TEST(test_too_long_line_keeps_its_bytes)
 {
 	hilo_stream_limits limits = {.size = sizeof(limits), .line = 2000};
 	char buf[4096], *line = malloc(3001);
+	uint64_t have, want;
 
 	TASK_CHECK(hilo_stream_set_limits(b, &limits), ==, 0);
 	memset(line, 'l', 3000);
@@ -229,6 +232,8 @@ STREAM_TEST(test_too_long_line_keeps_its_bytes)
 	stream_say(a, line);
 	TASK_CHECK(hilo_stream_read_line(b, buf, sizeof(buf), HILO_FOREVER), ==, -EMSGSIZE);
 	TASK_CHECK_CONTAINS(hilo_error_message(), "the limit of 2000");
+	TASK_CHECK(hilo_error_sizes(&have, &want), ==, 0);
+	TASK_CHECK(have >= 2000 && have < 3000 && want == 2000, ==, 1); /* as much as has come so far */
 	TASK_CHECK(hilo_stream_read_line(b, buf, 100, HILO_FOREVER), ==, -EMSGSIZE);
 	TASK_CHECK_CONTAINS(hilo_error_message(), "99 bytes that buf has room for");
 	limits.line = 3000;
@@ -240,6 +245,7 @@ STREAM_TEST(test_too_long_line_keeps_its_bytes)
 	stream_say(a, "123456789\n1234567890\n");
 	TASK_CHECK(hilo_stream_read_line(b, buf, sizeof(buf), HILO_FOREVER), ==, 10);
 	TASK_CHECK(hilo_stream_read_line(b, buf, sizeof(buf), HILO_FOREVER), ==, -EMSGSIZE);
+	TASK_CHECK_SIZES(10, 10);
 	TASK_CHECK(hilo_stream_read_exactly(b, buf, 11, HILO_FOREVER), ==, 11);
 	free(line);
 	return 0;

@@ -93,6 +93,7 @@ STREAM_TEST(test_large_write_that_ends_early_says_how_much_was_taken)
 	TASK_CHECK_CONTAINS(hilo_error_message(), "bytes were taken");
 	TASK_CHECK(sscanf(strstr(hilo_error_message(), "; "), "; %zu of %zu bytes", &taken, &of), ==, 2);
 	TASK_CHECK(of, ==, size);
+	TASK_CHECK_SIZES(taken, size);
 	TASK_CHECK(taken, >, 0);
 	TASK_CHECK(taken, <, size);
 	stream_expect(b, taken, 0);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/error_impl.h"
 #include "scheduler/base/mem.h"
 
 static char sda[] = "sda", sdb[] = "sdb";
@@ -43,6 +44,39 @@ static int fail_with_another_code(void *arg)
 	(void)arg;
 	(void)hilo_fail(-EIO, "not what it returns");
 	return -ENOENT;
+}
+
+/* By way of a task of a task, a future, and a cause; what says nothing of the kind has none. */
+static int sized_inner(void *arg)
+{
+	(void)arg;
+	return hilo__error_sizes(hilo_fail(HILO_EINCOMPLETE, "3 bytes of 10"), 3, 10);
+}
+
+static int sized_outer(void *arg)
+{
+	return hilo_join(hilo_spawn(sized_inner, arg), HILO_FOREVER);
+}
+
+TASK_TEST(test_sizes_travel_with_the_message)
+{
+	hilo_future *future = hilo_future_new();
+	uint64_t have = 77, want = 78;
+	int rc;
+
+	TASK_CHECK(hilo_error_sizes(&have, &want), ==, -ENODATA);
+	TASK_CHECK(hilo_join(hilo_spawn(sized_outer, NULL), HILO_FOREVER), ==, HILO_EINCOMPLETE);
+	TASK_CHECK_SIZES(3, 10);
+	TASK_CHECK(hilo_error_sizes(NULL, NULL), ==, 0);
+	TASK_CHECK(hilo_future_set_error(future, HILO_EINCOMPLETE), ==, 0);
+	TASK_CHECK(hilo_fail(-EIO, "of no size"), ==, -EIO);
+	TASK_CHECK(hilo_error_sizes(&have, &want), ==, -ENODATA);
+	TASK_CHECK(have == 77 && want == 78, ==, 1);
+	rc = hilo_future_result(future, NULL);
+	TASK_CHECK(rc, ==, HILO_EINCOMPLETE);
+	TASK_CHECK_SIZES(3, 10);
+	hilo_future_unref(future);
+	return 0;
 }
 
 TASK_TEST(test_the_message_of_another_code_stays_behind)
@@ -712,6 +746,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_message_travels_with_the_result),
+		cmocka_unit_test(test_sizes_travel_with_the_message),
 		cmocka_unit_test(test_the_message_of_another_code_stays_behind),
 		cmocka_unit_test(test_causes_are_kept_nearest_first),
 		cmocka_unit_test(test_eight_causes_are_kept),
