@@ -187,6 +187,55 @@ TASK_TEST(test_any_order_of_calls)
 	return 0;
 }
 
+/* How often a file was read. */
+static uint64_t operations(void)
+{
+	hilo_file_stats stats = {.size = sizeof(stats)};
+
+	TASK_CHECK(hilo_file_get_stats(&stats), ==, 0);
+	return stats.at_once + stats.ring + stats.executor + stats.threads;
+}
+
+/* No line is an operation of its own: a buffer full of them is. */
+TASK_TEST(test_many_lines_are_few_operations)
+{
+	enum { lines = 20000, buffer = 65536 };
+	struct folder folder;
+	char line[64], *text = malloc(lines * 16 + 1);
+	size_t size = 0;
+	uint64_t before, most;
+	const char *next;
+	hilo_file *file;
+
+	folder_make(&folder);
+	for (unsigned i = 0; i < lines; i++)
+		size += (size_t)sprintf(text + size, "line %06u\n", i);
+	put(in(&folder, "a"), text, size);
+	most = size / buffer + 3; /* of the last piece, and the end */
+	file = opened(in(&folder, "a"), "r");
+	before = operations();
+	for (unsigned i = 0; i < lines; i++)
+		TASK_CHECK(hilo_file_read_line(file, line, sizeof(line), HILO_FOREVER), ==, 12);
+	TASK_CHECK(hilo_file_read_line(file, line, sizeof(line), HILO_FOREVER), ==, 0);
+	TASK_CHECK(operations() - before, <=, most);
+	TASK_CHECK(hilo_file_seek(file, 0, SEEK_SET, HILO_FOREVER), ==, 0);
+	before = operations();
+	while (hilo_file_next_line(file, &next, 100, HILO_FOREVER) > 0)
+		;
+	TASK_CHECK(operations() - before, <=, most);
+	closed(file);
+	file = opened(in(&folder, "b"), "w"); /* and so is writing */
+	before = operations();
+	for (size_t at = 0; at < size; at += 12)
+		TASK_CHECK(hilo_file_write(file, text + at, 12, HILO_FOREVER), ==, 12);
+	TASK_CHECK(hilo_file_flush(file, HILO_FOREVER), ==, 0);
+	TASK_CHECK(operations() - before, <=, most);
+	closed(file);
+	free(text);
+	folder_remove(&folder);
+	return 0;
+}
+
 TASK_TEST(test_reads_that_fail_take_nothing)
 {
 	struct folder folder;
@@ -297,6 +346,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines_over_all_edges),
 		cmocka_unit_test(test_any_order_of_calls),
+		cmocka_unit_test(test_many_lines_are_few_operations),
 		cmocka_unit_test(test_reads_that_fail_take_nothing),
 		cmocka_unit_test(test_short_reads_and_writes),
 	};
