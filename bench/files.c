@@ -4,11 +4,13 @@
  * costs by each way there is: the plain call, a call in an executor, a bare ring, and Hilo's own choice.
  *
  * Everything lies in a directory of its own in $TMPDIR, else in /var/tmp, which is to be on a disk. What is not in
- * memory is dropped from there with posix_fadvise before each round.
+ * memory is dropped from there before each round: bytes with posix_fadvise, names with /proc/sys/vm/drop_caches, which
+ * only root may. What a way has no operation for, or cannot be measured, is a dash.
  */
 #include "files_ring.h"
 #include "harness.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -22,6 +24,8 @@
 #define SMALL 1000
 #define ROUNDS 5
 #define FILES 64 /* of the table */
+#define COLD 512 /* others, for operations on names that are not in memory */
+#define ENTRIES 100
 #define LARGEST ((size_t)16 * 1024 * 1024)
 
 static char folder[256];
@@ -184,6 +188,9 @@ enum cell_op {
 	CELL_WRITE,
 	CELL_FSYNC,
 	CELL_UNLINK,
+	CELL_RENAME,
+	CELL_MKDIR,
+	CELL_READDIR,
 };
 
 struct cell {
@@ -211,6 +218,11 @@ static const struct cell cells[] = {
 	{"write 16 MiB", CELL_WRITE, LARGEST, false, 8},
 	{"write 4 KiB and fsync", CELL_FSYNC, 4096, false, 128},
 	{"unlink", CELL_UNLINK, 0, false, 5000},
+	{"rename", CELL_RENAME, 0, false, 5000},
+	{"mkdir", CELL_MKDIR, 0, false, 2000},
+	{"a directory of 100 entries", CELL_READDIR, 0, false, 2000},
+	{"openat and close, from the disk", CELL_OPEN, 0, true, COLD},
+	{"stat, from the disk", CELL_STAT, 0, true, COLD},
 };
 
 static const struct cell *cell;
@@ -225,9 +237,58 @@ static int fds[FILES];
 static hilo_file *objects[FILES];
 static char *buffers[FILES];
 
+/* Where the operation's file is: one of those that are open, or one of its own. */
+static void cell_path(char path[320], long i)
+{
+	bool own = cell->op >= CELL_UNLINK || (cell->cold && cell->op < CELL_READ);
+
+	if (cell->op == CELL_READDIR)
+		(void)snprintf(path, 320, "%s/entries", folder);
+	else
+		file_name(path, own ? FILES + i : cell_file(i));
+}
+
+static void cell_target(char path[320], long i)
+{
+	file_name(path, FILES + cell->n + i);
+}
+
 static void cell_failed(long i, int rc)
 {
 	bench_die("%s: operation %ld: %d", cell->name, i, rc);
+}
+
+static int entries_wrong(long n)
+{
+	return n == ENTRIES ? 0 : -1;
+}
+
+static int readdir_call(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	long n = 0;
+
+	if (!dir)
+		return -1;
+	while ((entry = readdir(dir)))
+		n += entry->d_name[0] != '.';
+	return closedir(dir) < 0 ? -1 : entries_wrong(n);
+}
+
+static int readdir_hilo(const char *path)
+{
+	hilo_dir_entry entry;
+	hilo_dir *dir;
+	int rc = hilo_dir_open(path, &dir, HILO_FOREVER);
+	long n = 0;
+
+	if (rc < 0)
+		return rc;
+	while ((rc = hilo_dir_read(dir, &entry, HILO_FOREVER)) > 0)
+		n++;
+	(void)hilo_dir_close(dir);
+	return rc < 0 ? rc : entries_wrong(n);
 }
 
 /* The plain call. */
@@ -235,10 +296,10 @@ static int cell_call(long i)
 {
 	long f = cell_file(i);
 	struct stat stat;
-	char path[320];
+	char path[320], target[320];
 	int fd, rc;
 
-	file_name(path, cell->op == CELL_UNLINK ? FILES + i : f);
+	cell_path(path, i);
 	switch (cell->op) {
 	case CELL_OPEN:
 		fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -252,6 +313,13 @@ static int cell_call(long i)
 	case CELL_FSYNC:
 		rc = (int)pwrite(fds[f], buffers[f], cell->size, 0) - (int)cell->size;
 		return rc ? rc : fsync(fds[f]);
+	case CELL_RENAME:
+		cell_target(target, i);
+		return rename(path, target);
+	case CELL_MKDIR:
+		return mkdir(path, 0755);
+	case CELL_READDIR:
+		return readdir_call(path);
 	default:
 		return unlink(path);
 	}
@@ -263,10 +331,10 @@ static int cell_hilo(long i)
 	long f = cell_file(i);
 	hilo_file *file;
 	struct stat stat;
-	char path[320];
+	char path[320], target[320];
 	int rc;
 
-	file_name(path, cell->op == CELL_UNLINK ? FILES + i : f);
+	cell_path(path, i);
 	switch (cell->op) {
 	case CELL_OPEN:
 		rc = hilo_file_open(path, "r", NULL, &file, HILO_FOREVER);
@@ -283,19 +351,26 @@ static int cell_hilo(long i)
 		rc = (int)hilo_file_pwrite(objects[f], buffers[f], cell->size, 0, HILO_FOREVER) -
 		     (int)cell->size;
 		return rc ? rc : hilo_file_sync(objects[f], HILO_FOREVER);
+	case CELL_RENAME:
+		cell_target(target, i);
+		return hilo_path_rename(path, target, 0, HILO_FOREVER);
+	case CELL_MKDIR:
+		return hilo_path_mkdir(path, 0755, HILO_FOREVER);
+	case CELL_READDIR:
+		return readdir_hilo(path);
 	default:
 		return hilo_path_unlink(path, HILO_FOREVER);
 	}
 }
 
-static char ring_paths[FILES][320];
+static char ring_paths[FILES][320], ring_targets[FILES][320];
 static struct statx ring_stats[FILES];
 
 static void cell_fill(struct io_uring_sqe *sqe, long i)
 {
 	long f = cell_file(i);
 
-	file_name(ring_paths[f], cell->op == CELL_UNLINK ? FILES + i : f);
+	cell_path(ring_paths[f], i);
 	sqe->fd = AT_FDCWD;
 	sqe->addr = (unsigned long)ring_paths[f];
 	switch (cell->op) {
@@ -310,6 +385,16 @@ static void cell_fill(struct io_uring_sqe *sqe, long i)
 		break;
 	case CELL_UNLINK:
 		sqe->opcode = IORING_OP_UNLINKAT;
+		break;
+	case CELL_RENAME:
+		cell_target(ring_targets[f], i);
+		sqe->opcode = IORING_OP_RENAMEAT;
+		sqe->len = (unsigned)AT_FDCWD;
+		sqe->off = (unsigned long)ring_targets[f];
+		break;
+	case CELL_MKDIR:
+		sqe->opcode = IORING_OP_MKDIRAT;
+		sqe->len = 0755;
 		break;
 	default:
 		sqe->opcode = cell->op == CELL_READ ? IORING_OP_READ : IORING_OP_WRITE;
@@ -412,15 +497,45 @@ static void way_ring(struct ring *ring)
 		ring_run(ring, cell->n, 32, fsync_fill, cell_done);
 }
 
-/* What the cell needs, anew. */
-static void cell_prepare(void)
+/* Names and what is known of their files go from memory. False: we may not do that. */
+static bool names_drop(void)
 {
+	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+	bool done;
+
+	if (fd < 0)
+		return false;
+	sync();
+	done = write(fd, "3", 1) == 1;
+	(void)close(fd);
+	return done;
+}
+
+/* [after the round] What would be in the way of the next, or of another cell. */
+static void cell_tidy(void)
+{
+	char path[320];
+
+	for (long i = 0; cell->op >= CELL_UNLINK && i < 2 * cell->n; i++) {
+		file_name(path, FILES + i);
+		(void)remove(path);
+	}
+}
+
+/* What the cell needs, anew. False: it cannot be measured. */
+static bool cell_prepare(void)
+{
+	bool own = cell->op == CELL_UNLINK || cell->op == CELL_RENAME || (cell->cold && cell->op < CELL_READ);
+
 	counter_set(&next_file, 0);
-	for (long i = 0; cell->op == CELL_UNLINK && i < cell->n; i++)
+	for (long i = 0; own && i < cell->n; i++)
 		file_make(FILES + i, 1);
+	if (cell->cold && cell->op < CELL_READ)
+		return names_drop();
 	for (int i = 0; cell->cold && i < FILES; i++)
 		if (fsync(fds[i]) || posix_fadvise(fds[i], 0, 0, POSIX_FADV_DONTNEED))
 			bench_die("files cannot be dropped from memory");
+	return true;
 }
 
 static void table_open(void)
@@ -428,6 +543,17 @@ static void table_open(void)
 	char path[320];
 
 	folder_open();
+	(void)snprintf(path, sizeof path, "%s/entries", folder);
+	if (mkdir(path, 0755) < 0)
+		bench_die("%s cannot be made", path);
+	for (long i = 0; i < ENTRIES; i++) {
+		int fd;
+
+		(void)snprintf(path, sizeof path, "%s/entries/%ld", folder, i);
+		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+		if (fd < 0 || close(fd) < 0)
+			bench_die("%s cannot be made", path);
+	}
 	for (long i = 0; i < FILES; i++) {
 		file_make(i, i < 8 ? LARGEST : 1 << 20);
 		file_name(path, i);
@@ -438,13 +564,14 @@ static void table_open(void)
 	}
 }
 
-/* One way of @cell: microseconds for an operation, the best of three rounds. */
+/* One way of @cell: microseconds for an operation, the best of three rounds; 0: it cannot be measured. */
 static double cell_measure(hilo_runtime *runtime, struct ring *ring, unsigned workers, int way)
 {
 	hilo_time best = HILO_FOREVER, start;
 
 	for (int round = 0; round < 3; round++) {
-		cell_prepare();
+		if (!cell_prepare())
+			return 0;
 		start = hilo_now();
 		if (way == 0)
 			way_plain(workers);
@@ -456,6 +583,7 @@ static double cell_measure(hilo_runtime *runtime, struct ring *ring, unsigned wo
 			(void)hilo_runtime_run_until_complete(runtime, way_hilo, NULL);
 		start = hilo_now() - start;
 		best = start < best ? start : best;
+		cell_tidy();
 	}
 	return (double)best / 1e3 / (double)cell->n;
 }
@@ -477,10 +605,13 @@ void bench_files_table(struct bench *b)
 		cell = &now;
 		fprintf(stderr, "| %s |", now.name);
 		for (int way = 0; way < 4; way++) {
-			if (way == 2 && ways < 0)
-				fprintf(stderr, " - |");
+			bool lacks = way == 2 && (ways < 0 || now.op == CELL_READDIR);
+			double us = lacks ? 0 : cell_measure(runtime, &ring, b->workers, way);
+
+			if (us > 0)
+				fprintf(stderr, " %.2f |", us);
 			else
-				fprintf(stderr, " %.2f |", cell_measure(runtime, &ring, b->workers, way));
+				fprintf(stderr, " - |");
 		}
 		fprintf(stderr, "\n");
 		b->ops += (uint64_t)now.n;
