@@ -31,8 +31,9 @@ HILO_BEGIN_DECLS
  *            failure, -ECONNRESET mostly, after the bytes that had come; and writes with -EPIPE or -ECONNRESET.
  *            Signals are never raised. After hilo_stream_close or hilo_stream_abort every call, and every one that
  *            waits, answers HILO_ECLOSED.
- * Memory     About 1.8 KiB for a stream that waits, its buffers for small requests in it. Larger ones exist while
- *            they are needed; for reading up to the limit, 64 KiB.
+ * Memory     1.5 KiB for a stream that waits, its buffers for small requests in it. Larger ones exist while they are
+ *            needed; for reading up to the limit, 64 KiB. All of them together have a ceiling, if one is set:
+ *            hilo_stream_set_memory_max.
  *
  * All calls answer -EINVAL for a NULL stream, but for hilo_stream_free and those that return a count or a yes.
  */
@@ -67,6 +68,26 @@ typedef struct hilo_stream_opts {
  * terminal is opened once more. Who wants to keep the number gives a dup of it.
  */
 HILO_API HILO_MUST_CHECK int hilo_stream_from_fd(int fd, const hilo_stream_opts *opts, hilo_stream **ret);
+
+/*
+ * [any] The most memory that the larger buffers of all streams of the process are to take; 0, the default: there is no
+ * such limit; also hilo_opts.stream_memory_max, HILO_STREAM_MEMORY_MAX. While it is reached streams go
+ * on with less: of what nobody has asked for yet no more than 4 KiB is read ahead; and writes wait until all that was
+ * written to the same stream before has been sent, as with marks of 0. Nothing fails, and nobody waits for another
+ * stream. So it is no bound for what one call needs: a read gets the memory for the line, or the bytes, that it asks
+ * for, a write for what it has to take as a whole.
+ */
+HILO_API void hilo_stream_set_memory_max(uint64_t bytes);
+
+typedef struct hilo_stream_memory {
+	size_t size;	  /* sizeof(hilo_stream_memory) */
+	uint64_t used;	  /* bytes of those buffers, and of hilo_stream_pair */
+	uint64_t max;	  /* the ceiling; 0: none */
+	uint64_t reached; /* how often it was */
+} hilo_stream_memory;
+
+/* [any] 0; -EINVAL; -E2BIG: `size` is not one of this version. */
+HILO_API int hilo_stream_get_memory(hilo_stream_memory *ret);
 
 /*
  * [any] Two streams, connected to each other in memory: what is written to one is read from the other. @capacity

@@ -190,6 +190,22 @@ struct hilo_stream {
 _Static_assert(sizeof(hilo_stream) <= 1536, "a stream is small");
 #endif
 
+/* stream_room.c: whether the ceiling of the memory of buffers is reached. Read by all, hardly ever written. */
+struct stream_room {
+	HILO__ISOLATED atomic(bool) over;
+};
+
+extern struct stream_room hilo__stream_room;
+
+/* [any] So much more memory is that of buffers, or less. */
+void hilo__stream_room_add(int64_t bytes);
+
+/* [any] The ceiling is reached: have no more than you need. A hint. */
+static inline bool stream_room_is_over(void)
+{
+	return HILO__UNLIKELY(load_relaxed(&hilo__stream_room.over)); /* relaxed: a hint */
+}
+
 /* What one who writes, drains, flushes or closes waits for. */
 enum stream_wait {
 	STREAM_WAIT_TURN,
@@ -346,6 +362,9 @@ ssize_t hilo__stream_send_pipe(hilo_stream *stream, int pipe, size_t size, hilo_
  * does.
  */
 void hilo__stream_push(hilo_stream *stream, struct list *won);
+
+/* [sole user of @buffer] Its memory, if it is not the stream's. */
+void hilo__stream_tx_free(const hilo_stream *stream, const struct stream_buffer *buffer);
 
 /* [lock held] Win those for whom it is time. */
 void hilo__stream_serve(hilo_stream *stream, struct list *won);

@@ -267,8 +267,10 @@ static void memory_free(struct transport *transport)
 	spin_lock(&memory->lock);
 	last = --memory->refs == 0;
 	spin_unlock(&memory->lock);
-	if (last)
-		hilo__free(memory);
+	if (!last)
+		return;
+	hilo__stream_room_add(-(int64_t)(memory->way[0].size + memory->way[1].size));
+	hilo__free(memory);
 }
 
 static const struct transport_ops memory_ops = {
@@ -294,6 +296,7 @@ static struct memory *memory_new(size_t capacity)
 		return NULL;
 	memset(memory, 0, sizeof(*memory));
 	memory->refs = 2;
+	hilo__stream_room_add((int64_t)(2 * capacity));
 	for (unsigned i = 0; i < 2; i++) {
 		struct memory_end *end = &memory->end[i];
 

@@ -8,7 +8,8 @@
  *
  * Memory: the stream's own bytes, 688, until the kernel has filled what it was offered; then four times as much, up to
  * the limit, or what who reads needs in one piece. After two receives in a row that the stream's
- * own would have done for the larger one goes.
+ * own would have done for the larger one goes. While all streams together have reached their ceiling (stream_room.c) it
+ * goes as soon as it is empty, and no more is read ahead than 4 KiB.
  *
  * Rejected: to have the one who reads woken by the operation itself. Which thread completes it, and whether it was he
  * who started it, would be his business then.
@@ -30,8 +31,10 @@ static inline bool rx_is_inline(const hilo_stream *stream)
 
 void hilo__stream_rx_fini(hilo_stream *stream)
 {
-	if (!rx_is_inline(stream))
-		hilo__free(stream->rx.buffer.data);
+	if (rx_is_inline(stream))
+		return;
+	hilo__free(stream->rx.buffer.data);
+	hilo__stream_room_add(-(int64_t)stream->rx.buffer.size);
 }
 
 /* [sole user of the buffer] Let it have @size bytes of memory. */
@@ -44,10 +47,29 @@ static int rx_resize(hilo_stream *stream, size_t size)
 	if (!data)
 		return -ENOMEM;
 	memcpy(data, buffer->data + buffer->head, level);
+	if (data != stream->rx_inline)
+		hilo__stream_room_add((int64_t)size);
 	hilo__stream_rx_fini(stream);
 	*buffer = (struct stream_buffer){
 		.data = data, .size = size <= STREAM_RX_INLINE ? STREAM_RX_INLINE : size, .tail = level};
 	return 0;
+}
+
+/* [sole user of the buffer] While the ceiling is reached: a little to read ahead, and what there has to be. */
+static size_t rx_target_least(const hilo_stream *stream, size_t want)
+{
+	const struct stream_rx *rx = &stream->rx;
+	size_t level = buffer_level(&rx->buffer), size = rx->buffer.size;
+	size_t least = rx->filled ? STREAM_BUFFER_MIN : STREAM_RX_INLINE, next = 2 * level;
+
+	if (level == 0 && size > least && want <= least)
+		return least;
+	if (level < size)
+		return size;
+	/* It is full. Twice as much for a line, of which nobody knows how long it is. */
+	next = next < stream->line ? next : stream->line;
+	next = next < least ? least : next;
+	return next < want ? want : next;
 }
 
 /* [sole user of the buffer] How large it should be to receive into, if there may have to be @want bytes. */
@@ -56,6 +78,8 @@ static size_t rx_target(const hilo_stream *stream, size_t want)
 	const struct stream_rx *rx = &stream->rx;
 	size_t level = buffer_level(&rx->buffer), most = stream->line, next;
 
+	if (stream_room_is_over())
+		return rx_target_least(stream, want);
 	if (most < STREAM_RX_INLINE)
 		most = STREAM_RX_INLINE;
 	if (most < want)

@@ -10,6 +10,9 @@
  * small write goes to out directly, behind what is there, or into next if there is room, under the lock. For all else
  * one has the turn, and the others wait for it, in order.
  *
+ * The ceiling of the memory of all streams (stream_room.c): while it is reached the marks are 0. So who writes has to
+ * wait for what went before to be sent, as he may have to in any case, and for nothing else.
+ *
  * Hysteresis: above the high mark nobody writes until the low one is reached. What is written then is handed to the
  * first who waits as the turn, so that nobody overtakes, and one who was cancelled before has taken nothing.
  */
@@ -46,17 +49,18 @@ void hilo__stream_tx_fail(hilo_stream *stream, int error)
 	}
 }
 
-/* [sole user of @buffer] */
-static void buffer_free(hilo_stream *stream, struct stream_buffer *buffer)
+void hilo__stream_tx_free(const hilo_stream *stream, const struct stream_buffer *buffer)
 {
-	if (buffer->data != stream->tx_inline)
-		hilo__free(buffer->data);
+	if (!buffer->data || buffer->data == stream->tx_inline)
+		return;
+	hilo__free(buffer->data);
+	hilo__stream_room_add(-(int64_t)buffer->size);
 }
 
 void hilo__stream_tx_fini(hilo_stream *stream)
 {
-	buffer_free(stream, &stream->tx.out);
-	buffer_free(stream, &stream->tx.next);
+	hilo__stream_tx_free(stream, &stream->tx.out);
+	hilo__stream_tx_free(stream, &stream->tx.next);
 }
 
 /* [lock] 1: not yet; else what to answer to who waits for @what. */
@@ -107,7 +111,7 @@ void hilo__stream_serve(hilo_stream *stream, struct list *won)
 	struct stream_tx *tx = &stream->tx;
 	struct list *at, *after;
 
-	if (tx->full && tx->level <= stream->low)
+	if (tx->full && tx->level <= (stream_room_is_over() ? 0 : stream->low))
 		tx->full = false;
 	if (!list_empty(&tx->waiters))
 		list_for_each_safe(at, after, &tx->waiters)
@@ -164,20 +168,21 @@ static void tx_account(hilo_stream *stream, ssize_t n, struct list *won)
 }
 
 /* [lock, nothing in flight, all empty] Larger memory than a stream keeps goes to @garbage. */
-static void tx_shrink(hilo_stream *stream, void *garbage[2])
+static void tx_shrink(hilo_stream *stream, struct stream_buffer garbage[2])
 {
 	struct stream_tx *tx = &stream->tx;
+	size_t kept = stream_room_is_over() ? STREAM_TX_INLINE : STREAM_BUFFER_MIN;
 
-	if (HILO__LIKELY(tx->out.size <= STREAM_BUFFER_MIN && tx->next.size <= STREAM_BUFFER_MIN))
+	if (HILO__LIKELY(tx->out.size <= kept && tx->next.size <= kept))
 		return;
-	garbage[0] = tx->out.data == stream->tx_inline ? NULL : tx->out.data;
-	garbage[1] = tx->next.data == stream->tx_inline ? NULL : tx->next.data;
+	garbage[0] = tx->out;
+	garbage[1] = tx->next;
 	tx->out = (struct stream_buffer){.data = stream->tx_inline, .size = STREAM_TX_INLINE};
 	tx->next = (struct stream_buffer){0};
 }
 
 /* [lock, nothing in flight] True: what to send now is in out. */
-static bool tx_turn_over(hilo_stream *stream, void *garbage[2])
+static bool tx_turn_over(hilo_stream *stream, struct stream_buffer garbage[2])
 {
 	struct stream_tx *tx = &stream->tx;
 	struct stream_buffer empty;
@@ -258,7 +263,7 @@ static bool tx_shut(hilo_stream *stream, struct list *won)
 void hilo__stream_push(hilo_stream *stream, struct list *won)
 {
 	struct stream_tx *tx = &stream->tx;
-	void *garbage[2] = {NULL, NULL};
+	struct stream_buffer garbage[2] = {{0}, {0}};
 
 	while (!tx->op && MUTANT(405, !tx->starting, true) && stream_state(stream) < STREAM_DROPPED &&
 	       tx_turn_over(stream, garbage) && tx_send(stream, won))
@@ -268,11 +273,11 @@ void hilo__stream_push(hilo_stream *stream, struct list *won)
 		; /* it was to begin again while it was started: I3 */
 	if (HILO__UNLIKELY(tx->full || !list_empty(&tx->waiters) || !list_empty(&tx->writers)))
 		hilo__stream_serve(stream, won);
-	if (HILO__UNLIKELY(garbage[0] || garbage[1])) {
+	if (HILO__UNLIKELY(garbage[0].data || garbage[1].data)) {
 		spin_unlock(&stream->lock);
 		won_tell(won);
-		hilo__free(garbage[0]);
-		hilo__free(garbage[1]);
+		hilo__stream_tx_free(stream, &garbage[0]);
+		hilo__stream_tx_free(stream, &garbage[1]);
 		spin_lock(&stream->lock);
 	}
 }

@@ -36,7 +36,7 @@ static inline void source_copy(struct stream_source *source, char *to, size_t si
 static inline void tx_added(hilo_stream *stream, size_t size)
 {
 	stream->tx.level += size;
-	if (HILO__UNLIKELY(stream->tx.level > stream->high))
+	if (HILO__UNLIKELY(stream->tx.level > stream->high) || stream_room_is_over())
 		stream->tx.full = true;
 }
 
@@ -78,8 +78,8 @@ static int next_grow(hilo_stream *stream, size_t size)
 		return -ENOMEM;
 	if (level)
 		memcpy(data, next->data + next->head, level);
-	if (next->data != stream->tx_inline)
-		hilo__free(next->data);
+	hilo__stream_room_add((int64_t)wanted);
+	hilo__stream_tx_free(stream, next);
 	*next = (struct stream_buffer){.data = data, .size = wanted, .tail = level};
 	return 0;
 }

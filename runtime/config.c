@@ -13,6 +13,7 @@
 
 #include "runtime/config_impl.h"
 #include "runtime/debug_impl.h"
+#include "runtime/io_impl.h"
 #include "runtime/sized_impl.h"
 #include "scheduler/base/clock.h"
 #include "scheduler/base/cpu.h"
@@ -43,6 +44,25 @@ static int env_number(const char *name, unsigned least, unsigned most, unsigned 
 		return hilo_fail(-EINVAL, "%s=%s: a whole number from %u to %u is needed", name, text, least,
 				 most);
 	*value = (unsigned)number;
+	return 0;
+}
+
+/* The process's ceiling of the memory of streams: none is no other one. */
+static int stream_memory_decide(uint64_t bytes)
+{
+	const char *text = getenv("HILO_STREAM_MEMORY_MAX");
+	char *end;
+
+	if (text && *text) {
+		errno = 0;
+		bytes = strtoull(text, &end, 10);
+		if (*end || errno || text[0] == '-')
+			return hilo_fail(-EINVAL, "HILO_STREAM_MEMORY_MAX=%s: a number of bytes is needed",
+					 text);
+	} else if (!bytes) {
+		return 0;
+	}
+	store_seq_cst(&hilo__io_memory_max, bytes); /* P1 of stream_room.c */
 	return 0;
 }
 
@@ -176,6 +196,8 @@ static int config_decide(hilo_runtime *runtime, const hilo_opts *opts)
 	runtime->debug = debug ? hilo__debug_number() : 0;
 	if (rc == 0)
 		rc = slow_decide(runtime, opts->slow);
+	if (rc == 0)
+		rc = stream_memory_decide(opts->stream_memory_max);
 	runtime->keep_sigint = opts->flags & HILO_KEEP_SIGINT;
 	runtime->handle_sigint = opts->flags & HILO_HANDLE_SIGINT;
 	runtime->shutdown = opts->shutdown ? opts->shutdown : DEFAULT_SHUTDOWN;
@@ -227,6 +249,11 @@ int hilo_runtime_config(const hilo_runtime *runtime, char *buf, size_t size)
 			   (double)runtime->slow / (double)HILO_MILLISECOND);
 	else
 		config_add(buf, size, &length, "slow_ms=none\n");
+	if (load_relaxed(&hilo__io_memory_max)) /* relaxed: a figure */
+		config_add(buf, size, &length, "stream_memory_max=%llu\n",
+			   (unsigned long long)load_relaxed(&hilo__io_memory_max));
+	else
+		config_add(buf, size, &length, "stream_memory_max=none\n");
 	return (int)length;
 }
 

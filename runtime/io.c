@@ -14,6 +14,8 @@
 #include "scheduler/scheduler.h"
 #include "scheduler/wait.h"
 
+atomic(uint64_t) hilo__io_memory_max;
+
 struct io_run {
 	struct wait wait;
 	atomic(uint32_t) happened;

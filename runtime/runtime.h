@@ -32,6 +32,7 @@ HILO_BEGIN_DECLS
  *	HILO_DEBUG=1			 debug mode, as HILO_DEBUG_MODE; 0: not
  *	HILO_POLLER=auto|epoll|uring	 how the kernel is asked to wait and to move bytes
  *	HILO_SLOW_MS=N			 tell of what has held its loop for N milliseconds; 0: of nothing
+ *	HILO_STREAM_MEMORY_MAX=N	 the most bytes that buffers of streams are to take; 0: as many as they like
  *
  * Another value than these is -EINVAL, with a message. For the whole process there is HILO_LOG (log.h) besides,
  * and, in builds with event points, HILO_TRACE=FILE.
@@ -47,6 +48,8 @@ typedef struct hilo_opts {
 	unsigned spin_us;	      /* HILO_SPIN_US; the most a worker spins before it sleeps; default 50 */
 	const hilo_task_hooks *hooks; /* told of every task; copied; NULL: none */
 	hilo_time slow; /* HILO_SLOW_MS; see below; default 100 ms in debug mode, else for ever */
+	uint64_t
+		stream_memory_max; /* HILO_STREAM_MEMORY_MAX, in bytes; of the whole process: see io/stream.h */
 } hilo_opts;
 
 /*

@@ -21,7 +21,7 @@
 	_Static_assert(sizeof(type) == SIZED_END(type, last), #type " ends with its last member")
 
 NO_PADDING(hilo_exception, runtime);
-NO_PADDING(hilo_opts, slow);
+NO_PADDING(hilo_opts, stream_memory_max);
 NO_PADDING(hilo_task_opts, destroy);
 NO_PADDING(hilo_task_hooks, suspended);
 NO_PADDING(hilo_executor_opts, flags);
