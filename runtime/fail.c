@@ -34,8 +34,8 @@ struct error {
 	int code;
 	unsigned depth; /* causes behind it */
 	struct error *cause;
-	struct error *others;	   /* what has failed besides: a list through this member; of a cause: NULL */
-	uint64_t have, want;	   /* bytes, if it is sized */
+	struct error *others; /* what has failed besides: a list through this member; of a cause: NULL */
+	uint64_t have, want;  /* bytes, if it is sized */
 	bool sized;
 	bool received;		   /* not made by the holder itself */
 	char task[TASK_NAME_SIZE]; /* which has failed; "": none is known */

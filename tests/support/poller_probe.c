@@ -23,7 +23,8 @@
 #include "tests/support/test.h"
 
 /* From the kernel's interface, which does not change; its header may be older than the kernel. */
-#define RING_FLAGS (1u << 3 | 1u << 7 | 1u << 8 | 1u << 9) /* CQSIZE, SUBMIT_ALL, COOP_TASKRUN, TASKRUN_FLAG */
+#define RING_FLAGS                                                                                           \
+	(1u << 3 | 1u << 7 | 1u << 8 | 1u << 9) /* CQSIZE, SUBMIT_ALL, COOP_TASKRUN, TASKRUN_FLAG */
 /* SINGLE_MMAP, NODROP, SUBMIT_STABLE, FAST_POLL, EXT_ARG */
 #define RING_FEATURES (1u << 0 | 1u << 1 | 1u << 2 | 1u << 5 | 1u << 8)
 #define RING_PROBE 8
@@ -31,8 +32,8 @@
 
 /* READV, WRITEV, FSYNC, POLL_ADD, SENDMSG, RECVMSG, TIMEOUT, ACCEPT, ASYNC_CANCEL, CONNECT, ... */
 static const unsigned char operations_needed[] = {
-	1,  2,	3, 6, 9, 10, 11, 13, 14, 16, /* ... OPENAT, STATX, READ, WRITE, SEND, RECV, ... */
-	18, 21, 22, 23, 26, 27, 35, 36, 37,  /* ... RENAMEAT, UNLINKAT, MKDIRAT */
+	1,  2,	3,  6,	9,  10, 11, 13, 14, 16, /* ... OPENAT, STATX, READ, WRITE, SEND, RECV, ... */
+	18, 21, 22, 23, 26, 27, 35, 36, 37,	/* ... RENAMEAT, UNLINKAT, MKDIRAT */
 };
 
 /* 0: the kernel has all that the library says to need; a negative errno: why not. */

@@ -570,9 +570,9 @@ DISK_TEST(test_deadline_leaves_a_disk_that_hangs)
 
 	disk_begin(false);
 	do { /* one that no thread has begun by its deadline is taken back */
-		TASK_CHECK(hilo_stream_sendfile(a, fd, 0, UINT64_MAX, &count,
-						hilo_after(3 * HILO_MILLISECOND)),
-			   ==, -ETIMEDOUT);
+		TASK_CHECK(
+			hilo_stream_sendfile(a, fd, 0, UINT64_MAX, &count, hilo_after(3 * HILO_MILLISECOND)),
+			==, -ETIMEDOUT);
 		stream_expect(b, count, 0);
 	} while (figures().abandoned == before);
 	TASK_CHECK(count, ==, 65536);
