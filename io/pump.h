@@ -26,11 +26,11 @@ HILO_API int hilo_stream_pump(hilo_stream *from, hilo_stream *to, uint64_t limit
 /*
  * [any, suspends] Write what is in the regular file @fd from @offset on: to its end, or @count bytes. 0, and how many
  * it were in *@ret, which may be NULL, and is set on failure as well. The file's own position does not change.
- * Neither a worker nor its loop waits for a disk. An operation that waits for one is abandoned at the deadline, or by a
- * cancel, and counted (hilo_file_get_stats): it has a descriptor of its own, so @fd may be closed then. What is not small
- * goes from the file's pages to a socket or pipe without a copy, through a pipe: who changes the file before the other
- * side has read it may see it read the change. Others may write in between. -EINVAL: @offset is below 0; -EBADF, -EISDIR,
- * -ESPIPE, -EIO and so on: the file cannot be read; -EMFILE, -ENFILE: there is no descriptor for what is not in memory.
+ * Neither a worker nor its loop waits for a disk. An operation that waits for one is abandoned at the deadline, or by
+ * a cancel, and counted (hilo_file_get_stats): it has a descriptor of its own, so @fd may be closed then. What is not
+ * small goes from the file's pages to a socket or pipe without a copy, through a pipe: who changes the file before the
+ * other side has read it may see it read the change. Others may write in between. -EINVAL: @offset is below 0; -EBADF,
+ * -EISDIR, -ESPIPE, -EIO and so on: the file cannot be read; -EMFILE, -ENFILE: no descriptor for what is not in memory.
  * Else as hilo_stream_write.
  */
 HILO_API int hilo_stream_sendfile(hilo_stream *stream, int fd, int64_t offset, uint64_t count, uint64_t *ret,

@@ -199,7 +199,10 @@ static uint64_t operations(void)
 /* No line is an operation of its own: a buffer full of them is. */
 TASK_TEST(test_many_lines_are_few_operations)
 {
-	enum { lines = 20000, buffer = 65536 };
+	enum {
+		lines = 20000,
+		buffer = 65536
+	};
 	struct folder folder;
 	char line[64], *text = malloc(lines * 16 + 1);
 	size_t size = 0;
