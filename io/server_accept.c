@@ -7,6 +7,7 @@
 
 #include <hilo/runtime/error.h>
 #include <hilo/runtime/log.h>
+#include <hilo/runtime/loop.h>
 
 #include <errno.h>
 
@@ -207,25 +208,40 @@ static void acceptor_accepted(struct acceptor *acceptor, int fd, const hilo_addr
 	contend_was_free(thread_self());
 }
 
+/*
+ * [acceptor] The next client, and a place for it if there is a limit. The place is looked for when somebody is there,
+ * and kept for no longer than one try takes: one who waits for a client must not keep it from those at other sockets.
+ */
+static int acceptor_accept(struct acceptor *acceptor, hilo_address *peer)
+{
+	struct hilo_server *server = acceptor->member.server;
+	int fd = acceptor->socket->fd, rc;
+
+	if (HILO__LIKELY(!server->opts.max_clients))
+		return hilo__socket_accept(fd, peer, HILO_FOREVER);
+	rc = hilo_fd_wait(fd, HILO_READABLE, HILO_FOREVER);
+	if (rc >= 0)
+		rc = hilo_semaphore_acquire(&server->places, 1, HILO_FOREVER);
+	if (rc < 0)
+		return rc;
+	rc = hilo__socket_accept(fd, peer, HILO_NO_WAIT);
+	if (rc < 0)
+		(void)hilo_semaphore_release(&server->places, 1);
+	return rc;
+}
+
 static int acceptor_main(void *arg)
 {
 	struct acceptor *acceptor = arg;
-	struct hilo_server *server = acceptor->member.server;
-	bool limited = server->opts.max_clients > 0;
 	hilo_address peer;
 	int rc = hilo__member_begin(&acceptor->member) ? 0 : -ECANCELED;
 
 	while (rc >= 0) {
-		rc = limited ? hilo_semaphore_acquire(&server->places, 1, HILO_FOREVER) : 0;
-		if (rc < 0)
-			break;
-		rc = hilo__socket_accept(acceptor->socket->fd, &peer, HILO_FOREVER);
+		rc = acceptor_accept(acceptor, &peer);
 		if (HILO__LIKELY(rc >= 0)) {
 			acceptor_accepted(acceptor, rc, &peer);
 			continue;
 		}
-		if (limited)
-			(void)hilo_semaphore_release(&server->places, 1);
 		rc = acceptor_recover(acceptor, rc);
 	}
 	if (rc != -ECANCELED)
@@ -258,7 +274,8 @@ static int acceptor_start(struct hilo_server *server, struct server_socket *sock
 
 static int socket_serve(struct hilo_server *server, struct server_socket *socket)
 {
-	unsigned acceptors = hilo__io_is_ring(server->runtime) ? SERVER_ACCEPTORS : 1;
+	bool several = hilo__io_is_ring(server->runtime) && !server->opts.max_clients;
+	unsigned acceptors = several ? SERVER_ACCEPTORS : 1;
 	int rc = 0;
 
 	if (!socket->listens)

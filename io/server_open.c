@@ -209,7 +209,7 @@ static int sockets_open(struct hilo_server *server, const struct places *places)
 			sockets_close(server);
 			return -EAGAIN;
 		}
-		if (rc < 0 && !first) {
+		if (rc < 0 && (!first || (is_foreign(first) && !is_foreign(rc)))) {
 			first = rc;
 			wrong = &places->address[i];
 		}
@@ -218,7 +218,7 @@ static int sockets_open(struct hilo_server *server, const struct places *places)
 		if (rc == 0 && !port)
 			port = hilo_address_port(&server->socket[0].name);
 	}
-	if (!first || (server->sockets > 0 && is_foreign(rc == 0 ? first : rc)))
+	if (!first || (server->sockets > 0 && is_foreign(first)))
 		return 0;
 	sockets_close(server);
 	return hilo__server_address_failed(wrong, first);

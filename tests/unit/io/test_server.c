@@ -262,6 +262,27 @@ TASK_TEST(test_address_in_use_says_so)
 	return 0;
 }
 
+TASK_TEST(test_address_that_is_none_of_this_machine_does_not_hide_what_is_wrong_with_another)
+{
+	static const char *const hosts[] = {"192.0.2.1", "127.0.0.1", "203.0.113.1"};
+	hilo_server *server = started(echo, NULL), *second = NULL;
+	hilo_address address = address_of(server);
+	hilo_server_opts opts = {
+		.size = sizeof(opts), .hosts = hosts, .n_hosts = 3, .port = hilo_address_port(&address)};
+	char text[64];
+
+	TASK_CHECK(hilo_start_server(echo, NULL, &opts, &second, HILO_FOREVER), ==, -EADDRINUSE);
+	(void)snprintf(text, sizeof(text), "127.0.0.1:%u: the address is in use", opts.port);
+	TASK_CHECK_CONTAINS(hilo_error_message(), text);
+	closed(server);
+	TASK_CHECK(hilo_start_server(echo, NULL, &opts, &second, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_server_sockets(second), ==, 1);
+	closed(second);
+	opts.n_hosts = 1;
+	TASK_CHECK(hilo_start_server(echo, NULL, &opts, &second, HILO_FOREVER), ==, -EADDRNOTAVAIL);
+	return 0;
+}
+
 TASK_TEST(test_several_hosts_have_the_same_free_port)
 {
 	static const char *const hosts[] = {"127.0.0.1", "127.0.0.2", "127.0.0.1"};
@@ -310,6 +331,118 @@ TASK_TEST(test_limit_lets_others_wait_in_the_backlog)
 	TASK_CHECK(stats_of(server).most, <=, 2);
 	TASK_CHECK(stats_of(server).accepted, ==, 11);
 	closed(server);
+	return 0;
+}
+
+/* A server at two addresses, and clients of one of them. */
+struct places {
+	hilo_server *server;
+	unsigned at;
+};
+
+static hilo_stream *connected_at(const hilo_server *server, size_t index)
+{
+	hilo_stream *stream = NULL;
+	hilo_address address;
+
+	TASK_CHECK(hilo_server_sockname(server, index, &address), ==, 0);
+	TASK_CHECK(hilo_open_connection_to(&address, NULL, &stream, HILO_FOREVER), ==, 0);
+	return stream;
+}
+
+static int converses_at(void *arg)
+{
+	const struct places *places = arg;
+
+	for (int i = 0; i < 3; i++) {
+		hilo_stream *client = connected_at(places->server, places->at);
+
+		says(client, "a\n");
+		says(client, "b\n");
+		hilo_stream_free(client);
+	}
+	return 0;
+}
+
+static hilo_server *started_at_two(size_t max_clients)
+{
+	static const char *const hosts[] = {"127.0.0.1", "127.0.0.2"};
+
+	return started_with(echo, NULL,
+			    (hilo_server_opts){.hosts = hosts, .n_hosts = 2, .max_clients = max_clients});
+}
+
+/* Nobody is at the other socket: its acceptors keep no place. */
+static void limit_is_of_clients(size_t max_clients)
+{
+	for (unsigned at = 0; at < 2; at++) {
+		hilo_server *server = started_at_two(max_clients);
+		hilo_stream *client[4];
+
+		for (size_t i = 0; i < max_clients; i++) {
+			client[i] = connected_at(server, at);
+			says(client[i], "in\n");
+		}
+		client[max_clients] = connected_at(server, 1 - at);
+		TASK_CHECK(hilo_stream_write(client[max_clients], "later\n", 6, HILO_FOREVER), ==, 6);
+		says(client[0], "still in\n");
+		TASK_CHECK(hilo_server_clients(server), ==, max_clients);
+		hilo_stream_free(client[0]);
+		TASK_CHECK(hilo_stream_read_exactly(client[max_clients], (char[8]){0}, 6, HILO_FOREVER), ==,
+			   6);
+		for (size_t i = 1; i <= max_clients; i++)
+			hilo_stream_free(client[i]);
+		TASK_CHECK(stats_of(server).most, ==, max_clients);
+		closed(server);
+	}
+}
+
+TASK_TEST(test_limit_counts_clients_whichever_socket_they_come_to)
+{
+	for (size_t max_clients = 1; max_clients <= 3; max_clients++)
+		limit_is_of_clients(max_clients);
+	return 0;
+}
+
+TASK_TEST(test_limit_serves_crowds_at_two_sockets)
+{
+	for (size_t max_clients = 1; max_clients <= 2; max_clients++) {
+		hilo_server *server = started_at_two(max_clients);
+		struct places places[2] = {{server, 0}, {server, 1}};
+		hilo_task *task[12];
+
+		for (unsigned i = 0; i < array_size(task); i++)
+			task[i] = hilo_spawn(converses_at, &places[i % 2]);
+		for (unsigned i = 0; i < array_size(task); i++)
+			TASK_CHECK(hilo_join(task[i], HILO_FOREVER), ==, 0);
+		TASK_CHECK(stats_of(server).most, <=, max_clients);
+		TASK_CHECK(stats_of(server).accepted, ==, 3 * array_size(task));
+		TASK_CHECK(hilo_server_stop_serving(server, HILO_FOREVER), ==, 0);
+		TASK_CHECK(hilo_server_start_serving(server), ==, 0);
+		TASK_CHECK(converses_at(&places[1]), ==, 0);
+		closed(server);
+	}
+	return 0;
+}
+
+/* A server that is full, and those who wait, can be closed. */
+TASK_TEST(test_server_that_is_full_ends)
+{
+	hilo_server *server = started_at_two(1);
+	hilo_server_counts counts = {.size = sizeof(counts)};
+	hilo_stream *client[3];
+
+	client[0] = connected_at(server, 0);
+	says(client[0], "in\n");
+	client[1] = connected_at(server, 0);
+	client[2] = connected_at(server, 1);
+	TASK_CHECK(hilo_server_close(server, &counts, HILO_NO_WAIT), ==, 0);
+	TASK_CHECK(counts.cancelled, ==, 1);
+	for (unsigned i = 0; i < array_size(client); i++) {
+		ends(client[i]);
+		hilo_stream_free(client[i]);
+	}
+	hilo_server_free(server);
 	return 0;
 }
 
@@ -1054,8 +1187,13 @@ int main(void)
 		cmocka_unit_test(test_handler_that_fails_is_told_with_its_client_and_the_server_goes_on),
 		cmocka_unit_test(test_what_a_handler_has_written_is_sent_before_its_stream_is_closed),
 		cmocka_unit_test(test_address_in_use_says_so),
+		cmocka_unit_test(
+			test_address_that_is_none_of_this_machine_does_not_hide_what_is_wrong_with_another),
 		cmocka_unit_test(test_several_hosts_have_the_same_free_port),
 		cmocka_unit_test(test_limit_lets_others_wait_in_the_backlog),
+		cmocka_unit_test(test_limit_counts_clients_whichever_socket_they_come_to),
+		cmocka_unit_test(test_limit_serves_crowds_at_two_sockets),
+		cmocka_unit_test(test_server_that_is_full_ends),
 		cmocka_unit_test(test_pause_lets_clients_wait_and_start_serves_them),
 		cmocka_unit_test(test_server_that_was_not_started_refuses),
 		cmocka_unit_test(test_close_waits_for_clients_that_end_by_themselves),
