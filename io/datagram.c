@@ -40,7 +40,7 @@ ssize_t hilo__udp_leave(hilo_udp *udp, ssize_t rc)
 		if (word & UDP_FREED)
 			hilo__free(udp);
 	}
-	return rc > 0 || rc == -ECANCELED || rc == -ETIMEDOUT ? rc : hilo__error_own(HILO_ECLOSED);
+	return rc >= 0 || rc == -ECANCELED || rc == -ETIMEDOUT ? rc : hilo__error_own(HILO_ECLOSED);
 }
 
 int hilo__udp_new(int fd, const void *site, hilo_udp **ret)
@@ -86,7 +86,7 @@ int hilo_udp_close(hilo_udp *udp)
 			    (word | UDP_CLOSED) + MUTANT(421, UDP_USER, 2 * UDP_USER))); /* P1 */
 	debug_ended(&udp->open);
 	hilo__udp_rouse(udp);
-	(void)hilo__udp_leave(udp, 1);
+	(void)hilo__udp_leave(udp, 0);
 	return 0;
 }
 
@@ -99,9 +99,27 @@ void hilo_udp_free(hilo_udp *udp)
 		hilo__free(udp);
 }
 
+/* Come in, with @data of @size bytes. */
+static int udp_enter_with(hilo_udp *udp, const char *call, const void *data, size_t size)
+{
+	if (HILO__UNLIKELY(!data && size))
+		return hilo_fail(-EINVAL, "%s: NULL, of %zu bytes", call, size);
+	return hilo__udp_enter(udp, call);
+}
+
+/*
+ * [user] Whether no bytes are the end. A blocking receive answers so once who closes has shut the socket down, as for
+ * an empty datagram; but that has a sender. (On a Unix socket one without a name is not told apart.)
+ */
+static bool udp_has_ended(hilo_udp *udp, const struct msghdr *message)
+{
+	/* relaxed: the kernel has answered because of the shutdown, which comes after the bit */
+	return !message->msg_namelen && load_relaxed(&udp->word) & UDP_CLOSED;
+}
+
 ssize_t hilo_udp_receive(hilo_udp *udp, void *buf, size_t size, hilo_address *from, hilo_time deadline)
 {
-	int rc = hilo__udp_enter(udp, "hilo_udp_receive");
+	int rc = udp_enter_with(udp, "hilo_udp_receive", buf, size);
 	struct sockaddr_storage name;
 	struct msghdr message;
 	struct iovec piece;
@@ -109,10 +127,12 @@ ssize_t hilo_udp_receive(hilo_udp *udp, void *buf, size_t size, hilo_address *fr
 
 	if (rc < 0)
 		return rc;
-	hilo__message_init(&message, &piece, buf, size, &name, from ? sizeof(name) : 0);
+	hilo__message_init(&message, &piece, buf, size, &name, sizeof(name));
 	poll_io_init(&io, POLL_IO_RECVMSG, udp->fd, &message, 0, NULL);
 	io.flags = MSG_TRUNC;
 	rc = hilo__udp_run(udp, &io, deadline);
+	if (HILO__UNLIKELY(rc == 0 && udp_has_ended(udp, &message)))
+		rc = HILO_ECLOSED;
 	if (rc >= 0)
 		hilo__message_from(&message, from);
 	return hilo__udp_leave(udp, rc);
@@ -135,18 +155,11 @@ static ssize_t udp_send(hilo_udp *udp, const void *data, size_t size, const hilo
 	return hilo__udp_run(udp, &io, deadline);
 }
 
-/* An empty datagram was sent, though 0 bytes were. */
-static ssize_t udp_sent(hilo_udp *udp, size_t size, ssize_t rc)
-{
-	rc = hilo__udp_leave(udp, rc == 0 && !size ? 1 : rc);
-	return rc > 0 ? (ssize_t)size : rc;
-}
-
 ssize_t hilo_udp_send(hilo_udp *udp, const void *data, size_t size, hilo_time deadline)
 {
-	int rc = hilo__udp_enter(udp, "hilo_udp_send");
+	int rc = udp_enter_with(udp, "hilo_udp_send", data, size);
 
-	return rc < 0 ? rc : udp_sent(udp, size, udp_send(udp, data, size, NULL, deadline));
+	return rc < 0 ? rc : hilo__udp_leave(udp, udp_send(udp, data, size, NULL, deadline));
 }
 
 ssize_t hilo_udp_send_to(hilo_udp *udp, const void *data, size_t size, const hilo_address *to,
@@ -156,8 +169,8 @@ ssize_t hilo_udp_send_to(hilo_udp *udp, const void *data, size_t size, const hil
 
 	if (!to || !to->length)
 		return hilo_fail(-EINVAL, "hilo_udp_send_to: to is no address");
-	rc = hilo__udp_enter(udp, "hilo_udp_send_to");
-	return rc < 0 ? rc : udp_sent(udp, size, udp_send(udp, data, size, to, deadline));
+	rc = udp_enter_with(udp, "hilo_udp_send_to", data, size);
+	return rc < 0 ? rc : hilo__udp_leave(udp, udp_send(udp, data, size, to, deadline));
 }
 
 /* Look at the socket, as long as it is open. */
@@ -170,7 +183,7 @@ static int udp_name(const hilo_udp *udp, const char *call, int (*name)(int fd, h
 	if (rc < 0)
 		return rc;
 	rc = name(mine->fd, ret);
-	(void)hilo__udp_leave(mine, 1);
+	(void)hilo__udp_leave(mine, 0);
 	return rc;
 }
 

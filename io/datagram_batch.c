@@ -26,6 +26,18 @@ struct chunk {
 	struct sockaddr_storage name[CHUNK];
 };
 
+/* Nothing that is to be moved is NULL. */
+static int batch_check(const char *call, const hilo_udp_message *messages, unsigned n)
+{
+	if (!messages && n)
+		return hilo_fail(-EINVAL, "%s: messages is NULL", call);
+	for (unsigned i = 0; i < n; i++)
+		if (!messages[i].data && messages[i].size)
+			return hilo_fail(-EINVAL, "%s: message %u is NULL, of %zu bytes", call, i,
+					 messages[i].size);
+	return 0;
+}
+
 /* [user] What is there, up to @n, without waiting. How many, or -EAGAIN, ... */
 static int batch_take(hilo_udp *udp, hilo_udp_message *messages, unsigned n)
 {
@@ -50,10 +62,11 @@ int hilo_udp_receive_batch(hilo_udp *udp, hilo_udp_message *messages, unsigned n
 	ssize_t size;
 	int more;
 
-	if (udp && !n)
-		return 0;
-	if (udp && !messages)
-		return hilo_fail(-EINVAL, "hilo_udp_receive_batch: messages is NULL");
+	if (!udp)
+		return hilo_fail(-EINVAL, "hilo_udp_receive_batch: udp is NULL");
+	more = batch_check("hilo_udp_receive_batch", messages, n);
+	if (more < 0 || !n)
+		return more;
 	size = hilo_udp_receive(udp, messages->data, messages->size, &messages->address, deadline);
 	if (size < 0)
 		return (int)size;
@@ -64,7 +77,7 @@ int hilo_udp_receive_batch(hilo_udp *udp, hilo_udp_message *messages, unsigned n
 		more = batch_take(udp, messages + got, n - got);
 		got += more > 0 ? (unsigned)more : 0;
 	} while (more == (int)CHUNK && got < n);
-	(void)hilo__udp_leave(udp, 1);
+	(void)hilo__udp_leave(udp, 0);
 	return (int)got;
 }
 
@@ -102,9 +115,8 @@ int hilo_udp_send_batch(hilo_udp *udp, const hilo_udp_message *messages, unsigne
 
 	if (rc < 0)
 		return rc;
-	if (!messages && n)
-		rc = hilo_fail(-EINVAL, "hilo_udp_send_batch: messages is NULL");
-	else if (contend_is_interrupted(thread_self()))
+	rc = batch_check("hilo_udp_send_batch", messages, n);
+	if (rc == 0 && contend_is_interrupted(thread_self()))
 		rc = hilo__error_own(-ECANCELED);
 	while (rc >= 0 && sent < n) {
 		rc = batch_give(udp, messages + sent, n - sent);
@@ -116,6 +128,5 @@ int hilo_udp_send_batch(hilo_udp *udp, const hilo_udp_message *messages, unsigne
 	}
 	if (sent && deadline > 0)
 		contend_was_free(thread_self());
-	rc = (int)hilo__udp_leave(udp, sent || !n ? 1 : rc);
-	return rc < 0 ? rc : (int)sent;
+	return (int)hilo__udp_leave(udp, sent || !n ? (int)sent : rc);
 }

@@ -54,7 +54,7 @@ int hilo__udp_run(hilo_udp *udp, struct poll_io *io, hilo_time deadline);
 /* [who closes, is a user] Have all end that wait. */
 void hilo__udp_rouse(hilo_udp *udp);
 
-/* [user] Leave with @rc, which is returned; a failure, or the end, of a socket that was closed is HILO_ECLOSED. */
+/* [user] Leave with @rc, which is returned; a failure of a socket that was closed is HILO_ECLOSED. */
 ssize_t hilo__udp_leave(hilo_udp *udp, ssize_t rc);
 
 #endif /* HILO_IO_DATAGRAM_IMPL_H */

@@ -200,6 +200,15 @@ static void gets_one(void)
 	EXPLORE_CHECK(rc == 1 || rc == HILO_ECLOSED);
 }
 
+/* No bytes are a datagram, too: whoever closes meanwhile. */
+static void gets_what_came(void)
+{
+	struct poll_io *io = &ios[explore_self()];
+	ssize_t rc = wait_inside();
+
+	EXPLORE_CHECK(rc == io->op.result && (rc == 0 || rc == HILO_ECLOSED));
+}
+
 static void sends(void)
 {
 	if (hilo__udp_enter(&udp, "sends") == 0)
@@ -209,6 +218,11 @@ static void sends(void)
 static void brings_one_to_T0(void)
 {
 	complete(&ios[0], 1);
+}
+
+static void brings_an_empty_one_to_T0(void)
+{
+	complete(&ios[0], 0);
 }
 
 static void closes_it(void)
@@ -232,6 +246,8 @@ static const struct explore_model models[] = {
 			    finish_free, receives_inside, frees_it),
 	EXPLORE_MODEL_BOUND(2, "datagram_complete", "T0 is inside and receives, T1 brings one, T2 frees",
 			    setup_inside, finish_free, gets_one, brings_one_to_T0, frees_it),
+	EXPLORE_MODEL_BOUND(2, "datagram_empty", "T0 is inside and receives, T1 brings no bytes, T2 frees",
+			    setup_inside, finish_free, gets_what_came, brings_an_empty_one_to_T0, frees_it),
 };
 
 int main(int argc, char **argv)

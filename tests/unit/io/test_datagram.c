@@ -259,6 +259,7 @@ TASK_TEST(test_mistakes_are_told_and_leave_nothing)
 	hilo_udp_opts opts = {.size = sizeof(opts), .flags = 1024};
 	unsigned before;
 	int pair[2];
+	hilo_udp_message message = {.size = 1};
 	hilo_udp *udp = NULL;
 	char byte;
 
@@ -272,6 +273,15 @@ TASK_TEST(test_mistakes_are_told_and_leave_nothing)
 	TASK_CHECK(udp, ==, NULL);
 	TASK_CHECK(hilo_udp_receive(NULL, &byte, 1, NULL, HILO_FOREVER), ==, -EINVAL);
 	TASK_CHECK(hilo_udp_send(NULL, &byte, 1, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_send_to(NULL, &byte, 1, &(hilo_address){0}, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_receive_batch(NULL, NULL, 3, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_receive_batch(NULL, &message, 1, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_receive_batch(NULL, &message, 0, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_send_batch(NULL, NULL, 3, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_local(NULL, &(hilo_address){0}), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_peer(NULL, &(hilo_address){0}), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_fd(NULL), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_from_fd(0, NULL), ==, -EINVAL);
 	TASK_CHECK(hilo_udp_close(NULL), ==, -EINVAL);
 	hilo_udp_free(NULL);
 	TASK_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
@@ -279,6 +289,53 @@ TASK_TEST(test_mistakes_are_told_and_leave_nothing)
 	TASK_CHECK(close(pair[0]) | close(pair[1]), ==, 0);
 	TASK_CHECK(hilo_udp_from_fd(12345, &udp), ==, -EBADF);
 	TASK_CHECK(test_fds(), <=, before + 20); /* the runtime has some of its own to open */
+	return 0;
+}
+
+TASK_TEST(test_null_is_told_and_nothing_is_moved)
+{
+	hilo_udp *server = bound(), *client = connected(server);
+	char byte = 'b';
+	hilo_udp_message messages[2] = {{.data = &byte, .size = 1}, {.size = 1}};
+	hilo_address name;
+
+	TASK_CHECK(hilo_udp_local(server, &name), ==, 0);
+	TASK_CHECK(hilo_udp_send(client, NULL, 1, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_send_to(client, NULL, 1, &name, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_send_to(client, &byte, 1, NULL, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_send_batch(client, NULL, 1, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_send_batch(client, messages, 2, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK_CONTAINS(hilo_error_message(), "message 1 is NULL");
+	TASK_CHECK(hilo_udp_receive(server, &byte, 1, NULL, HILO_NO_WAIT), ==, -ETIMEDOUT);
+	TASK_CHECK(hilo_udp_send(client, NULL, 0, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_udp_receive(server, NULL, 1, NULL, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_receive_batch(server, NULL, 1, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_receive_batch(server, messages, 2, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_local(server, NULL), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_peer(client, NULL), ==, -EINVAL);
+	TASK_CHECK(hilo_udp_receive(server, NULL, 0, NULL, HILO_FOREVER), ==, 0);
+	hilo_udp_free(client);
+	hilo_udp_free(server);
+	return 0;
+}
+
+/* Received before, or not at all: an empty datagram is not taken for the end. */
+TASK_TEST(test_empty_datagram_that_races_with_close_is_no_failure_if_it_was_received)
+{
+	for (unsigned i = 0; i < test_rounds(100); i++) {
+		hilo_udp *server = bound(), *client = connected(server);
+		hilo_task *task = receiver(server);
+		int rc;
+
+		TASK_CHECK(hilo_udp_send(client, NULL, 0, HILO_FOREVER), ==, 0);
+		if (i % 2)
+			TASK_CHECK(hilo_yield(), ==, 0);
+		TASK_CHECK(hilo_udp_close(server), ==, 0);
+		rc = hilo_join(task, HILO_FOREVER);
+		TASK_CHECK(rc == 0 || rc == HILO_ECLOSED, ==, 1);
+		hilo_udp_free(server);
+		hilo_udp_free(client);
+	}
 	return 0;
 }
 
@@ -344,6 +401,8 @@ int main(void)
 		cmocka_unit_test(test_broadcast_has_to_be_allowed),
 		cmocka_unit_test(test_connected_socket_may_choose_where_it_is),
 		cmocka_unit_test(test_mistakes_are_told_and_leave_nothing),
+		cmocka_unit_test(test_null_is_told_and_nothing_is_moved),
+		cmocka_unit_test(test_empty_datagram_that_races_with_close_is_no_failure_if_it_was_received),
 		cmocka_unit_test(test_ipv6_works_where_there_is_any),
 		cmocka_unit_test(test_plain_threads_share_a_socket_with_tasks),
 	};
