@@ -400,6 +400,21 @@ HILO__SHARED void hilo__stream_let_go(struct stream_reader *reader);
 /* stream_write.c: [has the turn; suspends; no lock] Write @size bytes. 0, or why not: some may have been taken. */
 HILO__SHARED int hilo__stream_add(hilo_stream *stream, const void *data, size_t size, hilo_time deadline);
 
+/*
+ * [any, no lock] Write @size bytes, as many as are taken whole at most (64 KiB will do), without waiting, whether the
+ * caller is cancelled or not. @size; -EAGAIN: it would have to wait; else as hilo_stream_write, without a message.
+ */
+ssize_t hilo__stream_write_now(hilo_stream *stream, const void *data, size_t size);
+
+/* stream_send.c: [any, no lock] The turn: 0, and the caller is counted in refs; -EAGAIN: not now; or why not. */
+int hilo__stream_try_turn(hilo_stream *stream);
+
+/* stream_send.c: [any, no lock] Nobody writes until no more than the low mark is on its way, as if it had been more. */
+void hilo__stream_hold(hilo_stream *stream);
+
+/* stream_receive.c: [any, no lock] Reads end with HILO_ECLOSED once they have got what has come; writing goes on. */
+void hilo__stream_read_no_more(hilo_stream *stream);
+
 /* [sole owner] */
 void hilo__stream_rx_fini(hilo_stream *stream);
 void hilo__stream_tx_fini(hilo_stream *stream);

@@ -165,6 +165,19 @@ void hilo__stream_received(void *owner, ssize_t n, bool more)
 	stream_unlock(stream, &won);
 }
 
+void hilo__stream_read_no_more(hilo_stream *stream)
+{
+	struct list won = LIST_INIT(won);
+
+	spin_lock(&stream->lock);
+	if (!stream->rx.error && !stream->rx.eof) {
+		stream->rx.error = HILO_ECLOSED;
+		store_relaxed(&stream->ready, 1); /* relaxed: a hint */
+		rx_win(stream, &won);
+	}
+	stream_unlock(stream, &won);
+}
+
 /* [lock] Nothing else is in flight: count one more receive. */
 static void rx_begin(hilo_stream *stream)
 {

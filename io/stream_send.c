@@ -309,6 +309,25 @@ static int wait_look(hilo_stream *stream, enum stream_wait what)
 	return 0;
 }
 
+void hilo__stream_hold(hilo_stream *stream)
+{
+	spin_lock(&stream->lock);
+	stream->tx.full = stream->tx.full || stream->tx.level > stream->low;
+	spin_unlock(&stream->lock);
+}
+
+int hilo__stream_try_turn(hilo_stream *stream)
+{
+	int rc;
+
+	spin_lock(&stream->lock);
+	rc = wait_look(stream, STREAM_WAIT_TURN);
+	if (rc == 0)
+		stream->refs++;
+	spin_unlock(&stream->lock);
+	return rc > 0 ? -EAGAIN : rc;
+}
+
 /* [lock, counted in refs; it is given back] Look again, and be in a list if it is 1. */
 static int wait_enter(hilo_stream *stream, struct stream_waiter *waiter)
 {

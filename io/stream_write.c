@@ -177,30 +177,38 @@ static HILO__NOINLINE ssize_t write_slowly(const char *call, hilo_stream *stream
 	return hilo__error_sizes(rc, size - source->left, size);
 }
 
+/* [lock] Write @source, if it is small, and nothing is in its way. True: that was done, and the lock given back. */
+static HILO__ALWAYS_INLINE bool write_fast(hilo_stream *stream, struct stream_source *source)
+{
+	struct stream_tx *tx = &stream->tx;
+	struct stream_buffer *buffer;
+	struct list won = LIST_INIT(won);
+	size_t size = source->left;
+
+	/* Nobody has the turn, and nobody waits for it, or for us. */
+	if (HILO__UNLIKELY(!(size <= STREAM_LOCKED_COPY && stream_state(stream) == STREAM_OPEN &&
+			     !tx->error && !tx->eof && !tx->full && !tx->turn && list_empty(&tx->writers) &&
+			     stream->transport->can_write && (buffer = tx_room(stream, size)))))
+		return false;
+	source_copy(source, buffer->data + buffer->tail, size);
+	buffer->tail += size;
+	tx_added(stream, size);
+	stream->refs++;
+	hilo__stream_push(stream, &won);
+	stream->refs--;
+	stream_unlock(stream, &won);
+	return true;
+}
+
 /* [any] Write @source, which is not empty. */
 static HILO__ALWAYS_INLINE ssize_t write_source(const char *call, hilo_stream *stream,
 						struct stream_source *source, bool some, hilo_time deadline)
 {
-	struct stream_tx *tx = &stream->tx;
-	struct stream_buffer *buffer;
 	size_t size = source->left;
 
 	spin_lock(&stream->lock);
-	/* Nobody has the turn, and nobody waits for it, or for us. */
-	if (HILO__LIKELY(size <= STREAM_LOCKED_COPY && stream_state(stream) == STREAM_OPEN && !tx->error &&
-			 !tx->eof && !tx->full && !tx->turn && list_empty(&tx->writers) &&
-			 stream->transport->can_write && (buffer = tx_room(stream, size)))) {
-		struct list won = LIST_INIT(won);
-
-		source_copy(source, buffer->data + buffer->tail, size);
-		buffer->tail += size;
-		tx_added(stream, size);
-		stream->refs++;
-		hilo__stream_push(stream, &won);
-		stream->refs--;
-		stream_unlock(stream, &won);
+	if (HILO__LIKELY(write_fast(stream, source)))
 		return (ssize_t)size;
-	}
 	if (!stream->transport->can_write && stream_state(stream) == STREAM_OPEN) {
 		spin_unlock(&stream->lock);
 		return hilo_fail(-EBADF, "%s: it can only be read", call);
@@ -261,6 +269,26 @@ ssize_t hilo_stream_writev(hilo_stream *stream, const struct iovec *pieces, int 
 	if (rc > 0)
 		contend_was_free(thread_self());
 	return rc;
+}
+
+ssize_t hilo__stream_write_now(hilo_stream *stream, const void *data, size_t size)
+{
+	const struct iovec piece = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
+	struct stream_source source = {&piece, 0, size};
+	int rc;
+
+	spin_lock(&stream->lock);
+	if (HILO__LIKELY(write_fast(stream, &source)))
+		return (ssize_t)size;
+	rc = stream->transport->can_write || stream_state(stream) != STREAM_OPEN ? 0 : -EBADF;
+	spin_unlock(&stream->lock);
+	if (rc == 0)
+		rc = hilo__stream_try_turn(stream);
+	if (rc < 0)
+		return rc;
+	rc = tx_add_all(stream, &source, true, HILO_NO_WAIT);
+	hilo__stream_turn_end(stream);
+	return rc < 0 ? rc : (ssize_t)size;
 }
 
 static int stream_wait_for(const char *call, hilo_stream *stream, enum stream_wait what, hilo_time deadline)

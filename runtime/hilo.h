@@ -43,6 +43,7 @@
 #include <hilo/sync/watch.h>
 
 #include <hilo/io/address.h>
+#include <hilo/io/conn.h>
 #include <hilo/io/connect.h>
 #include <hilo/io/datagram.h>
 #include <hilo/io/directory.h>
