@@ -128,6 +128,19 @@ HILO_API ssize_t hilo_stream_read_line(hilo_stream *stream, char *buf, size_t si
 HILO_API ssize_t hilo_stream_read_until(hilo_stream *stream, const void *separator, size_t length, char *buf,
 					size_t size, hilo_time deadline);
 
+/* What a piece may end with: @length bytes, 1 or more. */
+typedef struct hilo_separator {
+	const void *bytes;
+	size_t length;
+} hilo_separator;
+
+/*
+ * [any, suspends] The same up to whichever of @n @separators, 1 or more, ends first; of several that
+ * end there the one with the lowest number, which is in *@which (or NULL) then. -1: the stream has ended before.
+ */
+HILO_API ssize_t hilo_stream_read_until_any(hilo_stream *stream, const hilo_separator *separators, int n,
+					    int *which, char *buf, size_t size, hilo_time deadline);
+
 /*
  * [any, suspends] Read to the end, @limit bytes at most, into memory that is in *@ret then, with a NUL behind it; the
  * caller ends it with free(). How many; -EMSGSIZE: there are more, and all can still be read. Else as hilo_stream_read.

@@ -72,27 +72,48 @@ ssize_t hilo_stream_read_exactly(hilo_stream *stream, void *buf, size_t size, hi
 	return hilo__error_sizes(HILO_EINCOMPLETE, (uint64_t)n, size);
 }
 
-/* What a line, or another piece, ends with, and where it does not begin: the first @from bytes are not of it. */
+/* What a line, or another piece, may end with, and where none begins: the first @from bytes are not of one. */
 struct separator {
-	const void *bytes;
-	size_t length;
+	const hilo_separator *any;
+	int n;
+	size_t longest;
 	size_t from;
+	int found; /* which of them */
 };
 
-/* The bytes of the first @n, up to and with the separator; 0: it is not there. */
+/* The first of @size bytes at @data after which @one ends; 0: it is not there. */
+static inline size_t one_find(const hilo_separator *one, const char *data, size_t size)
+{
+	const char *found;
+
+	if (size < one->length)
+		return 0;
+	found = one->length == 1 ? memchr(data, *(const char *)one->bytes, size)
+				 : memmem(data, size, one->bytes, one->length);
+	return found ? (size_t)(found - data) + one->length : 0;
+}
+
+/*
+ * The bytes of the first @n, up to and with the separator that ends first; 0: none is there. What comes later ends
+ * later, so it does not matter in which pieces they have come.
+ */
 static size_t separator_find(struct separator *separator, const char *data, size_t n)
 {
-	const char *found = NULL;
+	size_t from = separator->from, size = n - from, end = 0;
 
-	if (n - separator->from >= separator->length)
-		found = separator->length == 1 ? memchr(data + separator->from,
-							*(const char *)separator->bytes, n - separator->from)
-					       : memmem(data + separator->from, n - separator->from,
-							separator->bytes, separator->length);
-	if (found)
-		return (size_t)(found - data) + separator->length;
-	if (n >= separator->length)
-		separator->from = n - separator->length + 1;
+	for (int i = 0; i < separator->n && size; i++) {
+		size_t here = one_find(&separator->any[i], data + from, size);
+
+		if (here) {
+			end = here;
+			size = here - 1; /* for the next one to end sooner */
+			separator->found = i;
+		}
+	}
+	if (end)
+		return from + end;
+	if (n >= separator->longest)
+		separator->from = n - separator->longest + 1;
 	return 0;
 }
 
@@ -168,7 +189,8 @@ static ssize_t read_piece(const char *call, hilo_stream *stream, struct separato
 
 ssize_t hilo_stream_read_line(hilo_stream *stream, char *buf, size_t size, hilo_time deadline)
 {
-	struct separator separator = {"\n", 1, 0};
+	static const hilo_separator end = {(void *)(uintptr_t) "\n", 1};
+	struct separator separator = {.any = &end, .n = 1, .longest = 1};
 
 	return read_piece("hilo_stream_read_line", stream, &separator, buf, size, deadline);
 }
@@ -176,12 +198,35 @@ ssize_t hilo_stream_read_line(hilo_stream *stream, char *buf, size_t size, hilo_
 ssize_t hilo_stream_read_until(hilo_stream *stream, const void *bytes, size_t length, char *buf, size_t size,
 			       hilo_time deadline)
 {
-	struct separator separator = {bytes, length, 0};
+	const hilo_separator end = {bytes, length};
+	struct separator separator = {.any = &end, .n = 1, .longest = length};
 
 	if (!bytes || !length)
 		return hilo_fail(-EINVAL, "hilo_stream_read_until: the separator is %p, %zu bytes", bytes,
 				 length);
 	return read_piece("hilo_stream_read_until", stream, &separator, buf, size, deadline);
+}
+
+ssize_t hilo_stream_read_until_any(hilo_stream *stream, const hilo_separator *separators, int n, int *which,
+				   char *buf, size_t size, hilo_time deadline)
+{
+	struct separator separator = {.any = separators, .n = n, .found = -1};
+	ssize_t length;
+
+	if (!separators || n < 1)
+		return hilo_fail(-EINVAL, "hilo_stream_read_until_any: separators is %p, n %d",
+				 (const void *)separators, n);
+	for (int i = 0; i < n; i++) {
+		if (!separators[i].bytes || !separators[i].length)
+			return hilo_fail(-EINVAL, "hilo_stream_read_until_any: separator %d is %p, %zu bytes",
+					 i, separators[i].bytes, separators[i].length);
+		if (separator.longest < separators[i].length)
+			separator.longest = separators[i].length;
+	}
+	length = read_piece("hilo_stream_read_until_any", stream, &separator, buf, size, deadline);
+	if (length >= 0 && which)
+		*which = separator.found;
+	return length;
 }
 
 /* [reader, lock; the end has come] All there is, in memory of the caller's. */

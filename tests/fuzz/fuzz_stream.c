@@ -130,6 +130,39 @@ static void do_until(struct model *model, const char *separator, size_t length, 
 		expected);
 }
 
+/* Where the first of two separators ends, byte by byte. */
+static ssize_t any_expected(const struct model *model, const hilo_separator any[2], size_t size, int *which)
+{
+	size_t most = model->line < size - 1 ? model->line : size - 1, piece = 0;
+
+	for (*which = -1; *which < 0 && piece < model->size;) {
+		piece++;
+		for (int i = 1; i >= 0; i--)
+			if (piece >= any[i].length &&
+			    memcmp(model->held + piece - any[i].length, any[i].bytes, any[i].length) == 0)
+				*which = i;
+	}
+	if (piece > most)
+		return -EMSGSIZE;
+	return *which >= 0 ? (ssize_t)piece : not_yet(model, (ssize_t)piece);
+}
+
+/* The separator is two: its first bytes, and the others. */
+static void do_until_any(struct model *model, const char *separator, size_t length, size_t size)
+{
+	size_t first = length > 1 ? length / 2 : 1;
+	const hilo_separator any[2] = {{separator, first},
+				       {separator + length - (length > first ? length - first : 1),
+					length > first ? length - first : 1}};
+	int which, found = -2;
+	ssize_t expected = any_expected(model, any, size, &which);
+	ssize_t n =
+		hilo_stream_read_until_any(model->stream[1], any, 2, &found, model->buf, size, HILO_NO_WAIT);
+
+	piece_check(model, n, expected);
+	FUZZ_CHECK(found == (n >= 0 ? which : -2));
+}
+
 static void do_record(struct model *model, const char *separator, size_t length, size_t size)
 {
 	ssize_t expected = piece_expected(model, separator, length, size), n;
@@ -245,6 +278,8 @@ static void step(struct model *model, struct fuzz_input *input)
 		length = fuzz_bytes(input, 1 + what / 12 % 4, &data);
 		if (length && what % 12 == 7)
 			do_until(model, data, length, 1 + large);
+		else if (length && how % 3 == 0)
+			do_until_any(model, data, length, 1 + how);
 		else if (length)
 			do_record(model, data, length, 1 + how);
 		break;

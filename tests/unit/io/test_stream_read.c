@@ -287,6 +287,131 @@ STREAM_TEST(test_separator_is_found_across_receives)
 	return 0;
 }
 
+STREAM_TEST(test_until_whichever_separator_ends_first)
+{
+	const hilo_separator any[] = {{"\r\n", 2}, {"\n", 1}, {"END", 3}, {"a\r\nb", 4}};
+	const char *text = "one\r\ntwo\nthreeENDa\r\nb";
+	char buf[64];
+	int which = 7;
+
+	for (size_t i = 0; text[i]; i++)
+		TASK_CHECK(hilo_stream_write(a, text + i, 1, HILO_FOREVER), ==, 1);
+	TASK_CHECK(hilo_stream_read_until_any(b, any, 4, &which, buf, sizeof(buf), HILO_FOREVER), ==, 5);
+	TASK_CHECK_TEXT(buf, "one\r\n");
+	TASK_CHECK(which, ==, 0); /* both end there */
+	TASK_CHECK(hilo_stream_read_until_any(b, any, 4, &which, buf, sizeof(buf), HILO_FOREVER), ==, 4);
+	TASK_CHECK(which, ==, 1);
+	/* What does not fit stays, as with a limit, a deadline and a cancel. */
+	TASK_CHECK(hilo_stream_read_until_any(b, any, 4, &which, buf, 5, HILO_FOREVER), ==, -EMSGSIZE);
+	TASK_CHECK(which, ==, 1);
+	TASK_CHECK(hilo_stream_read_until_any(b, any, 4, &which, buf, sizeof(buf), HILO_FOREVER), ==, 8);
+	TASK_CHECK_TEXT(buf, "threeEND");
+	TASK_CHECK(which, ==, 2);
+	TASK_CHECK(hilo_stream_read_until_any(b, any + 3, 1, &which, buf, sizeof(buf), HILO_FOREVER), ==, 4);
+	stream_say(a, "rest\r");
+	TASK_CHECK(
+		hilo_stream_read_until_any(b, any, 4, &which, buf, sizeof(buf), hilo_after(HILO_MILLISECOND)),
+		==, -ETIMEDOUT);
+	TASK_CHECK(hilo_task_cancel(hilo_task_current()), ==, 0);
+	TASK_CHECK(hilo_stream_read_until_any(b, any, 4, &which, buf, sizeof(buf), HILO_FOREVER), ==,
+		   -ECANCELED);
+	TASK_CHECK(hilo_task_uncancel(), ==, 0);
+	TASK_CHECK(hilo_stream_read_until_any(b, any, 0, &which, buf, sizeof(buf), HILO_FOREVER), ==,
+		   -EINVAL);
+	TASK_CHECK(hilo_stream_read_until_any(b, NULL, 1, &which, buf, sizeof(buf), HILO_FOREVER), ==,
+		   -EINVAL);
+	TASK_CHECK(hilo_stream_read_until_any(b, &(hilo_separator){"", 0}, 1, NULL, buf, 9, HILO_FOREVER), ==,
+		   -EINVAL);
+	TASK_CHECK(hilo_stream_write_eof(a), ==, 0);
+	TASK_CHECK(hilo_stream_read_until_any(b, any, 4, &which, buf, sizeof(buf), HILO_FOREVER), ==, 5);
+	TASK_CHECK_TEXT(buf, "rest\r");
+	TASK_CHECK(which, ==, -1);
+	TASK_CHECK(hilo_stream_read_until_any(b, any, 4, &which, buf, sizeof(buf), HILO_FOREVER), ==, 0);
+	return 0;
+}
+
+static ssize_t call_read_until_any(struct stream_call *self)
+{
+	const hilo_separator any[] = {{"--", 2}, {";", 1}};
+
+	return hilo_stream_read_until_any(self->stream, any, 2, NULL, self->buf, self->size, self->deadline);
+}
+
+STREAM_TEST(test_until_any_that_is_cancelled_while_it_waits_takes_nothing)
+{
+	char buf[64];
+	struct stream_call reader = {
+		.stream = b, .call = call_read_until_any, .buf = buf, .size = sizeof(buf)};
+
+	stream_say(a, "ab-");
+	stream_call_start(&reader);
+	stream_call_waits(&reader);
+	TASK_CHECK(hilo_task_cancel(reader.task), ==, 0);
+	TASK_CHECK(stream_call_end(&reader), ==, -ECANCELED);
+	stream_call_start(&reader);
+	stream_say(a, "-c;");
+	TASK_CHECK(stream_call_end(&reader), ==, 4);
+	TASK_CHECK_TEXT(buf, "ab--");
+	TASK_CHECK(call_read_until_any(&reader), ==, 2);
+	TASK_CHECK_TEXT(buf, "c;");
+	return 0;
+}
+
+/* The end that a search byte by byte finds; *@which: the separator. */
+static size_t any_end(const char *data, size_t size, const hilo_separator *any, int n, int *which)
+{
+	for (size_t end = 1; end <= size; end++)
+		for (*which = 0; *which < n; ++*which)
+			if (end >= any[*which].length && memcmp(data + end - any[*which].length,
+								any[*which].bytes, any[*which].length) == 0)
+				return end;
+	*which = -1;
+	return size;
+}
+
+#define TWIN 3000
+
+/* Few letters, so that separators overlap; they come in pieces of any size. */
+STREAM_TEST(test_until_any_finds_what_a_serial_search_finds)
+{
+	static const char *const words[] = {"a", "ab", "bb", "aab", "cabca", "cc", "bca"};
+	hilo_separator any[array_size(words)];
+	char out[TWIN], buf[TWIN + 1];
+	size_t written = 0, taken = 0;
+	uint64_t seed = test_seed() + (uint64_t)kind;
+	int n = 0;
+
+	for (size_t i = 1; i < array_size(words); i++)
+		if (random_mix(seed++) % 2)
+			any[n++] = (hilo_separator){words[i], strlen(words[i])};
+	any[n++] = (hilo_separator){words[4], strlen(words[4])};
+	for (size_t i = 0; i < TWIN; i++)
+		out[i] = (char)('a' + random_mix(seed++) % 3);
+	while (taken < TWIN) {
+		size_t more = random_mix(seed++) % 40, end;
+		int which, found = -2;
+		ssize_t got;
+
+		more = more < TWIN - written ? more : TWIN - written;
+		TASK_CHECK(hilo_stream_write(a, out + written, more, HILO_FOREVER), ==, more);
+		written += more;
+		if (written == TWIN)
+			TASK_CHECK(hilo_stream_write_eof(a), ==, 0);
+		end = any_end(out + taken, written - taken, any, n, &which);
+		if (which < 0 && written < TWIN) {
+			got = hilo_stream_read_until_any(b, any, n, &found, buf, sizeof(buf), HILO_NO_WAIT);
+			TASK_CHECK(got, ==, -ETIMEDOUT);
+			continue;
+		}
+		got = hilo_stream_read_until_any(b, any, n, &found, buf, sizeof(buf), HILO_FOREVER);
+		TASK_CHECK(got, ==, end);
+		TASK_CHECK(found, ==, which);
+		TASK_CHECK(memcmp(buf, out + taken, end), ==, 0);
+		taken += end;
+	}
+	return 0;
+}
+
 STREAM_TEST(test_all_until_the_end)
 {
 	size_t size = 200000;
@@ -414,6 +539,9 @@ int main(void)
 		cmocka_unit_test(test_too_long_line_keeps_its_bytes),
 		cmocka_unit_test(test_until_a_separator_of_several_bytes),
 		cmocka_unit_test(test_separator_is_found_across_receives),
+		cmocka_unit_test(test_until_whichever_separator_ends_first),
+		cmocka_unit_test(test_until_any_that_is_cancelled_while_it_waits_takes_nothing),
+		cmocka_unit_test(test_until_any_finds_what_a_serial_search_finds),
 		cmocka_unit_test(test_all_until_the_end),
 		cmocka_unit_test(test_all_is_what_was_written),
 		cmocka_unit_test(test_nonsense_is_refused),
