@@ -62,7 +62,7 @@ static int callbacks_read(hilo_conn_callbacks *to, const hilo_conn_callbacks *fr
 	return 0;
 }
 
-/* [any] The marks of the stream are those of the connection. What is 0 stays as it is, but that low is not above high. */
+/* [any] The marks of the stream are those of the connection. What is 0 stays as it is; low is not above high. */
 static int conn_set_marks(hilo_stream *stream, size_t high, size_t low)
 {
 	hilo_stream_limits limits = {.size = sizeof(limits)};

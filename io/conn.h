@@ -41,17 +41,17 @@ HILO_BEGIN_DECLS
  *            than the stream takes there is a second task for it.
  *
  * What asyncio has for this:
- *	Transport                    these functions; Protocol: the callbacks, connection_made .made, data_received .data,
- *	                             eof_received .eof, connection_lost .lost, resume_writing .writable; pause_writing
- *	                             is what hilo_conn_write returns
+ *	Transport                    these functions; Protocol: the callbacks, connection_made .made, data_received
+ *	                             .data, eof_received .eof, connection_lost .lost, resume_writing .writable;
+ *	                             pause_writing is what hilo_conn_write returns
  *	BufferedProtocol             .data gets the stream's own memory, without a copy
  *	pause_reading, resume_reading, is_reading, write, write_eof, can_write_eof, close, is_closing, abort,
  *	set_write_buffer_limits, get_write_buffer_size, get_write_buffer_limits, get_extra_info (info), set_protocol
  *	(set_callbacks)              the function of that name
  *	writelines                   write again and again: what is small is sent together
  *	start_tls                    before: hilo_stream_start_tls, and hilo_conn_start with that stream
- *	DatagramProtocol             none: datagrams have neither marks nor an end; a task that calls hilo_udp_receive and
- *	                             then the callback is all of it, and sending does not wait in practice (datagram.h)
+ *	DatagramProtocol             none: datagrams have neither marks nor an end; a task that calls hilo_udp_receive
+ *	                             and then the callback is all of it (datagram.h)
  *	SubprocessProtocol           none: the pipes of a process are streams, each can be given to hilo_conn_start, and
  *	                             its end is hilo_process_wait's (process.h)
  *
@@ -74,7 +74,7 @@ typedef struct hilo_conn_callbacks {
 	/*
 	 * It is over, closed or not; the last callback. @code is 0 if it was closed or aborted here, or the other side
 	 * has ended it in order; else why it has ended: -ECONNRESET, -EPIPE ...; HILO_ECLOSED, -ECANCELED: by the end
-	 * of its server, or runtime; -ETIMEDOUT: what was written could not be sent in time. hilo_error_message says more.
+	 * of its server, or runtime; -ETIMEDOUT: what was written could not be sent in time.
 	 */
 	void (*lost)(hilo_conn *conn, int code);
 	void *user;  /* what hilo_conn_user returns at first */
