@@ -12,7 +12,8 @@
  *	answer.c       heads and bodies of answers       file.c  files and ranges      refuse.c  answers of our own
  *	held.c         answers that wait for others
  *	router.c, match.c  routes                        target.c  escapes, the query  server.c  the server
- *	access.c       the log                           arena.c  memory that goes with the request
+ *	given.c        connections of hilo_http_serve    access.c the log
+ *	arena.c        memory that goes with the request
  *
  * A connection is its task's alone, but for what says otherwise:
  *
@@ -28,6 +29,7 @@
 #include <hilo/http/server.h>
 #include <hilo/runtime/loop.h>
 #include <hilo/runtime/timeout.h>
+#include <hilo/sync/wait_group.h>
 
 #include <llhttp.h>
 #include <stdbool.h>
@@ -108,7 +110,7 @@ enum framing {
 	FRAMING_BAD,
 };
 
-enum phase {
+enum answer_phase {
 	ANSWER_NONE,
 	ANSWER_BEGUN,
 	ANSWER_DONE,
@@ -152,7 +154,7 @@ struct hilo_http_request {
 	bool in_value;
 
 	/* The answer. */
-	enum phase phase;
+	enum answer_phase phase;
 	int status;
 	bool chunked, ends; /* in chunks; up to the end of the connection */
 	bool bodiless;	    /* HEAD, 204, 304 */
@@ -225,13 +227,15 @@ struct hilo_http_server {
 	hilo_http_opts opts;
 	hilo_server *below;
 	hilo_runtime *runtime;
-	hilo_time drain;
+	hilo_time drain, grace;
 	atomic(bool) stopping;
 	struct list connections;
 	size_t n_connections;
 	uint64_t turned_away;
 	atomic(uint64_t) lost_lines;
 	struct counts ended; /* of those that are gone; under the lock */
+	struct list given;
+	hilo_wait_group serving; /* those that are given */
 };
 
 static inline struct connection *request_connection(const hilo_http_request *request)
@@ -397,6 +401,20 @@ void hilo__http_account(struct connection *c);
 
 /* [task, suspends] As hilo_http_serve. */
 int hilo__http_connection(struct hilo_http_server *server, hilo_stream *stream, hilo_time deadline);
+
+/* ---- given.c ---- */
+
+/* [task, suspends] As hilo_http_serve. */
+int hilo__http_given_serve(struct hilo_http_server *server, hilo_stream *stream, hilo_time deadline);
+/* [any] Have the calls that are under way end with HILO_ECLOSED. */
+void hilo__http_given_cancel(struct hilo_http_server *server);
+/* [any] The caller is in one of them. */
+bool hilo__http_given_is_mine(struct hilo_http_server *server);
+/*
+ * [any, suspends] @server is stopped: wait for them up to @deadline, cancel and abort what is left, and add to *@counts.
+ * What the wait ended with: 0, -ETIMEDOUT, -ECANCELED; else nothing was done but the wait that has failed.
+ */
+int hilo__http_given_close(struct hilo_http_server *server, hilo_server_counts *counts, hilo_time deadline);
 
 /* ---- server.c ---- */
 

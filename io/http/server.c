@@ -23,6 +23,8 @@
 #define MOST_HEADER ((size_t)1024 * 1024)
 #define SIZED_MAX 1024
 #define BATCH 16
+#define DEFAULT_DRAIN HILO_SECOND
+#define DEFAULT_GRACE HILO_SECOND
 
 /* All servers that listen. Relaxed: nothing here, all is under the lock. */
 static struct {
@@ -96,6 +98,8 @@ int hilo_http_server_new(hilo_http_router *router, const hilo_http_opts *given, 
 	server->opts = opts;
 	list_init(&server->connections);
 	list_init(&server->link);
+	list_init(&server->given);
+	server->grace = DEFAULT_GRACE;
 	hilo__http_router_use(router);
 	*ret = server;
 	return 0;
@@ -167,6 +171,13 @@ static int serve_client(hilo_stream *client, void *number)
 	return rc == HILO_ECLOSED ? 0 : rc;
 }
 
+/* What is told of the end below is as true of connections that are given. */
+static void times_take(struct hilo_http_server *server, const hilo_server_opts *opts)
+{
+	server->drain = opts && opts->drain > 0 ? opts->drain : DEFAULT_DRAIN;
+	server->grace = opts && opts->grace > 0 ? opts->grace : DEFAULT_GRACE;
+}
+
 int hilo_http_start_server(hilo_http_router *router, const hilo_http_opts *opts, hilo_http_server **ret,
 			   hilo_time deadline)
 {
@@ -180,8 +191,7 @@ int hilo_http_start_server(hilo_http_router *router, const hilo_http_opts *opts,
 		return rc;
 	server_register(server);
 	server->runtime = hilo_task_runtime(hilo_task_current());
-	server->drain = server->opts.server && server->opts.server->drain > 0 ? server->opts.server->drain
-									      : HILO_SECOND;
+	times_take(server, server->opts.server);
 	rc = hilo_start_server(serve_client, (void *)(uintptr_t)server->number, server->opts.server,
 			       &server->below, deadline);
 	server->opts.server = NULL; /* was borrowed for the call */
@@ -198,9 +208,7 @@ int hilo_http_serve(hilo_http_server *server, hilo_stream *stream, hilo_time dea
 		return hilo_fail(-EINVAL, "hilo_http_serve: %s is NULL", server ? "stream" : "server");
 	if (!hilo_task_current())
 		return hilo_fail(-EDEADLK, "hilo_http_serve: only a task can");
-	if (load_relaxed(&server->stopping)) /* relaxed: a connection looks again, before it waits */
-		return hilo_fail(HILO_ECLOSED, "hilo_http_serve: the server is stopped");
-	return hilo__http_connection(server, stream, deadline);
+	return hilo__http_given_serve(server, stream, deadline);
 }
 
 /* ---- The end ---- */
@@ -242,17 +250,47 @@ int hilo_http_server_stop(hilo_http_server *server)
 	return 0;
 }
 
+/* [any, suspends] Wait for all connections, of both kinds. */
+static int connections_close(struct hilo_http_server *server, hilo_server_counts *counts, hilo_time deadline)
+{
+	int rc = server->below ? hilo_server_close(server->below, counts, deadline) : 0, given;
+
+	if (rc < 0 && rc != -ETIMEDOUT && rc != -ECANCELED)
+		return rc;
+	given = hilo__http_given_close(server, counts, deadline);
+	if (given < 0 && given != -ETIMEDOUT && given != -ECANCELED)
+		return given;
+	if (counts->running)
+		return hilo_fail(-ETIMEDOUT,
+				 "hilo_http_server_close: %zu handlers have not returned, though their "
+				 "connections are gone",
+				 counts->running);
+	if (rc == -ECANCELED || given == -ECANCELED)
+		return hilo_fail(-ECANCELED,
+				 "hilo_http_server_close: the wait for the clients was cut short");
+	return 0;
+}
+
 int hilo_http_server_close(hilo_http_server *server, hilo_server_counts *ret, hilo_time deadline)
 {
-	int rc = hilo_http_server_stop(server);
+	hilo_server_counts counts = {.size = sizeof(counts)};
+	int rc;
 
+	if (ret && ret->size < sizeof(counts))
+		return hilo_fail(-EINVAL, "hilo_http_server_close: ret->size is %zu", ret->size);
+	rc = hilo_http_server_stop(server);
 	if (rc < 0)
 		return rc;
-	if (server->below)
-		return hilo_server_close(server->below, ret, deadline);
-	if (ret)
-		ret->drained = ret->cancelled = ret->aborted = ret->running = 0;
-	return 0;
+	if (hilo__http_given_is_mine(server))
+		return hilo_fail(-EDEADLK, "hilo_http_server_close: a handler cannot wait for its own end; "
+					   "the server is stopped");
+	rc = connections_close(server, &counts, deadline);
+	if (ret) {
+		memset((char *)ret + sizeof(counts), 0, ret->size - sizeof(counts));
+		counts.size = ret->size;
+		memcpy(ret, &counts, sizeof(counts));
+	}
+	return rc;
 }
 
 void hilo_http_server_free(hilo_http_server *server)
@@ -261,6 +299,7 @@ void hilo_http_server_free(hilo_http_server *server)
 		return;
 	server_unregister(server);
 	(void)hilo_http_server_stop(server);
+	hilo__http_given_cancel(server);
 	hilo_server_free(server->below);
 	server->below = NULL;
 	hilo__http_server_unref(server);

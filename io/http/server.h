@@ -89,8 +89,9 @@ HILO_API HILO_MUST_CHECK int hilo_http_server_new(hilo_http_router *router, cons
 
 /*
  * [task, suspends] Answer what comes on @stream, which is borrowed, up to its end. 0: the client has ended, or has
- * failed, or was refused; HILO_ECLOSED: @server is stopped, or the stream closed; -ECANCELED, -ETIMEDOUT (@deadline:
- * the handler is cancelled), -EDEADLK outside of a task, -ENOMEM, -EINVAL.
+ * failed, or was refused; HILO_ECLOSED: @server is stopped, or was closed or freed before the end (the handler is
+ * cancelled, the task is not), or the stream closed; -ECANCELED, -ETIMEDOUT (@deadline: the handler is cancelled),
+ * -EDEADLK outside of a task, -ENOMEM, -EINVAL.
  */
 HILO_API int hilo_http_serve(hilo_http_server *server, hilo_stream *stream, hilo_time deadline);
 
@@ -107,8 +108,9 @@ HILO_API int hilo_http_server_serve_forever(hilo_http_server *server, hilo_time 
 HILO_API int hilo_http_server_stop(hilo_http_server *server);
 
 /*
- * [any, suspends] hilo_http_server_stop; wait for the connections up to @deadline; then as hilo_server_close, whose
- * codes it has, with the counts of what has become of them in *@ret (or NULL).
+ * [any, suspends] hilo_http_server_stop; wait for the connections up to @deadline, also for those of hilo_http_serve;
+ * then as hilo_server_close, whose codes it has, with the counts of what has become of them in *@ret (or NULL). When it
+ * has returned 0 nobody uses the streams, the router and what its handlers were given any more.
  */
 HILO_API int hilo_http_server_close(hilo_http_server *server, hilo_server_counts *ret, hilo_time deadline);
 

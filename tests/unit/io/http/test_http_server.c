@@ -4,9 +4,11 @@
  * log, and no memory.
  */
 #include <hilo/io/connect.h>
+#include <hilo/sync/event.h>
 
 #include "tests/unit/io/http/site.h"
 
+#include "io/http/http_impl.h"
 #include "scheduler/base/mem.h"
 
 #define ASK(path) "GET " path " HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -116,6 +118,7 @@ TASK_TEST(test_head_that_comes_too_slowly_is_408)
 
 TASK_TEST(test_idle_connection_is_closed_without_a_word)
 {
+	struct served served = {.deadline = HILO_FOREVER};
 	struct site site;
 	hilo_stream *stream;
 	char buf[1024];
@@ -125,12 +128,15 @@ TASK_TEST(test_idle_connection_is_closed_without_a_word)
 	stream = connected(&site);
 	TASK_CHECK(read_answers(stream, buf, sizeof(buf)), ==, 0);
 	hilo_stream_free(stream);
-	stream = connected(&site);
-	stream_say(stream, ASK("/"));
-	(void)read_answers(stream, buf, sizeof(buf));
+	/* The request is there before it is waited for. */
+	served.site = &site;
+	TASK_CHECK(hilo_stream_pair(0, NULL, served.stream), ==, 0);
+	stream_say(served.stream[0], ASK("/"));
+	served.task = hilo_spawn(served_main, &served);
+	(void)read_answers(served.stream[0], buf, sizeof(buf));
 	TASK_CHECK_CONTAINS(buf, "200 OK");
 	TASK_CHECK(strstr(buf, "408"), ==, NULL);
-	hilo_stream_free(stream);
+	TASK_CHECK(served_end(&served), ==, 0);
 	site_end(&site);
 	return 0;
 }
@@ -447,6 +453,295 @@ TASK_TEST(test_stop_ends_a_connection_that_waits)
 	return 0;
 }
 
+/* ---- The end, on streams that are given ---- */
+
+/* Connections that are served by tasks of their own: `idle`, in a handler that waits, and one whose handler does not end. */
+struct guests {
+	struct site site;
+	struct served idle, busy, deaf;
+	hilo_event go; /* of the deaf one */
+	test_flag deaf_waits;
+};
+
+/* Does not hear that it is to end, until its stream has ended, or at all. */
+static int is_deaf(hilo_http_request *request, void *arg)
+{
+	struct guests *guests = arg;
+	int rc;
+
+	(void)hilo_shield_enter();
+	store_release(&guests->deaf_waits, 1);
+	rc = hilo_event_wait(&guests->go, HILO_FOREVER);
+	(void)hilo_shield_leave();
+	return rc < 0 ? rc : hilo_http_respond(request, 200, NULL, "deaf", 4, HILO_FOREVER);
+}
+
+/* Reads on and on, whatever it is told. */
+static int is_deaf_and_reads(hilo_http_request *request, void *arg)
+{
+	struct guests *guests = arg;
+	char buf[16];
+	ssize_t n;
+
+	(void)hilo_shield_enter();
+	store_release(&guests->deaf_waits, 1);
+	n = hilo_http_read(request, buf, sizeof(buf), HILO_FOREVER);
+	(void)hilo_shield_leave();
+	return (int)n;
+}
+
+static void guests_begin(struct guests *guests, const char *deaf)
+{
+	char buf[1024];
+
+	memset(guests, 0, sizeof(*guests));
+	TASK_CHECK(hilo_event_init(&guests->go, 0), ==, 0);
+	site_init(&guests->site);
+	TASK_CHECK(hilo_http_router_add(guests->site.router, "GET", "/deaf", is_deaf, guests), ==, 0);
+	TASK_CHECK(hilo_http_router_add(guests->site.router, "POST", "/reads", is_deaf_and_reads, guests), ==,
+		   0);
+	site_begin(&guests->site, (hilo_http_opts){0});
+	served_begin(&guests->idle, &guests->site, 0);
+	served_begin(&guests->busy, &guests->site, 0);
+	stream_say(guests->idle.stream[0], ASK("/"));
+	expects(guests->idle.stream[0], "hello", buf, sizeof(buf));
+	stream_say(guests->busy.stream[0], ASK("/wait") ASK("/"));
+	TEST_UNTIL(load_relaxed(&guests->site.waiting) == 1);
+	if (!deaf)
+		return;
+	served_begin(&guests->deaf, &guests->site, 0);
+	stream_say(guests->deaf.stream[0], deaf);
+	TEST_UNTIL(load_acquire(&guests->deaf_waits));
+}
+
+static void guests_end(struct guests *guests)
+{
+	site_end(&guests->site);
+	(void)hilo_event_destroy(&guests->go);
+}
+
+static void counts_check(const hilo_server_counts *counts, size_t drained, size_t cancelled, size_t aborted,
+			 size_t running)
+{
+	TASK_CHECK(counts->drained, ==, drained);
+	TASK_CHECK(counts->cancelled, ==, cancelled);
+	TASK_CHECK(counts->aborted, ==, aborted);
+	TASK_CHECK(counts->running, ==, running);
+}
+
+TASK_TEST(test_end_waits_for_connections_that_were_given)
+{
+	struct guests guests;
+	hilo_task *task;
+	char buf[1024];
+
+	guests_begin(&guests, NULL);
+	task = hilo_spawn(closes, &guests.site);
+	TASK_CHECK(read_answers(guests.idle.stream[0], buf, sizeof(buf)), ==, 0);
+	TASK_CHECK(served_end(&guests.idle), ==, HILO_ECLOSED);
+	TASK_CHECK(hilo_task_is_done(task), ==, 0);
+	TASK_CHECK(hilo_event_set(&guests.site.go), ==, 0);
+	(void)read_answers(guests.busy.stream[0], buf, sizeof(buf));
+	TASK_CHECK_CONTAINS(buf, "Connection: close");
+	TASK_CHECK_CONTAINS(buf, "at last");
+	TASK_CHECK(strstr(buf, "hello"), ==, NULL);
+	TASK_CHECK(hilo_stream_write_eof(guests.busy.stream[0]), ==, 0);
+	TASK_CHECK(served_end(&guests.busy), ==, 0);
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), >=, 1); /* the idle one may have ended before */
+	/* There is nobody any more, and nobody comes. */
+	served_begin(&guests.idle, &guests.site, 0);
+	TASK_CHECK(served_end(&guests.idle), ==, HILO_ECLOSED);
+	guests_end(&guests);
+	return 0;
+}
+
+/* What may be freed as soon as the server is closed. */
+static int frees_what_it_was_given(hilo_http_request *request, void *arg)
+{
+	struct site *site = arg;
+	int rc;
+
+	(void)add_relaxed(&site->waiting, 1);
+	rc = hilo_event_wait(&site->go, HILO_FOREVER);
+	store_relaxed(&site->seen, rc);
+	return rc < 0 ? rc : hilo_http_respond(request, 200, NULL, "x", 1, HILO_FOREVER);
+}
+
+TASK_TEST(test_server_that_is_closed_leaves_what_its_handlers_were_given)
+{
+	for (unsigned round = 0; round < test_rounds(30); round++) {
+		struct site *site = malloc(sizeof(*site));
+		struct served served = {0};
+
+		site_init(site);
+		site_route(site, "GET", "/frees", frees_what_it_was_given);
+		site_begin(site, (hilo_http_opts){0});
+		served_begin(&served, site, 0);
+		stream_say(served.stream[0], ASK("/frees"));
+		TEST_UNTIL(load_relaxed(&site->waiting) == 1);
+		if (round % 2)
+			TASK_CHECK(hilo_event_set(&site->go), ==, 0);
+		TASK_CHECK(hilo_http_server_close(site->server, NULL, HILO_NO_WAIT), ==, 0);
+		hilo_http_server_free(site->server);
+		hilo_http_router_free(site->router);
+		(void)hilo_event_destroy(&site->go);
+		served.site = NULL;
+		free(site);
+		(void)hilo_stream_abort(served.stream[0]);
+		(void)served_end(&served);
+	}
+	return 0;
+}
+
+TASK_TEST(test_end_at_its_deadline_cancels_what_was_given_and_counts_it)
+{
+	hilo_server_counts counts = {.size = sizeof(counts)};
+	struct guests guests;
+	char buf[1024];
+
+	guests_begin(&guests, "POST /reads HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n");
+	TASK_CHECK(hilo_http_server_stop(guests.site.server), ==, 0);
+	TASK_CHECK(served_end(&guests.idle), ==, HILO_ECLOSED);
+	TASK_CHECK(hilo_http_server_close(guests.site.server, &counts, hilo_after(HILO_MILLISECOND)), ==, 0);
+	counts_check(&counts, 0, 1, 1, 0);
+	TASK_CHECK(load_relaxed(&guests.site.seen), ==, -ECANCELED);
+	TASK_CHECK(read_answers(guests.busy.stream[0], buf, sizeof(buf)), ==, 0);
+	TASK_CHECK(served_end(&guests.busy), ==, HILO_ECLOSED); /* and its task was not cancelled */
+	TASK_CHECK(served_end(&guests.deaf), <=, 0);
+	guests_end(&guests);
+	return 0;
+}
+
+TASK_TEST(test_end_tells_of_handlers_that_do_not_return)
+{
+	hilo_server_counts counts = {.size = sizeof(counts)}, less = {.size = 8};
+	struct guests guests;
+
+	guests_begin(&guests, ASK("/deaf"));
+	guests.site.server->grace = 3 * HILO_MILLISECOND;
+	TASK_CHECK(hilo_http_server_close(guests.site.server, &less, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_event_set(&guests.site.go), ==, 0);
+	TASK_CHECK(hilo_stream_write_eof(guests.busy.stream[0]), ==, 0);
+	TASK_CHECK(hilo_http_server_stop(guests.site.server), ==, 0);
+	TASK_CHECK(served_end(&guests.idle), ==, HILO_ECLOSED);
+	(void)served_end(&guests.busy);
+	TASK_CHECK(hilo_http_server_close(guests.site.server, &counts, HILO_NO_WAIT), ==, -ETIMEDOUT);
+	counts_check(&counts, 0, 0, 1, 1);
+	TASK_CHECK(hilo_event_set(&guests.go), ==, 0);
+	TASK_CHECK(hilo_http_server_close(guests.site.server, &counts, HILO_FOREVER), ==, 0);
+	counts_check(&counts, 1, 0, 0, 0);
+	(void)served_end(&guests.deaf);
+	guests_end(&guests);
+	return 0;
+}
+
+static int is_cut_short(void *arg)
+{
+	struct site *site = arg;
+	hilo_server_counts counts = {.size = sizeof(counts)};
+
+	TASK_CHECK(hilo_http_server_close(site->server, &counts, HILO_FOREVER), ==, -ECANCELED);
+	counts_check(&counts, 0, 1, 0, 0);
+	return 0;
+}
+
+/* Who waits for the connections is cancelled: the rest is done all the same. */
+TASK_TEST(test_end_that_is_cancelled_cancels_what_was_given)
+{
+	struct guests guests;
+	hilo_task *task;
+
+	guests_begin(&guests, NULL);
+	TASK_CHECK(hilo_http_server_stop(guests.site.server), ==, 0);
+	TASK_CHECK(served_end(&guests.idle), ==, HILO_ECLOSED);
+	task = hilo_spawn(is_cut_short, &guests.site);
+	TEST_UNTIL(hilo_task_get_state(task) == HILO_TASK_SUSPENDED);
+	TASK_CHECK(hilo_task_cancel(task), ==, 0);
+	TASK_CHECK(served_end(&guests.busy), ==, HILO_ECLOSED);
+	TASK_CHECK(hilo_join(task, HILO_FOREVER), ==, 0);
+	guests_end(&guests);
+	return 0;
+}
+
+static int closes_its_own(hilo_http_request *request, void *arg)
+{
+	struct site *site = arg;
+
+	TASK_CHECK(hilo_http_server_close(site->server, NULL, HILO_FOREVER), ==, -EDEADLK);
+	return hilo_http_respond(request, 200, NULL, "stopped", 7, HILO_FOREVER);
+}
+
+TASK_TEST(test_handler_cannot_wait_for_its_own_end)
+{
+	struct site site;
+
+	site_init(&site);
+	site_route(&site, "GET", "/closes", closes_its_own);
+	site_begin(&site, (hilo_http_opts){0});
+	TASK_CHECK_CONTAINS(site_ask(&site, ASK("/closes") ASK("/")), "stopped");
+	site_end(&site);
+	return 0;
+}
+
+TASK_TEST(test_server_that_is_freed_cancels_what_was_given)
+{
+	struct guests guests;
+
+	guests_begin(&guests, NULL);
+	hilo_http_server_free(guests.site.server);
+	TASK_CHECK(served_end(&guests.idle), ==, HILO_ECLOSED);
+	TASK_CHECK(served_end(&guests.busy), ==, HILO_ECLOSED);
+	hilo_http_router_free(guests.site.router);
+	(void)hilo_event_destroy(&guests.site.go);
+	(void)hilo_event_destroy(&guests.go);
+	return 0;
+}
+
+/* Streams are given while the server is closed: each is served, or refused. */
+static int gives_streams(void *arg)
+{
+	struct site *site = arg;
+
+	for (int i = 0; i < 5; i++) {
+		struct served served = {0};
+		char buf[512];
+		int rc;
+
+		served_begin(&served, site, 0);
+		if (hilo_stream_write(served.stream[0], ASK("/"), strlen(ASK("/")), HILO_FOREVER) > 0)
+			(void)hilo_stream_read(served.stream[0], buf, sizeof(buf), HILO_FOREVER);
+		(void)hilo_stream_abort(served.stream[0]);
+		rc = served_end(&served);
+		TASK_CHECK(rc == 0 || rc == HILO_ECLOSED, ==, 1);
+	}
+	return 0;
+}
+
+TASK_TEST(test_end_races_with_streams_that_are_given)
+{
+	for (unsigned round = 0; round < test_rounds(40); round++) {
+		hilo_server_counts counts = {.size = sizeof(counts)};
+		hilo_task *task[3];
+		struct site site;
+
+		site_init(&site);
+		site_begin(&site, (hilo_http_opts){0});
+		for (size_t i = 0; i < array_size(task); i++)
+			task[i] = hilo_spawn(gives_streams, &site);
+		for (unsigned i = 0; i < round; i++)
+			(void)hilo_yield();
+		TASK_CHECK(
+			hilo_http_server_close(site.server, &counts, round % 2 ? HILO_NO_WAIT : HILO_FOREVER),
+			==, 0);
+		TASK_CHECK(counts.running, ==, 0);
+		TASK_CHECK(site_stats(&site).connections, ==, 0);
+		for (size_t i = 0; i < array_size(task); i++)
+			TASK_CHECK(hilo_join(task[i], HILO_FOREVER), ==, 0);
+		site_end(&site);
+	}
+	return 0;
+}
+
 /* A stop that races with requests: each is answered, or its connection has ended before it. */
 TASK_TEST(test_stop_races_with_requests)
 {
@@ -652,6 +947,14 @@ int main(void)
 		cmocka_unit_test(test_serve_forever_ends_when_the_server_is_stopped_or_it_is_cancelled),
 		cmocka_unit_test(test_server_can_be_freed_under_its_clients),
 		cmocka_unit_test(test_stop_ends_a_connection_that_waits),
+		cmocka_unit_test(test_end_waits_for_connections_that_were_given),
+		cmocka_unit_test(test_server_that_is_closed_leaves_what_its_handlers_were_given),
+		cmocka_unit_test(test_end_at_its_deadline_cancels_what_was_given_and_counts_it),
+		cmocka_unit_test(test_end_tells_of_handlers_that_do_not_return),
+		cmocka_unit_test(test_end_that_is_cancelled_cancels_what_was_given),
+		cmocka_unit_test(test_handler_cannot_wait_for_its_own_end),
+		cmocka_unit_test(test_server_that_is_freed_cancels_what_was_given),
+		cmocka_unit_test(test_end_races_with_streams_that_are_given),
 		cmocka_unit_test(test_stop_races_with_requests),
 		cmocka_unit_test(test_access_log_has_a_line_for_each_request),
 		cmocka_unit_test(test_lines_that_nobody_takes_are_lost_and_counted),
