@@ -259,27 +259,25 @@ int hilo_http_begin(hilo_http_request *request, int status, const char *type, ui
 	return rc;
 }
 
-/* One chunk, of at most SEND_PIECE bytes, with its size before it. */
+/* One chunk, of at most SEND_PIECE bytes, with its size before it; without memory, so that it cannot be left out. */
 static int write_chunk(struct connection *c, const void *data, size_t size, hilo_time deadline)
 {
 	static const char end[] = "\r\n";
-	char *at = hilo__http_text_room(&c->out, 24);
-	struct iovec pieces[3];
+	char line[24], *at = line;
+	struct iovec pieces[4];
 	int rc;
 
-	if (!at)
-		return -ENOMEM;
+	if (c->broken)
+		return hilo__http_flush(c, NULL, 0, deadline);
 	for (int shift = 60; shift >= 0; shift -= 4)
 		if (size >> shift || shift == 0)
 			*at++ = "0123456789abcdef"[size >> shift & 15];
 	at = PUT(at, "\r\n");
-	c->out.used = (size_t)(at - c->out.data);
-	if (c->broken)
-		return hilo__http_flush(c, NULL, 0, deadline);
 	pieces[0] = (struct iovec){c->out.data, c->out.used};
-	pieces[1] = (struct iovec){(void *)(uintptr_t)data, size};
-	pieces[2] = (struct iovec){(void *)(uintptr_t)end, 2};
-	rc = send_pieces(c, pieces, 3, deadline);
+	pieces[1] = (struct iovec){line, (size_t)(at - line)};
+	pieces[2] = (struct iovec){(void *)(uintptr_t)data, size};
+	pieces[3] = (struct iovec){(void *)(uintptr_t)end, 2};
+	rc = send_pieces(c, pieces, 4, deadline);
 	c->out.used = 0;
 	return rc;
 }
@@ -317,11 +315,13 @@ ssize_t hilo_http_write(hilo_http_request *request, const void *data, size_t siz
 				 size, (unsigned long long)request->announced,
 				 (unsigned long long)(request->announced - request->sent));
 	c = request_connection(request);
-	request->sent += size;
 	written = request->bodiless ? 0 : size;
 	rc = request->chunked && written ? write_chunks(c, data, size, deadline)
 					 : hilo__http_flush(c, data, written, deadline);
-	return rc < 0 ? rc : (ssize_t)size;
+	if (rc < 0)
+		return rc; /* the stream has failed: nothing can follow */
+	request->sent += size;
+	return (ssize_t)size;
 }
 
 int hilo_http_end(hilo_http_request *request, hilo_time deadline)
@@ -334,7 +334,7 @@ int hilo_http_end(hilo_http_request *request, hilo_time deadline)
 					   "hilo_http_end: no answer has begun, or it has ended")
 			       : hilo_fail(-EINVAL, "hilo_http_end: request is NULL");
 	c = request_connection(request);
-	if (request->announced != HILO_HTTP_CHUNKED && request->sent < request->announced &&
+	if (!c->broken && request->announced != HILO_HTTP_CHUNKED && request->sent < request->announced &&
 	    !request->bodiless) {
 		c->broken = true;
 		return hilo_fail(HILO_EINCOMPLETE, "hilo_http_end: %llu bytes of %llu were written",

@@ -79,6 +79,45 @@ static int misbehaves(hilo_http_request *request, void *arg)
 	return 0;
 }
 
+/* The request for memory that fails; what of the three parts was written says the handler. */
+static struct {
+	long at;
+	bool persists;
+	unsigned written;
+} scarce;
+
+/* Looks at no code of a write, and goes on. */
+static int goes_on(hilo_http_request *request, uint64_t length)
+{
+	static const char *const part[] = {"[first]", "[other]", "[third]"};
+	char padding[980];
+	int rc;
+
+	memset(padding, 'x', sizeof(padding) - 1);
+	padding[sizeof(padding) - 1] = '\0';
+	scarce.written = 0;
+	TASK_CHECK(hilo_http_add_field(request, "X", padding), ==, 0);
+	TASK_CHECK(hilo_http_begin(request, 200, "text/plain", length), ==, 0);
+	hilo__mem_fail_at(scarce.at, scarce.persists);
+	for (size_t i = 0; i < array_size(part); i++)
+		scarce.written += hilo_http_write(request, part[i], 7, HILO_FOREVER) == 7;
+	rc = hilo_http_end(request, HILO_FOREVER);
+	hilo__mem_fail_at(0, false);
+	return rc;
+}
+
+static int goes_on_in_chunks(hilo_http_request *request, void *arg)
+{
+	(void)arg;
+	return goes_on(request, HILO_HTTP_CHUNKED);
+}
+
+static int goes_on_announced(hilo_http_request *request, void *arg)
+{
+	(void)arg;
+	return goes_on(request, 21);
+}
+
 static int nothing_at_all(hilo_http_request *request, void *arg)
 {
 	(void)arg;
@@ -146,6 +185,8 @@ static void answers_begin(struct site *site)
 	site_route(site, "GET", "/ends", ends);
 	site_route(site, "GET", "/chunks", chunks);
 	site_route(site, "GET", "/all", tells_all);
+	site_route(site, "GET", "/scarce/chunks", goes_on_in_chunks);
+	site_route(site, "GET", "/scarce/announced", goes_on_announced);
 	TASK_CHECK(hilo_http_router_add(site->router, "GET", "/file", file, file_path), ==, 0);
 	site_begin(site, (hilo_http_opts){0});
 }
@@ -264,6 +305,43 @@ TASK_TEST(test_answer_that_is_not_whole_ends_without_an_end)
 	answer = site_ask(&site, ASK("/little") ASK("/"));
 	TASK_CHECK(strstr(answer, "hello"), ==, NULL);
 	TASK_CHECK_CONTAINS(told.message, "4 bytes of 10 were written");
+	hilo_set_exception_handler(NULL, NULL);
+	site_end(&site);
+	return 0;
+}
+
+static void ignores(const hilo_exception *exception, void *arg)
+{
+	(void)exception, (void)arg;
+}
+
+/* Whatever fails for want of memory: what looks whole is whole, also if the handler does not look at codes. */
+TASK_TEST(test_write_without_memory_leaves_no_hole)
+{
+	static const char *const asks[] = {ASK("/scarce/chunks") ASK("/"), ASK("/scarce/announced") ASK("/")};
+	unsigned whole = 0;
+	struct site site;
+
+	answers_begin(&site);
+	hilo_set_exception_handler(ignores, NULL);
+	for (unsigned i = 0; i < 2 * array_size(asks); i++) {
+		scarce.persists = i % 2;
+		for (scarce.at = 0; scarce.at < 8; scarce.at++) {
+			const char *answer = site_ask(&site, asks[i / 2]);
+
+			if (!strstr(answer, "[first]") || !strstr(answer, "[other]") ||
+			    !strstr(answer, "[third]")) {
+				TASK_CHECK(strstr(answer, "0\r\n\r\n"), ==, NULL);
+				TASK_CHECK(strstr(answer, "hello"), ==, NULL);
+				TASK_CHECK(scarce.written, <, 3);
+			} else {
+				TASK_CHECK_CONTAINS(answer, "hello");
+				whole++;
+			}
+			TASK_CHECK(scarce.at || scarce.written == 3, ==, 1);
+		}
+	}
+	TASK_CHECK(whole, >=, 4);
 	hilo_set_exception_handler(NULL, NULL);
 	site_end(&site);
 	return 0;
@@ -466,6 +544,7 @@ int main(void)
 		cmocka_unit_test(test_answer_in_chunks_has_its_trailer),
 		cmocka_unit_test(test_handler_that_fails_is_answered_for_and_told_once),
 		cmocka_unit_test(test_answer_that_is_not_whole_ends_without_an_end),
+		cmocka_unit_test(test_write_without_memory_leaves_no_hole),
 		cmocka_unit_test(test_handler_may_not_do_what_breaks_the_message),
 		cmocka_unit_test(test_request_tells_all_of_itself),
 		cmocka_unit_test(test_file_is_sent_whole_or_the_range_that_was_asked_for),
