@@ -21,6 +21,13 @@ status() {
 
 head -c 300000 /dev/urandom >file
 head -c 5000000 /dev/zero | tr '\0' 'x' >large
+mkdir within
+ln file within/file
+ln -s ../file within/link
+ln -s ../../../../etc/passwd within/out
+ln -s /etc/passwd password
+ln -s /etc system
+mkfifo pipe
 set -m # else a shell lets what runs beside it ignore SIGINT
 "$program" 0 >access.log 2>err &
 server=$!
@@ -45,7 +52,16 @@ same "a range beyond" "416" "$(status --range 300000- "$url/files/file")"
 same "above the folder" "400" "$(status --path-as-is "$url/files/../../etc/passwd")"
 same "above it in escapes" "400" "$(status "$url/files/%2e%2e/%2e%2e/etc/passwd")"
 same "an absolute path" "404" "$(status --path-as-is "$url/files//etc/passwd")"
-same "a folder" "404" "$(status "$url/files/.hidden")"
+same "a folder" "404" "$(status "$url/files/within")"
+same "nothing there" "404" "$(status "$url/files/.hidden")"
+same "no name" "404" "$(status "$url/files/")"
+same "a file in a folder" "$(cksum <file)" "$(get "$url/files/within/file" | cksum)"
+same "a link to a file below" "$(cksum <file)" "$(get "$url/files/within/link" | cksum)"
+same "a link to a file elsewhere" "404" "$(status "$url/files/password")"
+same "a folder that is a link to one elsewhere" "404" "$(status "$url/files/system/passwd")"
+same "a link up and out" "404" "$(status "$url/files/within/out")"
+same "a FIFO" "404404" "$(status --max-time 20 "$url/files/pipe")$(status --max-time 20 "$url/files/pipe")"
+same "others beside the FIFO" "Hello, World!" "$(get "$url/")"
 same "several on one connection" "Hello, World!Hello, x!" "$(get "$url/" "$url/hello/x" | tr -d '\n')"
 same "connections of several" "1" "$(get --verbose "$url/" "$url/hello/x" 2>&1 | grep -c 'Re-using existing connection')"
 
