@@ -110,6 +110,7 @@ load_service() {
 	local made
 	say "Loading it with wrk, on the same $hilo_jobs CPUs, $load_seconds s each"
 	load light 16 "$url/items/1"
+	no_errors light "reads"
 	report_load "reads, 16 connections" light
 	load mixed 64 -s "$scratch/mixed.lua" "$url"
 	no_errors mixed "reads and writes"
@@ -118,7 +119,11 @@ load_service() {
 	wrk -t 1 -c "$((2 * hilo_jobs))" -d "$((load_seconds + 1))" "$url/photos/1/thumbnail?width=320" >"$scratch/jobs" 2>&1 &
 	hilo_beside=$!
 	load beside 16 "$url/items/1"
-	wait "$hilo_beside"
+	wait "$hilo_beside" || {
+		show_log "$scratch/jobs"
+		fail "wrk has failed"
+	}
+	no_errors beside "reads beside thumbnails"
 	report_load "reads beside thumbnails of 12 megapixels" beside
 	say "  $((($(figure service_thumbnails_total) - made) / (load_seconds + 1))) thumbnails a second meanwhile; p99 of reads $(ratio "$(late_of beside)" "$(late_of light)") times that without"
 }
