@@ -141,6 +141,8 @@ have_package() {
 	libjansson-dev) have_header jansson.h ;;
 	libjpeg-dev) have_header jpeglib.h ;;
 	libpq-dev) have_header libpq-fe.h || have_header postgresql/libpq-fe.h ;;
+	postgresql) have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
+	nginx) have nginx || [ -x /usr/sbin/nginx ] ;;
 	valgrind) have valgrind ;;
 	clang) have clang && have clang++ ;;
 	clang-format) have clang-format ;;
