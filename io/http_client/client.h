@@ -38,7 +38,8 @@ HILO_BEGIN_DECLS
  * TLS        Certificates and names are verified. HTTP/2 is spoken where libcurl and the server can.
  * Failures   have a message with method and URL. An answer of any status is no failure: hilo_http_response_check.
  *            -EINVAL: arguments that make no sense; -EPROTONOSUPPORT: neither http nor https; HILO_ENONAME: no such
- *            host, and so on as hilo_resolve; -ECONNREFUSED, -EHOSTUNREACH, -ECONNRESET and so on: the connection;
+ *            host, and so on as hilo_resolve; -ECONNREFUSED, -EHOSTUNREACH, -ECONNRESET and so on: the connection,
+ *            also the proxy's; -EACCES: the proxy refuses to make it, or the user;
  *            -EKEYREJECTED: the certificate is not accepted; -EPROTO: TLS or HTTP/2 has failed; -EBADMSG: what came is
  *            not HTTP, or not the encoding that it says; HILO_EINCOMPLETE: the connection has ended within the answer;
  *            -ELOOP: too many redirects; -EMSGSIZE: more than a limit; -EMFILE, -ENFILE, -ENOMEM; HILO_ECLOSED: the
@@ -68,10 +69,11 @@ typedef struct hilo_http_session_opts {
 		*headers; /* of all requests; one of a request replaces that of the same name */
 	size_t n_headers;
 	const char *user_agent; /* default "hilo/" and the version */
-	const char *proxy;	/* http://, https://, socks4a:// or socks5h://host:port; default: none */
+	const char *
+		proxy; /* http://, https://, socks4a:// or socks5h://[user:password@]host:port; default: none */
 	const char
 		*no_proxy; /* hosts, with all below them, that are asked directly: "localhost,example.com" */
-	const char *ca_file; /* who is trusted, in PEM; default: the system's */
+	const char *ca_file; /* who is trusted, in PEM, also as a proxy; default: the system's */
 	const char *ca_folder;
 	const char *cert_file; /* who we are, in PEM */
 	const char *key_file;

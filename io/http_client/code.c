@@ -23,6 +23,51 @@ static bool was_connected(CURL *easy)
 	return easy && curl_easy_getinfo(easy, CURLINFO_PRIMARY_PORT, &port) == CURLE_OK && port > 0;
 }
 
+/* What a proxy of HTTP has answered instead of making a tunnel; else @code. */
+static int code_of_tunnel(CURL *easy, int code)
+{
+	long status = 0;
+
+	if (easy)
+		(void)curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &status);
+	if (status < 300)
+		return code;
+	return status < 500 ? -EACCES : -EHOSTUNREACH;
+}
+
+/* The same of one of SOCKS. */
+static int code_of_socks(CURL *easy)
+{
+	long reply = 0;
+
+	if (easy)
+		(void)curl_easy_getinfo(easy, CURLINFO_PROXY_ERROR, &reply);
+	switch (reply) {
+	case CURLPX_IDENTD:
+	case CURLPX_IDENTD_DIFFER:
+	case CURLPX_NO_AUTH:
+	case CURLPX_REPLY_NOT_ALLOWED:
+	case CURLPX_REQUEST_FAILED:
+	case CURLPX_USER_REJECTED:
+		return -EACCES;
+	case CURLPX_REPLY_CONNECTION_REFUSED:
+		return -ECONNREFUSED;
+	case CURLPX_REPLY_HOST_UNREACHABLE:
+	case CURLPX_REPLY_TTL_EXPIRED:
+		return -EHOSTUNREACH;
+	case CURLPX_REPLY_NETWORK_UNREACHABLE:
+		return -ENETUNREACH;
+	case CURLPX_CLOSED:
+	case CURLPX_RECV_ADDRESS:
+	case CURLPX_RECV_AUTH:
+	case CURLPX_RECV_CONNECT:
+	case CURLPX_RECV_REQACK:
+		return -ECONNRESET;
+	default:
+		return -EPROTO;
+	}
+}
+
 int hilo__client_code(CURLcode code, CURL *easy)
 {
 	switch (code) {
@@ -53,7 +98,9 @@ int hilo__client_code(CURLcode code, CURL *easy)
 	case CURLE_GOT_NOTHING:
 		return -ECONNRESET;
 	case CURLE_RECV_ERROR: /* of the system, or what came makes no sense */
-		return code_of_system(easy, -EBADMSG);
+		return code_of_tunnel(easy, code_of_system(easy, -EBADMSG));
+	case CURLE_PROXY:
+		return code_of_socks(easy);
 	case CURLE_SEND_ERROR:
 	case CURLE_SEND_FAIL_REWIND:
 		return code_of_system(easy, -ECONNRESET);

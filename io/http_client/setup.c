@@ -220,12 +220,36 @@ static CURLcode setup_body(struct transfer *t, const struct fetch *fetch)
 	return code;
 }
 
+/* Whom the session trusts, as a server and as a proxy. */
+static CURLcode setup_trust(struct transfer *t, const struct fetch *fetch)
+{
+	const struct settings *set = &t->session->set;
+	CURL *easy = t->easy;
+	CURLcode code = CURLE_OK;
+
+	if (set->ca_file) {
+		SET(CAINFO, set->ca_file);
+		SET(PROXY_CAINFO, set->ca_file);
+	}
+	if (set->ca_folder) {
+		SET(CAPATH, set->ca_folder);
+		SET(PROXY_CAPATH, set->ca_folder);
+	}
+	if (fetch->flags & HILO_HTTP_INSECURE) {
+		SET(SSL_VERIFYPEER, 0L);
+		SET(SSL_VERIFYHOST, 0L);
+		SET(PROXY_SSL_VERIFYPEER, 0L);
+		SET(PROXY_SSL_VERIFYHOST, 0L);
+	}
+	return code;
+}
+
 static CURLcode setup_session(struct transfer *t, const struct fetch *fetch)
 {
 	const struct settings *set = &t->session->set;
 	bool direct = !set->proxy || hilo__client_is_direct(set, &fetch->target);
 	CURL *easy = t->easy;
-	CURLcode code = CURLE_OK;
+	CURLcode code = setup_trust(t, fetch);
 
 	SET(SHARE, t->session->share);
 	if (!(fetch->flags & HILO_HTTP_NO_COOKIES))
@@ -236,20 +260,12 @@ static CURLcode setup_session(struct transfer *t, const struct fetch *fetch)
 	SET(NOPROXY, "");
 	SET(SUPPRESS_CONNECT_HEADERS, 1L);
 	SET(CONNECTTIMEOUT_MS, (long)(set->connect_time / HILO_MILLISECOND + 1));
-	if (set->ca_file)
-		SET(CAINFO, set->ca_file);
-	if (set->ca_folder)
-		SET(CAPATH, set->ca_folder);
 	if (set->cert_file)
 		SET(SSLCERT, set->cert_file);
 	if (set->key_file)
 		SET(SSLKEY, set->key_file);
 	if (set->passphrase)
 		SET(KEYPASSWD, set->passphrase);
-	if (fetch->flags & HILO_HTTP_INSECURE) {
-		SET(SSL_VERIFYPEER, 0L);
-		SET(SSL_VERIFYHOST, 0L);
-	}
 	if (!(fetch->flags & HILO_HTTP_IDENTITY))
 		SET(ACCEPT_ENCODING, "");
 	return code;

@@ -541,16 +541,44 @@ TASK_TEST(test_limits_of_connections_hold)
 	return 0;
 }
 
+/* What goes over the wire, without TLS: test_client_h2.c has the rest. */
 TASK_TEST(test_versions_are_spoken_as_asked_for)
 {
-	struct web web;
-	hilo_http_response *response;
+	static const struct {
+		int asked;
+		const char *line, *answer;
+		int answered;
+	} cases[] = {
+		{10, "GET /a?b HTTP/1.0\r\n", "HTTP/1.0 200 OK\r\n\r\nhi", 10},
+		{11, "GET /a?b HTTP/1.1\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", 11},
+		{11, "GET /a?b HTTP/1.1\r\n", "HTTP/1.0 200 OK\r\n\r\nhi", 10},
+		{0, "GET /a?b HTTP/1.1\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", 11},
+		{20, "GET /a?b HTTP/1.1\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", 11},
+	};
 
-	web_begin(&web, (hilo_http_session_opts){.version = 10}, (hilo_http_opts){0});
-	TASK_CHECK(hilo_http_get(web.session, web_url(&web, "/"), &response, HILO_FOREVER), ==, 0);
-	TASK_CHECK(hilo_http_response_status(response), ==, 200);
-	hilo_http_response_free(response);
-	web_end(&web);
+	for (size_t i = 0; i < array_size(cases); i++) {
+		hilo_http_session_opts opts = {.size = sizeof(opts), .version = cases[i].asked};
+		hilo_http_session *session;
+		hilo_http_response *response;
+		struct teller teller;
+		char url[128], host[128], *text;
+
+		teller_begin(&teller, cases[i].answer, false);
+		snprintf(url, sizeof(url), "%s/a?b#part", teller.base);
+		snprintf(host, sizeof(host), "\r\nHost: %s\r\n", teller.base + 7);
+		TASK_CHECK(hilo_http_session_new(&opts, &session), ==, 0);
+		TASK_CHECK(hilo_http_get(session, url, &response, HILO_FOREVER), ==, 0);
+		TASK_CHECK(hilo_http_response_version(response), ==, cases[i].answered);
+		TASK_CHECK(hilo_http_response_read_all(response, 10, &text, HILO_FOREVER), ==, 2);
+		TASK_CHECK(strncmp(teller.heard, cases[i].line, strlen(cases[i].line)), ==, 0);
+		TASK_CHECK_CONTAINS(teller.heard, host);
+		TASK_CHECK(strstr(teller.heard, "Upgrade"), ==, NULL);
+		TASK_CHECK(strstr(teller.heard, "Transfer-Encoding"), ==, NULL);
+		free(text);
+		hilo_http_response_free(response);
+		hilo_http_session_free(session);
+		teller_end(&teller);
+	}
 	return 0;
 }
 
