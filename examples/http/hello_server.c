@@ -58,8 +58,8 @@ static int count(hilo_http_request *request, void *arg)
 }
 
 /*
- * Open what is below the folder, wherever links on the way lead to. What is no file keeps nobody: a FIFO is opened without
- * its other end. The kernel has had openat2 since 5.6, the C library has no name for it.
+ * Open what is below the folder, wherever links on the way lead to. What is no file keeps nobody: a FIFO is opened
+ * without its other end. The kernel has had openat2 since 5.6, the C library has no name for it.
  */
 static int open_below(const char *path)
 {

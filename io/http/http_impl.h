@@ -411,7 +411,7 @@ void hilo__http_given_cancel(struct hilo_http_server *server);
 /* [any] The caller is in one of them. */
 bool hilo__http_given_is_mine(struct hilo_http_server *server);
 /*
- * [any, suspends] @server is stopped: wait for them up to @deadline, cancel and abort what is left, and add to *@counts.
+ * [any, suspends] @server is stopped: wait for them up to @deadline, cancel and abort what is left, add to *@counts.
  * What the wait ended with: 0, -ETIMEDOUT, -ECANCELED; else nothing was done but the wait that has failed.
  */
 int hilo__http_given_close(struct hilo_http_server *server, hilo_server_counts *counts, hilo_time deadline);

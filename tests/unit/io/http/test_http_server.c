@@ -455,7 +455,7 @@ TASK_TEST(test_stop_ends_a_connection_that_waits)
 
 /* ---- The end, on streams that are given ---- */
 
-/* Connections that are served by tasks of their own: `idle`, in a handler that waits, and one whose handler does not end. */
+/* Connections with tasks of their own: one that is idle, one whose handler waits, one whose handler does not end. */
 struct guests {
 	struct site site;
 	struct served idle, busy, deaf;

@@ -565,7 +565,7 @@ TASK_TEST(test_versions_are_spoken_as_asked_for)
 
 		teller_begin(&teller, cases[i].answer, false);
 		snprintf(url, sizeof(url), "%s/a?b#part", teller.base);
-		snprintf(host, sizeof(host), "\r\nHost: %s\r\n", teller.base + 7);
+		snprintf(host, sizeof(host), "\r\nHost: %.50s\r\n", teller.base + 7);
 		TASK_CHECK(hilo_http_session_new(&opts, &session), ==, 0);
 		TASK_CHECK(hilo_http_get(session, url, &response, HILO_FOREVER), ==, 0);
 		TASK_CHECK(hilo_http_response_version(response), ==, cases[i].answered);

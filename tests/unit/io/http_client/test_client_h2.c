@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_client_h2.c - HTTP/2, spoken with nginx, which asks a site of ours in turn: so what waits at the site is a stream
- * of the connection here. Which version was spoken nginx tells, and which of its connections that was.
+ * test_client_h2.c - HTTP/2, spoken with nginx, which asks a site of ours in turn: so what waits at the site is a
+ * stream of the connection here. Which version was spoken nginx tells, and which of its connections that was.
  */
 #include <curl/curl.h>
 #include <signal.h>

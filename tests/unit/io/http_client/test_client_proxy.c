@@ -217,7 +217,7 @@ static void behind_end(struct behind *behind)
 	unlink(behind->ca);
 }
 
-/* How a request of @url ends: 0, and its body is @wanted; or a code, with a message that names it and not the password. */
+/* How a request of @url ends: 0, and its body is @wanted; or a code, with a message that names it, no password. */
 static int behind_ask(struct behind *behind, const char *url, const char *wanted)
 {
 	hilo_http_response *response;
