@@ -148,7 +148,7 @@ static ssize_t reader_piece(struct stream_reader *reader, struct separator *sepa
 			break; /* the end */
 		length = reader_find(reader, separator, (size_t)n);
 		if (length) {
-			separator->from = length - separator->length;
+			separator->from = length - separator->any[separator->found].length;
 			return length <= most ? (ssize_t)length : -EMSGSIZE;
 		}
 		if ((size_t)n > most)

@@ -26,7 +26,7 @@ static inline int peer_cannot(const char *why)
 	return 3;
 }
 
-/* Every caller names its own default for n. */
+/* Every caller names its own default for n. A port is for servers, which none of these is. */
 static inline long peer_n(const struct peer *p, long otherwise)
 {
 	return p->n ? p->n : otherwise;
@@ -37,7 +37,8 @@ static inline struct peer peer_start(const char *name, const char *version, int 
 	struct peer p = {name, version, argc > 1 ? argv[1] : "", 2, 0};
 
 	for (int i = 2; i < argc; i++)
-		if (sscanf(argv[i], "--workers=%d", &p.workers) != 1 && sscanf(argv[i], "--n=%ld", &p.n) != 1)
+		if (sscanf(argv[i], "--workers=%d", &p.workers) != 1 &&
+		    sscanf(argv[i], "--n=%ld", &p.n) != 1 && strncmp(argv[i], "--port=", 7) != 0)
 			exit((fprintf(stderr, "%s: cannot use '%s'\n", name, argv[i]), 2));
 	return p;
 }

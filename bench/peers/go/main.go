@@ -7,6 +7,9 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
+	"log"
+	"net/http"
 	"os"
 	"runtime"
 	"sort"
@@ -277,6 +280,20 @@ func cancelSleepers(n int) (took time.Duration, cancelled int64) {
 	return time.Since(start), ended.Load()
 }
 
+func hello(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet || r.URL.Path != "/" {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain")
+	io.WriteString(w, "Hello, World!")
+}
+
+// httpServer serves until the process is ended.
+func httpServer(port int) {
+	log.Fatal(http.ListenAndServe(fmt.Sprintf("127.0.0.1:%d", port), http.HandlerFunc(hello)))
+}
+
 func cpu() float64 {
 	var u syscall.Rusage
 	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
@@ -323,7 +340,12 @@ func main() {
 	flags := flag.NewFlagSet(name, flag.ExitOnError)
 	workers := flags.Int("workers", 2, "GOMAXPROCS")
 	size := flags.Int("n", 0, "size of the work")
+	port := flags.Int("port", 0, "of a server")
 	flags.Parse(os.Args[2:])
+	if name == "http_server" {
+		runtime.GOMAXPROCS(*workers)
+		httpServer(*port)
+	}
 	w, known := workloads[name]
 	if !known {
 		fmt.Fprintln(os.Stderr, "go: cannot express this one")
