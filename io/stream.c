@@ -327,7 +327,8 @@ int hilo_stream_set_limits(hilo_stream *stream, const hilo_stream_limits *limits
 	if (rc < 0)
 		return rc;
 	spin_lock(&stream->lock);
-	stream->line = own.line;
+	if (stream->line != own.line) /* who reads looks at it without the lock */
+		stream->line = own.line;
 	stream->high = own.high;
 	stream->low = own.low;
 	stream->tx.full = stream->tx.level > own.high;

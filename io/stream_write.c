@@ -114,9 +114,12 @@ static int tx_add(hilo_stream *stream, struct stream_source *source, size_t size
 /* [has the turn, no lock] Add what is left, or, if @some, what there is room for. */
 static int tx_add_all(hilo_stream *stream, struct stream_source *source, bool some, hilo_time deadline)
 {
-	size_t whole = stream->high > STREAM_LIMIT ? stream->high : STREAM_LIMIT;
+	size_t whole;
 	int rc = 0;
 
+	spin_lock(&stream->lock); /* the marks may be set meanwhile */
+	whole = stream->high > STREAM_LIMIT ? stream->high : STREAM_LIMIT;
+	spin_unlock(&stream->lock);
 	do {
 		size_t size = source->left < whole ? source->left : whole;
 
