@@ -36,6 +36,7 @@ static void loop_init_owner(struct hilo_loop *loop)
 	loop->fiber_main = hilo__loop_tells(loop) ? hilo__fiber_main_told : hilo__fiber_main;
 	loop->budget = 1;
 	loop->turn_cycles = cycles_now();
+	loop->work_cycles = loop->turn_cycles;
 	loop->run_cycles = FIRST_RUN_US * hilo__cycles_per_us();
 	loop->run_last = loop->run_cycles;
 	loop->run_least = loop->run_cycles;

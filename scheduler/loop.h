@@ -87,9 +87,10 @@ struct hilo_loop {
 	unsigned slot_runs;   /* how often in a row the slot was taken */
 	unsigned free_waits;  /* waits that were over at once, until the clock is looked at again */
 	uint64_t turn_cycles; /* when this turn began */
+	uint64_t work_cycles; /* when its tasks began to run */
 	uint64_t poll_cycles; /* when the poller was visited last */
-	uint64_t run_cycles;  /* average length of a task's run */
-	uint64_t run_last;    /* that of the last turn ... */
+	uint64_t run_cycles;  /* average length of a task's run, for how many a turn is to have */
+	uint64_t run_last;    /* that of the last turn, with what the poller did ... */
 	uint64_t run_least;   /* ... and the lesser of the last two */
 	uint64_t next_id, last_id;
 	unsigned forking;	    /* a spare one: for how many searches more it ticks each millisecond */

@@ -328,6 +328,7 @@ struct hilo_task *hilo__worker_search(struct hilo_loop *loop)
 		worker_sleep(loop);
 	loop->idle_cycles = (loop->idle_cycles * 3 + (cycles_now() - begin)) / 4;
 	loop->turn_cycles = cycles_now();
+	loop->work_cycles = loop->turn_cycles;
 	return task;
 }
 

@@ -26,6 +26,10 @@
 /* However full the ring is, what waits to get into it is looked at so often. */
 #define DRAIN_US 1000
 
+/*
+ * A turn is TURN_US of work, or twice that with the poller's calls, in which the kernel does what tasks have started:
+ * the more of that in one call the less it costs, and the longer it is until the core is offered (share.h).
+ */
 static void loop_measure(struct hilo_loop *loop)
 {
 	uint64_t now = cycles_now();
@@ -33,13 +37,14 @@ static void loop_measure(struct hilo_loop *loop)
 	uint64_t turn = TURN_US * hilo__cycles_per_us();
 
 	if (ran) {
-		uint64_t run = (now - loop->turn_cycles) / ran;
+		uint64_t run = (now - loop->turn_cycles) / ran, work = (now - loop->work_cycles) / ran;
 
 		loop->run_least = run < loop->run_last ? run : loop->run_last;
 		loop->run_last = run;
-		loop->run_cycles = (loop->run_cycles + run) / 2;
+		loop->run_cycles = (loop->run_cycles + (run / 2 > work ? run / 2 : work)) / 2;
 	}
 	loop->turn_cycles = now;
+	loop->work_cycles = now;
 	store_relaxed(&loop->turns, load_relaxed(&loop->turns) + 1); /* relaxed: a hint for those who look */
 	loop->budget = TURN_TASKS;
 	if (loop->run_cycles * TURN_TASKS > turn)
@@ -193,6 +198,7 @@ static void loop_poll(struct hilo_loop *loop)
 	stat_add(&loop->stats.polls, 1);
 	TRACE_EVENT(loop->trace, TRACE_POLL, 0, 0);
 	(void)hilo__poller_reap(&loop->poller, POLLS_PER_TURN, POLL_OWNER);
+	loop->work_cycles = cycles_now();
 }
 
 void hilo__worker_turn(struct thread *self, struct hilo_loop *loop)
