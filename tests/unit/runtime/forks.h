@@ -16,19 +16,27 @@ static inline __attribute__((unused)) void fork_test_each(hilo_task_fn body)
 	hilo__forks_forced = FORKS_AS_EVER;
 }
 
-/* The same with 1, 2, 8 and 64 workers, by lot and in the order that a program has. */
+/*
+ * With so many workers, in the order that a program has; with forks taken as lots say so; and, but for dozens of workers,
+ * whose threads take most of the time then, with each of them taken.
+ */
+static inline __attribute__((unused)) void fork_test_with(hilo_task_fn body, unsigned workers)
+{
+	assert_int_equal(test_run_natural(workers, body, NULL), 0);
+	hilo__forks_forced = FORKS_BY_LOT;
+	assert_int_equal(test_run(workers, body, NULL), 0);
+	hilo__forks_forced = FORKS_EACH;
+	if (workers <= 8)
+		assert_int_equal(test_run(workers, body, NULL), 0);
+	hilo__forks_forced = FORKS_AS_EVER;
+}
+
 static inline __attribute__((unused)) void fork_test_wide(hilo_task_fn body)
 {
 	static const unsigned workers[] = {1, 2, 8, 64};
 
-	for (int forced = FORKS_AS_EVER; forced <= FORKS_EACH; forced++) {
-		hilo__forks_forced = (enum forks_forced)forced;
-		for (size_t i = 0; i < array_size(workers); i++) {
-			assert_int_equal(test_run(workers[i], body, NULL), 0);
-			assert_int_equal(test_run_natural(workers[i], body, NULL), 0);
-		}
-	}
-	hilo__forks_forced = FORKS_AS_EVER;
+	for (size_t i = 0; i < array_size(workers); i++)
+		fork_test_with(body, workers[i]);
 }
 
 /* As TASK_TEST, in each of these ways. */

@@ -770,8 +770,10 @@ static void test_with_8_and_64_workers(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < array_size(bodies); i++)
-		fork_test_wide(bodies[i]);
+	for (size_t i = 0; i < array_size(bodies); i++) {
+		fork_test_with(bodies[i], 8);
+		fork_test_with(bodies[i], 64);
+	}
 }
 
 int main(void)
