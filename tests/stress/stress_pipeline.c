@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pipelines by lot, several at the same time: kinds, limits, stages that yield, sleep, block, lock and fail, callers
- * that are cancelled. Each item is taken or dropped, once; order and limits hold; the failure is that of the first
- * item that fails.
+ * Pipelines by lot, several at the same time: sizes, kinds, limits, stages that yield, sleep, block, lock and fail,
+ * callers that are cancelled. Each item is taken or dropped, once; order and limits hold; the failure is that of the
+ * first item that fails.
  */
 #include "tests/support/test.h"
 
@@ -32,7 +32,7 @@ struct stage_plan {
 struct plan {
 	uint64_t seed;
 	unsigned stages, in_flight;
-	uint32_t made, fails;
+	uint32_t items, made, fails;
 	unsigned fails_in;
 	hilo_stage stage[STAGES_MOST];
 	struct stage_plan args[STAGES_MOST];
@@ -98,7 +98,7 @@ static int make(void **item, void *arg)
 	struct plan *plan = at->plan;
 	int rc;
 
-	if (plan->made == ITEMS)
+	if (plan->made == plan->items)
 		return 0;
 	rc = do_stage(at, plan->made);
 	if (rc < 0)
@@ -128,8 +128,9 @@ static void drop(void *item, void *arg)
 static void plan_make(struct plan *plan)
 {
 	plan->stages = 2 + lot(plan, 1, STAGES_MOST - 1);
-	plan->in_flight = 1 + lot(plan, 2, 20);
-	plan->fails = lot(plan, 3, 3) ? UINT32_MAX - 3 : lot(plan, 4, ITEMS);
+	plan->in_flight = 1 + lot(plan, 2, lot(plan, 9, 4) ? 20 : 2 * ITEMS);
+	plan->items = lot(plan, 8, lot(plan, 9, 4) ? ITEMS + 1 : 4);
+	plan->fails = lot(plan, 3, 3) ? UINT32_MAX - 3 : lot(plan, 4, plan->items + 1);
 	plan->fails_in = lot(plan, 5, plan->stages);
 	for (unsigned i = 0; i < plan->stages; i++) {
 		hilo_stage *stage = &plan->stage[i];
@@ -157,14 +158,14 @@ static int run_plan(void *arg)
 /* Who is cancelled stops all items: a failure that was known by then counts, whatever might have come before it. */
 static void plan_check(struct plan *plan, int rc, bool cancelled)
 {
-	uint32_t through = rc == 0 ? ITEMS : cancelled ? 0 : plan->fails;
+	uint32_t through = rc == 0 ? plan->items : cancelled ? 0 : plan->fails;
 
 	if (cancelled)
 		TASK_CHECK(rc == 0 || rc == -ECANCELED ||
-				   (plan->fails < ITEMS && (rc == -EBADF || rc == -EIO)),
+				   (plan->fails < plan->items && (rc == -EBADF || rc == -EIO)),
 			   ==, true);
 	else
-		TASK_CHECK(rc, ==, plan->fails < ITEMS ? -EBADF : 0);
+		TASK_CHECK(rc, ==, plan->fails < plan->items ? -EBADF : 0);
 	for (uint32_t i = 0; i < plan->made; i++) {
 		uint32_t ended = load_relaxed(&plan->ended[i]);
 
@@ -206,13 +207,13 @@ static int pipeline_main(void *arg)
 
 static void test_pipelines_by_lot(void **state)
 {
-	static const unsigned workers[] = {1, 2, 8};
+	static const unsigned workers[] = {1, 2, 8, 64};
 
 	(void)state;
 	for (unsigned round = 0; round < 10 * test_scale(); round++)
 		for (size_t i = 0; i < array_size(workers); i++)
 			assert_int_equal(
-				test_run(workers[i], pipeline_main, (void *)(uintptr_t)(round * 3 + i)), 0);
+				test_run(workers[i], pipeline_main, (void *)(uintptr_t)(round * 4 + i)), 0);
 }
 
 int main(void)

@@ -207,6 +207,48 @@ static void test_with_8_workers(void **state)
 	assert_int_equal(test_run_natural(8, test_each_item_goes_through_each_stage_once_body, NULL), 0);
 }
 
+/* Any sizes, kinds and failure; what the first stage gives in parallel has no order in which something fails. */
+static int run_by_lot(void *arg)
+{
+	uint64_t *seed = arg;
+	enum hilo_stage_kind kinds[STAGES];
+	struct work *work;
+	uint32_t items = (uint32_t)(random_mix(++*seed) % (test_fewer(MOST) + 1));
+	unsigned in_flight = (unsigned)(random_mix(++*seed) % 2 ? random_mix(++*seed) % 200 : 0);
+	bool fails;
+
+	do {
+		for (unsigned s = 0; s < STAGES; s++)
+			kinds[s] = (enum hilo_stage_kind)(random_mix(++*seed) % 3);
+	} while (has_no_order(kinds));
+	work = work_new(kinds, random_mix(++*seed) % 4 ? items : items % 4);
+	work->yields = random_mix(++*seed) % 2;
+	for (unsigned s = 0; s < STAGES; s++)
+		if (kinds[s] == HILO_STAGE_PARALLEL)
+			work->stages[s].most = (unsigned)(random_mix(++*seed) % 5);
+	if (random_mix(++*seed) % 3 == 0)
+		work->fail_at = (uint32_t)(random_mix(++*seed) % MOST);
+	work->fail_stage = (uint32_t)(random_mix(++*seed) % STAGES);
+	fails = work->fail_at < work->items;
+	TASK_CHECK(work_run(work, in_flight, HILO_FOREVER), ==, fails ? -EBADF : 0);
+	work_check(work, !fails ? work->items : kinds[0] == HILO_STAGE_PARALLEL ? 0 : work->fail_at);
+	free(work);
+	return 0;
+}
+
+static void test_any_sizes_with_any_workers(void **state)
+{
+	static const unsigned workers[] = {1, 2, 8, 64};
+	uint64_t seed = test_seed();
+
+	(void)state;
+	for (unsigned round = 0; round < test_rounds(20); round++)
+		for (size_t i = 0; i < array_size(workers); i++) {
+			assert_int_equal(test_run(workers[i], run_by_lot, &seed), 0);
+			assert_int_equal(test_run_natural(workers[i], run_by_lot, &seed), 0);
+		}
+}
+
 static const enum hilo_stage_kind usual[STAGES] = {HILO_STAGE_IN_ORDER, HILO_STAGE_PARALLEL,
 						   HILO_STAGE_IN_ORDER, HILO_STAGE_SERIAL};
 
@@ -818,6 +860,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_item_goes_through_each_stage_once),
 		cmocka_unit_test(test_with_8_workers),
+		cmocka_unit_test(test_any_sizes_with_any_workers),
 		cmocka_unit_test(test_no_items_at_all),
 		cmocka_unit_test(test_a_failure_of_each_item_in_each_stage),
 		cmocka_unit_test(test_a_failure_cancels_what_comes_behind),
