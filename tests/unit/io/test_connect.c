@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
@@ -21,7 +22,13 @@
 #include "io/sock_impl.h"
 #include "scheduler/base/mem.h"
 
-/* A name is a list of addresses, with '+' between them. */
+/* Short names, so that messages have room for all addresses: three of one family, two of the other. */
+static const char *const of_both[][2] = {
+	{"a", "127.0.0.3+127.0.0.4+127.0.0.5+::ffff:127.0.0.6+::ffff:127.0.0.7"},
+	{"b", "::ffff:127.0.0.6+127.0.0.3+127.0.0.4+::ffff:127.0.0.7+127.0.0.5"},
+};
+
+/* A name is a list of addresses, with '+' between them, or short for one. */
 static int fake_lookup(const hilo_resolve_query *query, hilo_address *ret, size_t max, void *arg)
 {
 	char copy[256], *rest = copy, *host;
@@ -29,6 +36,9 @@ static int fake_lookup(const hilo_resolve_query *query, hilo_address *ret, size_
 
 	(void)arg;
 	(void)snprintf(copy, sizeof(copy), "%s", query->host);
+	for (size_t i = 0; i < array_size(of_both); i++)
+		if (strcmp(query->host, of_both[i][0]) == 0)
+			(void)snprintf(copy, sizeof(copy), "%s", of_both[i][1]);
 	while ((host = strsep(&rest, "+")) && n < (int)max)
 		TASK_CHECK(hilo_address_ip(host, 0, &ret[n++]), ==, 0);
 	return n;
@@ -467,6 +477,87 @@ TASK_TEST(test_both_families_are_tried)
 	return 0;
 }
 
+/* All the addresses of @name refuse, one after the other: those of IPv4 with the last digits 3 to 5, of IPv6 6 and 7. */
+static void order_is(const char *name, unsigned port, const hilo_connect_opts *opts, const char *order)
+{
+	char text[HILO_ERROR_MESSAGE_SIZE];
+	hilo_stream *stream;
+	size_t n;
+
+	n = (size_t)snprintf(text, sizeof(text), "hilo_open_connection: %s:%u", name, port);
+	for (size_t i = 0; order[i] && n < sizeof(text); i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+				      order[i] < '6' ? "%s 127.0.0.%c:%u: Connection refused"
+						     : "%s [::ffff:127.0.0.%c]:%u: Connection refused",
+				      i ? ";" : ":", order[i], port);
+	TASK_CHECK(hilo_open_connection(name, port, opts, &stream, HILO_FOREVER), ==, -ECONNREFUSED);
+	TASK_CHECK_TEXT(hilo_error_message(), text);
+}
+
+static int order_body(void *arg)
+{
+	hilo_connect_opts opts = {.size = sizeof(opts)};
+	unsigned port = 0;
+
+	(void)arg;
+	TASK_CHECK(close(listener("127.0.0.1", &port, 8)), ==, 0);
+	fake_begin();
+	order_is("a", port, NULL, "36475");
+	order_is("a", port, &opts, "36475");
+	opts.interleave = 1;
+	order_is("a", port, &opts, "36475");
+	order_is("b", port, &opts, "63745");
+	opts.interleave = 2;
+	order_is("a", port, &opts, "34657");
+	order_is("b", port, &opts, "67345");
+	opts.interleave = 3;
+	order_is("a", port, &opts, "34567");
+	opts.interleave = 4; /* more than there are, as any other number */
+	order_is("a", port, &opts, "34567");
+	order_is("b", port, &opts, "67345");
+	opts.interleave = UINT_MAX;
+	order_is("a", port, &opts, "34567");
+	opts.interleave = 2;
+	opts.delay = -1; /* as in the answer */
+	order_is("a", port, &opts, "34567");
+	order_is("b", port, &opts, "63475");
+	fake_end();
+	return 0;
+}
+
+static void test_so_many_of_the_first_family_come_before_the_families_take_turns(void **state)
+{
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	if (fd < 0)
+		TEST_SKIP("this machine has no IPv6");
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(test_run(2, order_body, NULL), 0);
+}
+
+/* Who comes first wins, and that is told apart from who comes before him in the answer. */
+TASK_TEST(test_the_first_of_the_order_that_answers_wins)
+{
+	hilo_connect_opts opts = {.size = sizeof(opts), .interleave = 2, .delay = 1000 * HILO_SECOND};
+	unsigned port = 0;
+	int first = listener("127.0.0.2", &port, 8), last = listener("127.0.0.1", &port, 8), client;
+	hilo_stream *stream;
+	hilo_address from;
+
+	fake_begin();
+	TASK_CHECK(hilo_open_connection("127.0.0.3+::ffff:127.0.0.1+127.0.0.2", port, &opts, &stream,
+					HILO_FOREVER),
+		   ==, 0);
+	client = accepted(first, &from);
+	hilo_stream_free(stream);
+	TASK_CHECK(close(client), ==, 0);
+	TASK_CHECK(accept4(last, NULL, NULL, SOCK_CLOEXEC), ==, -1);
+	TASK_CHECK(close(first) | close(last), ==, 0);
+	fake_end();
+	return 0;
+}
+
 static void test_plain_thread_names_a_runtime(void **state)
 {
 	hilo_opts runtime_opts = {.size = sizeof(runtime_opts), .workers = 2};
@@ -509,6 +600,8 @@ int main(void)
 		cmocka_unit_test(test_mistakes_and_no_memory_are_told_and_leave_nothing),
 		cmocka_unit_test(test_ipv6_works),
 		cmocka_unit_test(test_both_families_are_tried),
+		cmocka_unit_test(test_so_many_of_the_first_family_come_before_the_families_take_turns),
+		cmocka_unit_test(test_the_first_of_the_order_that_answers_wins),
 		cmocka_unit_test(test_plain_thread_names_a_runtime),
 	};
 

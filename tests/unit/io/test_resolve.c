@@ -394,6 +394,97 @@ TASK_TEST(test_flush_forgets_and_what_is_under_way_is_not_shared_any_more)
 	return 0;
 }
 
+static int ask_as(const char *host, const char *service, int family)
+{
+	hilo_resolve_opts opts = {.size = sizeof(opts), .family = family};
+
+	return hilo_resolve(host, service, &opts, NULL, 0, HILO_FOREVER);
+}
+
+/* All that is known of it, however it was asked for; a look-up of another one goes on, is shared, and kept. */
+TASK_TEST(test_flush_of_a_host_forgets_all_of_it_and_nothing_else)
+{
+	char host[32];
+	hilo_address address;
+	hilo_task *first, *second;
+
+	fake_begin();
+	TASK_CHECK(hilo_resolver_flush("a") + hilo_resolver_flush(NULL), ==, 0);
+	TASK_CHECK(ask_as("a", "80", 0), ==, 3);
+	TASK_CHECK(ask_as("a", "81", 0), ==, 3);
+	TASK_CHECK(ask_as("A", "80", AF_INET), >, 0);
+	TASK_CHECK(ask_as("ab", "80", 0), ==, 3);
+	TASK_CHECK(ask("bad", HILO_FOREVER), ==, HILO_ENONAME);
+	TASK_CHECK(hilo_address_parse("192.0.2.7:25", &address), ==, 0);
+	TASK_CHECK(hilo_resolve_name(&address, 0, host, sizeof(host), NULL, 0, HILO_FOREVER), ==, 0);
+	TASK_CHECK(load_relaxed(&fake.calls), ==, 6);
+	first = asker("wanted");
+	TEST_UNTIL(load_acquire(&fake.waiting) == 1);
+	TASK_CHECK(hilo_resolver_flush("a"), ==, 3);
+	TASK_CHECK(hilo_resolver_flush("a"), ==, 0);
+	TASK_CHECK(hilo_resolver_flush(""), ==, 0);
+	TASK_CHECK(hilo_resolver_flush("host.example"), ==, 0); /* is known of an address, not of a name */
+	TASK_CHECK(hilo_resolver_flush("bad"), ==, 1);
+	TASK_CHECK(stats().entries, ==, 2);
+	second = asker("wanted");
+	TASK_CHECK(load_acquire(&fake.waiting), ==, 1);
+	store_release(&fake.open, 1);
+	TASK_CHECK(hilo_join(first, HILO_FOREVER), ==, 3);
+	TASK_CHECK(hilo_join(second, HILO_FOREVER), ==, 3);
+	TASK_CHECK(ask("wanted", HILO_NO_WAIT), ==, 3);
+	TASK_CHECK(load_relaxed(&fake.calls), ==, 7);
+	TASK_CHECK(hilo_resolver_flush(NULL), ==, 3); /* the name of the address as well */
+	TASK_CHECK(ask_as("a", "80", 0), ==, 3);
+	TASK_CHECK(hilo_resolve_name(&address, 0, host, sizeof(host), NULL, 0, HILO_FOREVER), ==, 0);
+	TASK_CHECK(load_relaxed(&fake.calls), ==, 9);
+	fake_end();
+	return 0;
+}
+
+/* Whoever waits for a look-up when it is forgotten gets its answer, or leaves; nothing of it is kept. */
+TASK_TEST(test_flush_while_others_wait_takes_nothing_from_them)
+{
+	hilo_task *task[3], *leaver;
+
+	fake_begin();
+	for (size_t i = 0; i < array_size(task); i++)
+		task[i] = asker("wanted");
+	leaver = asker("wanted");
+	TEST_UNTIL(load_acquire(&fake.waiting) == 1);
+	TASK_CHECK(hilo_resolver_flush("WANTED"), ==, 0);
+	TASK_CHECK(hilo_task_cancel(leaver), ==, 0);
+	TASK_CHECK(hilo_join(leaver, HILO_FOREVER), ==, -ECANCELED);
+	TASK_CHECK(ask("wanted", hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT); /* one of its own */
+	TASK_CHECK(hilo_resolver_flush("wanted"), ==, 0);
+	store_release(&fake.open, 1);
+	for (size_t i = 0; i < array_size(task); i++)
+		TASK_CHECK(hilo_join(task[i], HILO_FOREVER), ==, 3);
+	TEST_UNTIL(stats().under_way == 0);
+	TASK_CHECK(stats().entries, ==, 0);
+	fake_end();
+	return 0;
+}
+
+/* More than are let go of at once. */
+TASK_TEST(test_flush_of_many)
+{
+	char name[16];
+
+	fake_begin();
+	for (unsigned i = 0; i < 60; i++) {
+		(void)snprintf(name, sizeof(name), "%u", 8000 + i);
+		TASK_CHECK(ask_as("a", name, 0), ==, 3);
+		(void)snprintf(name, sizeof(name), "n%u", i);
+		TASK_CHECK(ask(name, HILO_FOREVER), ==, 3);
+	}
+	TASK_CHECK(hilo_resolver_flush("a"), ==, 60);
+	TASK_CHECK(stats().entries, ==, 60);
+	TASK_CHECK(hilo_resolver_flush(NULL), ==, 60);
+	TASK_CHECK(stats().entries, ==, 0);
+	fake_end();
+	return 0;
+}
+
 TASK_TEST(test_no_more_are_kept_than_was_asked_for_and_those_that_were_used_last)
 {
 	fake_begin_with((hilo_resolver_opts){.entries = 2});
@@ -565,6 +656,9 @@ int main(void)
 		cmocka_unit_test(test_names_do_not_wait_for_the_default_executor_nor_it_for_names),
 		cmocka_unit_test(test_who_shares_a_look_up_of_a_runtime_that_ends_has_it_made_by_his_own),
 		cmocka_unit_test(test_flush_forgets_and_what_is_under_way_is_not_shared_any_more),
+		cmocka_unit_test(test_flush_of_a_host_forgets_all_of_it_and_nothing_else),
+		cmocka_unit_test(test_flush_while_others_wait_takes_nothing_from_them),
+		cmocka_unit_test(test_flush_of_many),
 		cmocka_unit_test(test_no_more_are_kept_than_was_asked_for_and_those_that_were_used_last),
 		cmocka_unit_test(test_callback_gets_what_is_known_and_may_not_wait),
 		cmocka_unit_test(test_no_memory_is_told_and_nothing_is_left),
