@@ -330,6 +330,59 @@ STREAM_TEST(test_until_whichever_separator_ends_first)
 	return 0;
 }
 
+/* Its separator was found: what is told are the bytes before that. */
+STREAM_TEST(test_until_any_that_is_too_long_tells_the_bytes_before_the_separator)
+{
+	const hilo_separator any[] = {{"<end>", 5}, {"\n", 1}, {"--", 2}};
+	static const struct {
+		const char *text;
+		uint64_t before;
+		int which;
+	} found[] = {
+		{"0123456789<end>", 10, 0}, {"0123456\n", 7, 1}, {"01234567--", 8, 2}, {"0123<end>", 4, 0}};
+	char buf[64];
+	int which;
+
+	for (size_t i = 0; i < array_size(found); i++) {
+		ssize_t length = (ssize_t)strlen(found[i].text);
+
+		stream_say(a, found[i].text);
+		stream_say(a, "\n"); /* of the next piece */
+		/* There is room for one byte less. */
+		which = -7;
+		TASK_CHECK(hilo_stream_read_until_any(b, any, 3, &which, buf, (size_t)length, HILO_FOREVER),
+			   ==, -EMSGSIZE);
+		TASK_CHECK_SIZES(found[i].before, (uint64_t)length - 1);
+		TASK_CHECK(which, ==, -7);
+		/* What it says is what can be read to be before the separator. */
+		TASK_CHECK(hilo_stream_read_exactly(b, buf, found[i].before, HILO_FOREVER), ==,
+			   (ssize_t)found[i].before);
+		TASK_CHECK(memcmp(buf, found[i].text, found[i].before), ==, 0);
+		TASK_CHECK(hilo_stream_read_until_any(b, any, 3, &which, buf, sizeof(buf), HILO_FOREVER), ==,
+			   length - (ssize_t)found[i].before);
+		TASK_CHECK(which, ==, found[i].which);
+		TASK_CHECK(hilo_stream_read_until_any(b, any, 3, &which, buf, sizeof(buf), HILO_FOREVER), ==,
+			   1);
+	}
+	return 0;
+}
+
+/* In what is told none begins. */
+STREAM_TEST(test_until_any_without_a_separator_tells_the_bytes_that_are_of_none)
+{
+	const hilo_separator any[] = {{"<end>", 5}, {"\n", 1}};
+	char buf[64];
+
+	stream_say(a, "0123456789<en");
+	TASK_CHECK(hilo_stream_read_until_any(b, any, 2, NULL, buf, 11, HILO_FOREVER), ==, -EMSGSIZE);
+	TASK_CHECK_SIZES(9, 10); /* the longest one may begin with the last four, as far as its length says */
+	TASK_CHECK(hilo_stream_read_until_any(b, any + 1, 1, NULL, buf, 11, HILO_FOREVER), ==, -EMSGSIZE);
+	TASK_CHECK_SIZES(13, 10);
+	stream_say(a, "d>");
+	TASK_CHECK(hilo_stream_read_until_any(b, any, 2, NULL, buf, sizeof(buf), HILO_FOREVER), ==, 15);
+	return 0;
+}
+
 static ssize_t call_read_until_any(struct stream_call *self)
 {
 	const hilo_separator any[] = {{"--", 2}, {";", 1}};
@@ -540,6 +593,8 @@ int main(void)
 		cmocka_unit_test(test_until_a_separator_of_several_bytes),
 		cmocka_unit_test(test_separator_is_found_across_receives),
 		cmocka_unit_test(test_until_whichever_separator_ends_first),
+		cmocka_unit_test(test_until_any_that_is_too_long_tells_the_bytes_before_the_separator),
+		cmocka_unit_test(test_until_any_without_a_separator_tells_the_bytes_that_are_of_none),
 		cmocka_unit_test(test_until_any_that_is_cancelled_while_it_waits_takes_nothing),
 		cmocka_unit_test(test_until_any_finds_what_a_serial_search_finds),
 		cmocka_unit_test(test_all_until_the_end),
