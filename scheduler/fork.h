@@ -193,7 +193,8 @@ static inline void forks_ask(struct forks *forks)
 static inline void forks_ask_join(struct forks *forks)
 {
 	/* relaxed: says nothing; an exchange, so that who settles acquires what a thief has released here: P4 */
-	(void)xchg_relaxed(&forks->floor, FORK_EVERY);
+	(void)MUTANT(529, xchg_relaxed(&forks->floor, FORK_EVERY),
+		     (store_relaxed(&forks->floor, FORK_EVERY), (struct hilo_fork *)NULL)); /* relaxed: P4 */
 }
 
 /* [whose block it is] Begin a region of @runtime, of @kind, within @outer or NULL. */

@@ -26,7 +26,8 @@ static struct hilo_task thieves[EXPLORE_THREADS];
 static unsigned made, ran[MADE_MAX];
 static unsigned cancels;
 static atomic(uint32_t) request;
-static bool request_seen, called;
+static atomic(uint32_t) requested;
+static bool request_seen, called, checked;
 
 static struct hilo_runtime *runtime(unsigned n)
 {
@@ -50,8 +51,8 @@ static void setup(void)
 	for (unsigned i = 0; i < MADE_MAX; i++)
 		ran[i] = 0;
 	made = cancels = 0;
-	request = 0;
-	request_seen = false;
+	request = requested = 0;
+	request_seen = checked = false;
 	head = forks.record;
 	hilo__forks_open(&forks, runtime(0), KIND, NULL);
 }
@@ -92,6 +93,8 @@ static void answer(struct hilo_fork *end)
 		request_seen = true;
 	if (asked)
 		hilo__forks_give(&forks, end);
+	if (checked)
+		forks_ask_join(&forks);
 }
 
 static void make(void)
@@ -234,6 +237,38 @@ static void finish_heard(void)
 				       forks.record < load_relaxed(&forks.floor)));
 }
 
+/* A region whose joins all come, whoever asks: the owner sees to that itself. */
+static void setup_checked(void)
+{
+	setup();
+	checked = true;
+	forks_ask_join(&forks);
+}
+
+static void owner_checked(void)
+{
+	make();
+	join();
+	while (!load_relaxed(&requested))
+		cpu_relax();
+	make();
+	join();
+}
+
+/* After its request it is over, in each order; who only sees that does not acquire the request by it. */
+static void requester_ends(void)
+{
+	requester();
+	store_release(&requested, 1);
+}
+
+static void finish_checked(void)
+{
+	finish();
+	EXPLORE_CHECK(request_seen);
+	EXPLORE_CHECK(load_relaxed(&forks.floor) == FORK_EVERY);
+}
+
 /* One fork, stolen; who waits for it is asked to stop before, while or after it begins. */
 static void setup_stolen(void)
 {
@@ -317,6 +352,9 @@ static const struct explore_model models[] = {
 		      finish, owner_two_regions, thief, thief),
 	EXPLORE_MODEL("fork_request", "owner: 2 x fork, 2 x join; T1 requests; T2: take, or ask", setup,
 		      finish_heard, owner_hears, requester, thief),
+	EXPLORE_MODEL("fork_checked",
+		      "owner: (fork, join) twice, each join comes; T1 requests before the second time",
+		      setup_checked, finish_checked, owner_checked, requester_ends),
 	EXPLORE_MODEL("fork_stop", "owner: waits for a stolen fork, passes a request on; T1 begins it",
 		      setup_stolen, finish_asked, owner_asks, begins),
 	EXPLORE_MODEL("fork_help", "owner: fork, suspends; T1: the task that was queued before", setup_helped,
