@@ -2,13 +2,14 @@
 /*
  * Who stands in for a held loop, what is taken from it, and until when. The loops have no threads: each
  * test says itself what a thread has done or not done. That work is served at all, by real threads, is
- * what runtime/test_starvation.c and stress_standin.c show.
+ * what runtime/test_starvation.c and stress_standin.c show. So are searches counted here, and nobody sleeps.
  */
 #include "tests/support/test.h"
 
 #include <string.h>
 
 #include "scheduler/base/clock.h"
+#include "scheduler/fork.h"
 #include "scheduler/spare.h"
 #include "scheduler/standin.h"
 
@@ -298,6 +299,81 @@ static void test_a_spare_one_takes_over_from_who_is_held(void **state)
 	assert_ptr_equal(hilo__inbox_take_all(&held->inbox), hilo__task_link(&tasks[0]));
 }
 
+/* A task of @loop is in the region @forks; NULL: none is. */
+static void forks_in(struct hilo_loop *loop, struct forks *forks)
+{
+	static struct fiber fiber;
+
+	store_release(&fiber.forks, forks); /* as hilo__fork_attach */
+	store_release(&tasks[0].fiber, &fiber);
+	store_release(&loop->current, forks ? &tasks[0] : NULL);
+}
+
+/* A search in which nobody is found held. Who forks is asked to give way: the answer. */
+static bool search_asks(struct forks *forks)
+{
+	hilo__forks_open(forks, runtime, 0, NULL);
+	all_are_found(false, false);
+	assert_null(hilo__spare_search(spare));
+	return load_relaxed(&forks->limit) == NULL && load_relaxed(&forks->floor) == FORK_EVERY;
+}
+
+/* Where something waits the task is to give way, and the spare one ticks each millisecond while somebody forks. */
+static void test_a_spare_one_has_who_forks_give_way(void **state)
+{
+	struct forks *forks = hilo__forks_get(held);
+
+	(void)state;
+	assert_non_null(forks);
+	assert_false(search_asks(forks));
+	assert_int_equal(spare->forking, 0);
+	forks_in(held, forks);
+	assert_false(search_asks(forks)); /* nothing waits there */
+	assert_false(load_relaxed(&held->turn_called));
+	assert_true(spare->forking > 0);
+	(void)hilo__inbox_push(&held->inbox, hilo__task_link(&tasks[1]));
+	assert_true(search_asks(forks));
+	assert_true(load_relaxed(&held->turn_called));
+	assert_false(load_relaxed(&worker->turn_called));
+	assert_ptr_equal(hilo__inbox_take_all(&held->inbox), hilo__task_link(&tasks[1]));
+	forks_in(held, NULL);
+	hilo__forks_put(held, forks);
+}
+
+/* It gives way, so another one may run when the spare one looks: that one goes on ticking for as many searches. */
+static void test_a_spare_one_goes_on_looking_for_who_forks(void **state)
+{
+	struct forks *forks = hilo__forks_get(held);
+	unsigned most;
+
+	(void)state;
+	assert_non_null(forks);
+	forks_in(held, forks);
+	(void)search_asks(forks);
+	most = spare->forking;
+	assert_true(most > 1);
+	forks_in(held, NULL);
+	for (unsigned left = most - 1; left > most / 2; left--) {
+		(void)search_asks(forks);
+		assert_int_equal(spare->forking, left);
+	}
+	/* Whichever loop somebody forks on again, it begins anew; and it ends. */
+	forks_in(other, forks);
+	for (int i = 0; i < 3; i++) {
+		(void)search_asks(forks);
+		assert_int_equal(spare->forking, most);
+	}
+	forks_in(other, NULL);
+	for (unsigned left = most; left > 0; left--) {
+		assert_int_equal(spare->forking, left);
+		(void)search_asks(forks);
+	}
+	assert_int_equal(spare->forking, 0);
+	(void)search_asks(forks);
+	assert_int_equal(spare->forking, 0);
+	hilo__forks_put(held, forks);
+}
+
 static void gives_back(void)
 {
 	makes_a_turn(spare);
@@ -368,6 +444,8 @@ int main(void)
 		STANDIN_TEST(test_a_worker_is_preferred_to_a_spare_one),
 		STANDIN_TEST(test_a_worker_leaves_it_to_a_worker),
 		STANDIN_TEST(test_a_spare_one_takes_over_from_who_is_held),
+		STANDIN_TEST(test_a_spare_one_has_who_forks_give_way),
+		STANDIN_TEST(test_a_spare_one_goes_on_looking_for_who_forks),
 		STANDIN_TEST(test_a_spare_one_gives_back),
 		STANDIN_TEST(test_fresh_tasks_go_to_who_has_few),
 	};
