@@ -36,7 +36,8 @@
  * A receive that would have to wait, because the one before it has got all there was, is given a turn later than what
  * answers that one, if there is much to give, and so another turn soon. What it waits for has mostly come by then: the
  * kernel moves it at once, where it would have had to watch the socket, to be told, and to come back to it. Who sleeps
- * gives all there is before, and so does a guest.
+ * gives all there is before, and so does a guest. Those whose turn has come stand behind what is queued by then: what
+ * comes after them does not pass them by, however little room there is.
  *
  * The ring watches the eventfd, for wake-ups, and the epoll instance, for operations that wait for readiness. Whoever
  * finds the wake-up's completion, and is not the owner, writes once more: the owner may sleep already, and the
@@ -62,7 +63,6 @@
 #include "scheduler/poller_ring_impl.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 
 #include "scheduler/base/clock.h"
@@ -234,40 +234,42 @@ static void ring_give(struct poll_ring *ring, struct poll_io *io, struct uring_s
 		list_add_tail(&ring->cancels, &io->op.link);
 }
 
-/* [lock] @most of @queue into the submission queue, as far as there is room: how many. */
-static unsigned ring_give_some(struct poll_ring *ring, struct list *queue, unsigned most)
+/* [lock] @queue into the submission queue, as far as there is room: how many. */
+static unsigned ring_give_some(struct poll_ring *ring, struct list *queue)
 {
 	struct uring_sqe *sqe;
 	struct poll_io *io;
 	unsigned given = 0;
 
-	for (; given < most && (io = ring_next(ring, queue, &sqe)); given++)
+	for (; (io = ring_next(ring, queue, &sqe)); given++)
 		ring_give(ring, io, sqe);
 	return given;
 }
 
-/* [lock] Those of `later` that have been there since the last time, as receives that need not wait any more. */
-static unsigned ring_give_aged(struct poll_ring *ring)
+/* [lock] Those of `later` that have been there for a turn are as others from now on, and need not wait: how many. */
+static unsigned ring_age_later(struct poll_ring *ring)
 {
-	unsigned aged = ring->later_aged, given;
-	struct list *link = list_first(&ring->later);
+	struct list *link;
+	unsigned n = 0;
 
-	for (; aged && link && link != &ring->later; aged--, link = link->next)
+	for (; n < ring->later_aged && (link = list_pop_first(&ring->later)); n++) {
 		list_entry(link, struct poll_op, link)->flags &= (uint8_t)~POLL_LATER;
-	given = ring_give_some(ring, &ring->later, ring->later_aged - aged);
-	ring->later_aged = ring->later_aged - aged - given; /* for want of room */
-	return given;
+		list_add_tail(&ring->queue, link);
+	}
+	ring->later_aged = ring->later_new;
+	ring->later_new = 0;
+	return n;
 }
 
-/* [lock] Receives that would have to wait: @all, or those that have been here for a turn. */
-static unsigned ring_give_later(struct poll_ring *ring, bool all)
+/* [lock] What was started, @all of it or what is not to wait, as far as there is room: how many. */
+static unsigned ring_give_started(struct poll_ring *ring, bool all)
 {
-	unsigned given = ring_give_aged(ring);
+	unsigned aged = ring_age_later(ring), given = ring_give_some(ring, &ring->queue);
 
-	if (all)
-		given += ring_give_some(ring, &ring->later, UINT_MAX);
-	ring->later_aged = list_empty(&ring->later) ? 0 : ring->later_aged + ring->later_new;
-	ring->later_new = 0;
+	if (all || given < BUSY + aged)
+		given += ring_give_some(ring, &ring->later);
+	if (list_empty(&ring->later))
+		ring->later_aged = 0;
 	return given;
 }
 
@@ -283,8 +285,7 @@ static void ring_fill(struct poller *poller, struct poll_ring *ring, enum poll_r
 	}
 	ring_watch_wake(poller, ring, reaper);
 	ring_watch(ring, &ring->watches_epoll, poller->backend->epoll_fd, USER_EPOLL, 0);
-	given = ring_give_some(ring, &ring->queue, UINT_MAX);
-	given += ring_give_later(ring, all || given < BUSY);
+	given = ring_give_started(ring, all);
 	/* relaxed: statistics, under the lock */
 	store_relaxed(&poller->counts.operations, load_relaxed(&poller->counts.operations) + given);
 	hilo__ring_tell_cancels(ring);
