@@ -21,7 +21,7 @@
  *
  * One turn of the loop (turn.c): callbacks; timers that are due; completions of the poller, if the
  * last visit is long enough ago; the inbox into the ring; then up to `budget` tasks, or
- * those of 50 us, whichever is less; again.
+ * those of 50 us, of twice that with the poller, whichever is less; again.
  */
 #include <hilo/runtime/types.h>
 

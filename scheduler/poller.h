@@ -162,7 +162,7 @@ enum poll_reaper {
 /*
  * [any] Complete what is ready, without waiting: of @max descriptors, POLL_BATCH at most. Returns how many
  * operations that were; -EBUSY if another thread is at it. No system call if nothing is submitted. What was started
- * before gets to the kernel.
+ * before gets to the kernel; of an owner's, a receive that has to wait may do so a turn later.
  */
 int hilo__poller_reap(struct poller *poller, unsigned max, enum poll_reaper reaper);
 

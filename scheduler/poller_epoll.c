@@ -420,25 +420,12 @@ static int poller_dispatch(struct poller *poller, const struct epoll_event *even
 	return completed;
 }
 
-/* What comes after the next event is on its way meanwhile. */
+/* What the event after the next is of is on its way meanwhile. */
 static inline void events_prefetch(struct poller *poller, const struct epoll_event *events, int i, int n)
 {
-#if !defined(HILO__ASAN) && !defined(HILO__TSAN)
 	if (i + 2 < n && (uint32_t)events[i + 2].data.u64 < POLL_TIMER)
 		__builtin_prefetch(
 			poll_table_find(&poller->backend->table, (int)(uint32_t)events[i + 2].data.u64));
-	if (i + 1 < n && (uint32_t)events[i + 1].data.u64 < POLL_TIMER) {
-		/* Without the lock, so it may be anything: it is not looked at. */
-		const char *io = (const char *)poll_table_find(&poller->backend->table,
-							       (int)(uint32_t)events[i + 1].data.u64)
-					 ->ops.next;
-
-		__builtin_prefetch(io);
-		__builtin_prefetch(io + 64);
-	}
-#else
-	(void)poller, (void)events, (void)i, (void)n;
-#endif
 }
 
 int hilo__epoll_reap(struct poller *poller, unsigned max)

@@ -83,7 +83,10 @@ bool hilo__ready_again(struct poller *poller, struct poll_io *io, int *ret);
 /* [lock of its poll_fd] @io is ready, or has failed: op.result. Its call is made by hilo__ready_settle. */
 void hilo__ready_due(struct poller *poller, struct poll_io *io);
 
-/* [any, no lock] Make the calls of @due, which is the caller's; those that fail to wait again are due then. */
+/*
+ * [any, no lock] Make the calls of @due, which is the caller's. Others of their descriptors may be due then, where the
+ * kernel will not report those any more: hilo__ready_settle.
+ */
 void hilo__ready_make(struct poller *poller, struct list *due);
 
 /* [any, no lock] Make the calls that are due. */

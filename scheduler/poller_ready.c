@@ -5,7 +5,9 @@
  *
  * An operation that waits is on the list of its descriptor (poller_epoll.c), like any that waits for readiness.
  * What takes it off does so under the descriptor's lock, and puts it among those that are due; whoever has let
- * that lock go makes their calls. So no call is made under a lock, and no completion called.
+ * that lock go makes their calls. So no call is made under a lock, and no completion called. Who has the events of one
+ * epoll call keeps what is due by those to himself (hilo__ready_make), which needs no lock; everything else goes to a
+ * list for all (hilo__ready_settle). He looks at that as well, when his are made.
  *
  * Rejected: to have the waiting task make the call. An operation need not have one: a stream's is its own, and brings
  * bytes though nobody waits for them any more; and there would be two kinds of users, one for each kind of poller.
@@ -82,7 +84,7 @@ void hilo__ready_make(struct poller *poller, struct list *due)
 }
 
 /*
- * One thread at a time, and not within itself: a completion that starts the next operation does not pile up on the
+ * Those of the list for all. One thread at a time, and not within itself: a completion that starts the next operation does not pile up on the
  * stack of a task. P1
  */
 void hilo__ready_settle(struct poller *poller)

@@ -15,7 +15,7 @@
  *	           |             `-> (one that accepts) LAST -> STOPPING
  *	           `-> (stop) IDLE
  *
- * I1  Queue, cancels, told and the filling of the submission queue are under the lock. Entering the kernel is not: it
+ * I1  Queue, later, cancels, told and the filling of the submission queue are under the lock. Entering the kernel is not: it
  *     takes submissions in their order, whoever enters.
  * I2  `stopping` is set before the lock is taken to look at an operation's state, and looked at under the lock when an
  *     operation is queued again: who asks for its end and who starts it anew meet under this lock.
@@ -445,8 +445,10 @@ static inline void ring_prefetch(const struct uring_cqe *cqes, unsigned i, unsig
 {
 	const struct poll_io *io = ring_io(cqes, i + 3, n);
 
-	__builtin_prefetch(io);
-	__builtin_prefetch((const char *)io + 64);
+	if (io) {
+		__builtin_prefetch(io);
+		__builtin_prefetch((const char *)io + 64);
+	}
 	if ((io = ring_io(cqes, i + 2, n)))
 		poll_io_prefetch(io);
 	if ((io = ring_io(cqes, i + 1, n)))

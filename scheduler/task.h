@@ -28,17 +28,6 @@ struct hilo_task {
 	task_state state;	      /* first: the pool keeps these 8 bytes while the record is free */
 	struct link link;	      /* in an inbox or a chain; the free list's link while free */
 	atomic(struct fiber *) fiber; /* from first run to end; written by whoever runs it */
-	hilo_task_fn entry;	      /* NULL: the record of a plain thread */
-	void *arg;
-	struct completion done;		       /* result and joiners */
-	atomic(struct hilo_runtime *) runtime; /* its own; a plain thread's record: NULL */
-
-	struct hilo_loop *loop; /* pinned to it, or the one it ran on last */
-	uint64_t id;
-	atomic(const char *) name; /* hilo__name_new; NULL: not asked for yet, "task-<id>" */
-	void (*destroy)(void *arg);
-	atomic(const void *) spawn_site; /* return address of the call that made it; of a dead record, too */
-	struct error *error;		 /* owned; what hilo_fail attached */
 	uint8_t stack_class;
 	uint8_t flags;		/* TASK_* below; only the creator and the task itself write */
 	atomic(uint8_t) looked; /* somebody has read the result */
@@ -47,7 +36,18 @@ struct hilo_task {
 		atomic(uint32_t) futex; /* of a plain thread: bumped by each wake */
 		atomic(uint32_t) depth; /* of a task: how far below its fiber it has left that; a hint */
 	};
-	struct binding *locals; /* locals.h; owned */
+	hilo_task_fn entry;		       /* NULL: the record of a plain thread */
+	struct completion done;		       /* result and joiners */
+	atomic(struct hilo_runtime *) runtime; /* its own; a plain thread's record: NULL */
+
+	void *arg;
+	struct hilo_loop *loop; /* pinned to it, or the one it ran on last */
+	uint64_t id;
+	atomic(const char *) name; /* hilo__name_new; NULL: not asked for yet, "task-<id>" */
+	void (*destroy)(void *arg);
+	atomic(const void *) spawn_site; /* return address of the call that made it; of a dead record, too */
+	struct error *error;		 /* owned; what hilo_fail attached */
+	struct binding *locals;		 /* locals.h; owned */
 };
 
 #define TASK_PINNED 1u
@@ -74,7 +74,7 @@ static inline bool task_is_cancelled(struct hilo_task *task)
 
 /*
  * [any] It runs soon, and goes back through the frames of its wait: have their lines on their way. It may be gone:
- * records are never unmapped, so looking at one is harmless.
+ * records are never unmapped, so looking at its first line is harmless.
  */
 static inline void task_prefetch(const struct hilo_task *task)
 {
@@ -83,6 +83,8 @@ static inline void task_prefetch(const struct hilo_task *task)
 	const char *fiber = (const char *)load_relaxed(&((struct hilo_task *)task)->fiber);
 	const char *frames = fiber - load_relaxed(&((struct hilo_task *)task)->depth);
 
+	if (!fiber)
+		return; /* it has not begun */
 	__builtin_prefetch(fiber);
 	for (int i = 0; i < WAIT_LINES; i++)
 		__builtin_prefetch(frames + 64 * i);

@@ -66,8 +66,7 @@ static inline struct hilo_task *loop_take_slot(struct hilo_loop *loop)
 /*
  * [owner] Have the lines of the tasks that come after the one just popped on their way: with many
  * tasks on a worker the next one's context is in no near cache, and that miss is half of the price
- * of a switch. One that was woken has been away for longer, and goes back through the frames of its wait:
- * each is another miss. The slots may be stale; records are never unmapped, so looking at one is harmless.
+ * of a switch. It goes back through the frames in which it has left: each is another miss. The slots may be stale; records are never unmapped, so looking at one is harmless.
  */
 static inline void ring_prefetch(struct ring *ring)
 {
@@ -348,6 +347,14 @@ static inline void wait_is_last(struct hilo_loop *loop, struct fiber *fiber)
 		store_relaxed(&fiber->wait.since, cycles_now()); /* relaxed: as above */
 }
 
+/* [task, about to leave @fiber] So that its frames are found when it is about to go on: task_prefetch. */
+static HILO__ALWAYS_INLINE void task_note_depth(struct hilo_task *task, const struct fiber *fiber)
+{
+	/* relaxed: a hint */
+	store_relaxed(&task->depth,
+		      (uint32_t)((const char *)fiber - (const char *)__builtin_frame_address(0)));
+}
+
 /* [task] Leave for @next, or for the root if NULL. */
 static HILO__ALWAYS_INLINE void leave_to(struct thread *self, enum leave leave, struct hilo_task *next)
 {
@@ -360,9 +367,7 @@ static HILO__ALWAYS_INLINE void leave_to(struct thread *self, enum leave leave, 
 		/* Before the commit, after which others may wake it. relaxed: own value */
 		TRACE_EVENT(self->loop->trace, TRACE_PARK, task->id, load_relaxed(&fiber->wait.kind));
 	}
-	/* relaxed: a hint */
-	store_relaxed(&task->depth,
-		      (uint32_t)((const char *)fiber - (const char *)__builtin_frame_address(0)));
+	task_note_depth(task, fiber);
 	self->left = fiber;
 	self->left_task = task;
 	thread_switch(self, fiber, next);
@@ -446,6 +451,7 @@ HILO__COLD void hilo__leave_for(struct thread *self, struct hilo_task *task)
 		loop->countdown--;
 	loop_count_run(loop);
 	self->leave = LEAVE_NEXT;
+	task_note_depth(self->task, self->fiber);
 	self->left = self->fiber;
 	self->left_task = self->task;
 	thread_switch(self, self->fiber, task);
@@ -469,7 +475,9 @@ HILO__COLD void hilo__leave_late_for(struct thread *self)
 /* [owner] End the turn if it has lasted long enough. */
 static bool turn_ends(struct hilo_loop *loop)
 {
-	if (cycles_now() - loop->turn_cycles < TURN_US * hilo__cycles_per_us())
+	uint64_t now = cycles_now(), turn = TURN_US * hilo__cycles_per_us();
+
+	if (now - loop->work_cycles < turn && now - loop->turn_cycles < 2 * turn) /* as loop_measure */
 		return false;
 	loop->countdown = 0;
 	return true;
