@@ -541,7 +541,8 @@ TASK_TEST(test_the_first_of_the_order_that_answers_wins)
 {
 	hilo_connect_opts opts = {.size = sizeof(opts), .interleave = 2, .delay = 1000 * HILO_SECOND};
 	unsigned port = 0;
-	int first = listener("127.0.0.2", &port, 8), last = listener("127.0.0.1", &port, 8), client;
+	/* The port of the one that all connections here come from is free at the other one as well. */
+	int last = listener("127.0.0.1", &port, 8), first = listener("127.0.0.2", &port, 8), client;
 	hilo_stream *stream;
 	hilo_address from;
 
