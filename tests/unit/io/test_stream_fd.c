@@ -401,7 +401,7 @@ static int asks_for_no_memory(void *arg)
 	(void)arg;
 	streams_make(KIND_UNIX, NULL, stream);
 	for (unsigned i = 0; i < 1000; i++) {
-		size_t size = i % 3 ? 64 : 700;
+		size_t size = i % 3 ? 64 : 680;
 
 		if (i == 50)
 			before = hilo__mem_calls();
