@@ -257,7 +257,7 @@ static int transport_begin(hilo_stream *stream)
 	return 0;
 }
 
-/* [counted in refs, no lock; sends nothing, or has the turn and all was sent] */
+/* [counted in refs, has the turn, no lock; sends nothing, or all was sent] */
 static ssize_t transport_send(hilo_stream *stream, int pipe, size_t size)
 {
 	struct list won = LIST_INIT(won);
@@ -268,7 +268,7 @@ static ssize_t transport_send(hilo_stream *stream, int pipe, size_t size)
 	spin_unlock(&stream->lock);
 	if (n < 0)
 		return n;
-	n = stream->transport->ops->send_pipe(stream->transport, pipe, size); /* stays: busy */
+	n = stream->transport->ops->send_pipe(stream->transport, pipe, size); /* stays: busy, and the turn */
 	spin_lock(&stream->lock);
 	stream->busy--;
 	if (is_of_connection(n) && !stream->tx.error) {
@@ -279,50 +279,46 @@ static ssize_t transport_send(hilo_stream *stream, int pipe, size_t size)
 	return n == -EINTR ? -EAGAIN : n;
 }
 
-static void stream_ref(hilo_stream *stream)
-{
-	spin_lock(&stream->lock);
-	stream->refs++;
-	spin_unlock(&stream->lock);
-}
-
-static void stream_unref(hilo_stream *stream)
-{
-	spin_lock(&stream->lock);
-	stream->refs--;
-	hilo__stream_unlock(stream, NULL);
-}
-
 ssize_t hilo__stream_send_pipe(hilo_stream *stream, int pipe, size_t size, hilo_time deadline)
 {
 	ssize_t n;
 
-	stream_ref(stream);
+	spin_lock(&stream->lock);
+	stream->refs++;
+	spin_unlock(&stream->lock);
 	n = hilo__stream_wait(stream, STREAM_WAIT_TURN, deadline);
 	if (n < 0) {
-		stream_unref(stream);
+		spin_lock(&stream->lock);
+		stream->refs--;
+		hilo__stream_unlock(stream, NULL);
 		return n;
 	}
-	n = hilo__stream_wait(stream, STREAM_WAIT_EMPTY, deadline);
+	if (size)
+		n = hilo__stream_wait(stream, STREAM_WAIT_EMPTY, deadline);
 	if (n == 0)
 		n = transport_send(stream, pipe, size);
 	hilo__stream_turn_end(stream);
 	return n;
 }
 
-static bool takes_pipes(hilo_stream *stream)
-{
-	ssize_t n;
-
-	stream_ref(stream);
-	n = transport_send(stream, -1, 0);
-	stream_unref(stream);
-	return n == 0;
-}
-
 static bool ends_all(ssize_t n)
 {
 	return n == -ECANCELED || n == -ETIMEDOUT || n == HILO_ECLOSED || is_of_connection(n);
+}
+
+/*
+ * Whether the transport takes pipes; asked before one is made. 0, or why not. It is asked by one who has the turn:
+ * nobody puts another one in its place, or ends it, meanwhile.
+ */
+static int ask_for_pipes(hilo_stream *stream, struct file_source *source, hilo_time deadline)
+{
+	ssize_t n;
+
+	if (source->sent == source->count || source->held.pipe[0] >= 0 || source->no_direct)
+		return 0;
+	n = hilo__stream_send_pipe(stream, -1, 0, deadline);
+	source->no_direct = n < 0;
+	return ends_all(n) ? hilo__error_own((int)n) : 0;
 }
 
 /* What there is room for: 0, or why not. At the end of the file, and where this way is closed, that is nothing. */
@@ -358,9 +354,9 @@ static int send_source(hilo_stream *stream, struct file_source *source, hilo_tim
 	while (source->sent < source->count && (rc = send_piece(stream, source, size, deadline)) > 0) {
 		uint64_t before = source->sent;
 
-		if (source->sent < source->count && source->held.pipe[0] < 0 && !source->no_direct)
-			source->no_direct = !takes_pipes(stream);
-		rc = send_directly(stream, source, deadline);
+		rc = ask_for_pipes(stream, source, deadline);
+		if (rc == 0)
+			rc = send_directly(stream, source, deadline);
 		if (rc < 0)
 			break;
 		size = source->sent - before > SENDFILE_PIECE ? SENDFILE_WAIT_PIECE : SENDFILE_PIECE;

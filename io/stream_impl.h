@@ -69,9 +69,9 @@ struct transport_ops {
 	ssize_t (*receive_now)(struct transport *transport, void *data, size_t size);
 	bool (*send)(struct transport *transport, const void *data, size_t size, ssize_t *ret);
 	/*
-	 * [no lock, instead of a send] Up to @size of the bytes that are in @pipe, as many as there is room for without
-	 * waiting: how many; -EAGAIN: there is no room; -EOPNOTSUPP: not by this transport. @size 0 only asks that, at
-	 * any time. May be NULL.
+	 * [has the turn, no lock, instead of a send] Up to @size of the bytes that are in @pipe, as many as there is
+	 * room for without waiting: how many; -EAGAIN: there is no room; -EOPNOTSUPP: not by this transport. @size 0
+	 * only asks that, also beside a send. May be NULL.
 	 */
 	ssize_t (*send_pipe)(struct transport *transport, int pipe, size_t size);
 	/* [no lock, instead of a send] Without waiting: -EAGAIN. For what stands on it. */
@@ -350,8 +350,9 @@ static inline const char *stream_bytes(const struct stream_reader *reader)
 void hilo__stream_rx_drop(hilo_stream *stream, struct list *won);
 
 /*
- * sendfile.c: [any, suspends; no lock] Wait for the turn, and until all that was written is sent; then have the
- * transport send up to @size bytes of @pipe, as send_pipe says; else as hilo_stream_write, without a message.
+ * sendfile.c: [any, suspends; no lock] Wait for the turn, and, if there is a @size, until all that was written is sent;
+ * then have the transport send up to @size bytes of @pipe, as send_pipe says; else as hilo_stream_write, without a
+ * message.
  */
 ssize_t hilo__stream_send_pipe(hilo_stream *stream, int pipe, size_t size, hilo_time deadline);
 

@@ -3,6 +3,9 @@
  * test_stream_replace.c - a live stream is given another transport, here one that turns the bits of all bytes round, on
  * which it goes on.
  */
+#include <hilo/io/file.h>
+#include <hilo/io/pump.h>
+
 #include "io/stream_impl.h"
 #include "tests/unit/io/streams.h"
 
@@ -228,12 +231,114 @@ STREAM_TEST(test_stream_that_is_read_keeps_its_transport)
 	return 0;
 }
 
+#define FILE_SIZE ((size_t)300000)
+
+static int file_new(void)
+{
+	char path[] = "/tmp/hilo_replace_XXXXXX", *bytes = malloc(FILE_SIZE);
+	int fd = mkstemp(path);
+
+	TASK_CHECK(unlink(path), ==, 0);
+	bytes_fill(bytes, FILE_SIZE, 0);
+	TASK_CHECK(write(fd, bytes, FILE_SIZE), ==, FILE_SIZE);
+	free(bytes);
+	return fd;
+}
+
+struct file_sending {
+	hilo_stream *stream;
+	int fd;
+};
+
+static int file_sending_task(void *arg)
+{
+	const struct file_sending *self = arg;
+	uint64_t count = 0;
+
+	TASK_CHECK(hilo_stream_sendfile(self->stream, self->fd, 0, UINT64_MAX, &count, HILO_FOREVER), ==, 0);
+	TASK_CHECK(count, ==, FILE_SIZE);
+	return 0;
+}
+
+/* All of the file, of which what was sent over the other transport is turned. */
+static void expect_file_turned_from_somewhere(hilo_stream *stream)
+{
+	char *bytes = malloc(FILE_SIZE), *as_is = malloc(FILE_SIZE);
+	size_t from = 0;
+
+	bytes_fill(as_is, FILE_SIZE, 0);
+	TASK_CHECK(hilo_stream_read_exactly(stream, bytes, FILE_SIZE, HILO_FOREVER), ==, FILE_SIZE);
+	while (from < FILE_SIZE && bytes[from] == as_is[from])
+		from++;
+	turn(bytes + from, FILE_SIZE - from);
+	TASK_CHECK(memcmp(bytes, as_is, FILE_SIZE), ==, 0);
+	free(bytes);
+	free(as_is);
+}
+
+static int file_reader_task(void *arg)
+{
+	expect_file_turned_from_somewhere(arg);
+	return 0;
+}
+
+/* At any moment of its way: also while it is asked whether the transport takes pipes. */
+TASK_TEST(test_file_goes_on_over_another_transport)
+{
+	size_t none = 0;
+	int fd = file_new();
+
+	for (unsigned i = 0; i < 60; i++) {
+		hilo_stream *stream[2];
+		struct file_sending sending = {.fd = fd};
+		hilo_task *sender, *reader;
+
+		streams_make((enum stream_kind)(i % KINDS), NULL, stream);
+		sending.stream = stream[0];
+		sender = hilo_spawn(file_sending_task, &sending);
+		reader = hilo_spawn(file_reader_task, stream[1]);
+		for (unsigned pauses = i % 20; pauses > 0; pauses--)
+			test_pause();
+		TASK_CHECK(hilo__stream_replace(stream[0], turned_wrap, &none, HILO_FOREVER), ==, 0);
+		TASK_CHECK(hilo_join(sender, HILO_FOREVER), ==, 0);
+		TASK_CHECK(hilo_join(reader, HILO_FOREVER), ==, 0);
+		hilo_stream_free(stream[0]);
+		hilo_stream_free(stream[1]);
+	}
+	close(fd);
+	return 0;
+}
+
+/* Who has it seized is asked nothing of its transport. */
+STREAM_TEST(test_file_waits_for_who_has_seized_it)
+{
+	struct stream_reader reader;
+	struct file_sending sending = {.stream = a, .fd = file_new()};
+	size_t none = 0;
+	hilo_task *sender, *other;
+
+	TASK_CHECK(hilo__stream_seize(&reader, a, "test", HILO_FOREVER), ==, 0);
+	sender = hilo_spawn(file_sending_task, &sending);
+	TEST_UNTIL(hilo_task_get_state(sender) == HILO_TASK_SUSPENDED);
+	TASK_CHECK(hilo__stream_send_pipe(a, -1, 0, hilo_after(HILO_MILLISECOND)), ==, -ETIMEDOUT);
+	TASK_CHECK(hilo__stream_exchange(&reader, turned_wrap, &none, HILO_FOREVER), ==, 0);
+	hilo__stream_let_go(&reader);
+	other = hilo_spawn(file_reader_task, b);
+	TASK_CHECK(hilo_join(sender, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_join(other, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo__stream_send_pipe(a, -1, 0, HILO_FOREVER), ==, -EOPNOTSUPP);
+	close(sending.fd);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_ends_go_on_over_another_transport),
 		cmocka_unit_test(test_bytes_that_came_early_are_handed_over),
 		cmocka_unit_test(test_stream_that_is_read_keeps_its_transport),
+		cmocka_unit_test(test_file_goes_on_over_another_transport),
+		cmocka_unit_test(test_file_waits_for_who_has_seized_it),
 	};
 
 	test_begin();
