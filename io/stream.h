@@ -86,7 +86,7 @@ typedef struct hilo_stream_memory {
 	uint64_t reached; /* how often it was */
 } hilo_stream_memory;
 
-/* [any] 0; -EINVAL; -E2BIG: `size` is not one of this version. */
+/* [any] 0; -EINVAL, with a message: @ret is NULL, or its `size` is none of any version. */
 HILO_API int hilo_stream_get_memory(hilo_stream_memory *ret);
 
 /*

@@ -9,8 +9,12 @@
  * What that means to a stream is the business of stream_receive.c and stream_send.c; streams.md says why it cannot
  * stop anybody for good.
  *
- * P1  Whoever stores the flag adds up once more afterwards, and whoever counts does that before he looks, all in one
- *     order (seq_cst): so the last one to store it has seen what all have counted who found it right.
+ * It is set when the ceiling is reached, and cleared when an eighth of that is free again: else each buffer that one
+ * has and another gives back would change the line that everybody reads.
+ *
+ * P1  Whoever stores the flag adds up once more afterwards, against the flag as it is then; and whoever counts, or sets
+ *     the ceiling, does that before he looks; all in one order (seq_cst). So the last one to store the flag has seen
+ *     what all have counted who found it right; and either who counts sees the ceiling, or who sets it what he counts.
  */
 #include <hilo/runtime/error.h>
 
@@ -38,22 +42,23 @@ static uint64_t room_used(void)
 	return used > 0 ? (uint64_t)used : 0;
 }
 
-static bool room_is_over(void)
+/* It is reached; or it @was, and no eighth of it is free yet. */
+static bool room_is_over(bool was)
 {
 	uint64_t max = load_seq_cst(&hilo__io_memory_max); /* P1 */
 
-	return max && room_used() >= max;
+	return max && room_used() >= (was ? max - max / 8 : max);
 }
 
 static void room_look(void)
 {
-	bool over = room_is_over();
+	bool was = load_seq_cst(&hilo__stream_room.over), over; /* P1 */
 
-	while (over != load_seq_cst(&hilo__stream_room.over)) { /* P1 */
-		store_seq_cst(&hilo__stream_room.over, over);	/* P1 */
+	while ((over = room_is_over(was)) != was) {
+		store_seq_cst(&hilo__stream_room.over, over); /* P1 */
 		if (over)
-			(void)add_relaxed(&reached, 1); /* relaxed: a figure */
-		over = room_is_over();
+			(void)add_relaxed(&reached, 1);	     /* relaxed: a figure */
+		was = load_seq_cst(&hilo__stream_room.over); /* P1 */
 	}
 }
 
@@ -62,14 +67,19 @@ void hilo__stream_room_add(int64_t bytes)
 	const struct hilo_loop *loop = thread_self()->loop;
 
 	(void)add_seq_cst(&shards[loop ? loop->index % SHARDS : SHARDS - 1].bytes, bytes); /* P1 */
-	if (HILO__UNLIKELY(load_relaxed(&hilo__io_memory_max))) /* relaxed: who sets it looks himself */
+	if (HILO__UNLIKELY(load_seq_cst(&hilo__io_memory_max))) /* P1; who sets it looks himself */
 		room_look();
+}
+
+/* Before any stream is made. */
+__attribute__((constructor)) static void room_begin(void)
+{
+	hilo__on_io_memory_max = room_look;
 }
 
 void hilo_stream_set_memory_max(uint64_t bytes)
 {
-	store_seq_cst(&hilo__io_memory_max, bytes); /* P1 */
-	room_look();
+	hilo__io_set_memory_max(bytes);
 }
 
 int hilo_stream_get_memory(hilo_stream_memory *ret)
@@ -81,5 +91,7 @@ int hilo_stream_get_memory(hilo_stream_memory *ret)
 	now.used = room_used();
 	now.max = load_relaxed(&hilo__io_memory_max); /* relaxed: figures */
 	now.reached = load_relaxed(&reached);
-	return SIZED_OUT(hilo_stream_memory, ret, &now, reached);
+	if (SIZED_OUT(hilo_stream_memory, ret, &now, reached) < 0)
+		return hilo_fail(-EINVAL, "hilo_stream_get_memory: ret->size is %zu", ret->size);
+	return 0;
 }

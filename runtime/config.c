@@ -62,7 +62,7 @@ static int stream_memory_decide(uint64_t bytes)
 	} else if (!bytes) {
 		return 0;
 	}
-	store_seq_cst(&hilo__io_memory_max, bytes); /* P1 of stream_room.c */
+	hilo__io_set_memory_max(bytes);
 	return 0;
 }
 

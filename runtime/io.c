@@ -15,6 +15,14 @@
 #include "scheduler/wait.h"
 
 atomic(uint64_t) hilo__io_memory_max;
+void (*hilo__on_io_memory_max)(void);
+
+void hilo__io_set_memory_max(uint64_t bytes)
+{
+	store_seq_cst(&hilo__io_memory_max, bytes); /* P1 of stream_room.c */
+	if (hilo__on_io_memory_max)
+		hilo__on_io_memory_max();
+}
 
 struct io_run {
 	struct wait wait;

@@ -54,7 +54,14 @@ bool hilo__io_is_ring(struct hilo_runtime *runtime);
 /* [any] SOCK_NONBLOCK or 0: what sockets of @runtime (NULL: of plain threads) are made with, beside SOCK_CLOEXEC. */
 int hilo__io_socket_flags(struct hilo_runtime *runtime);
 
-/* The most memory that buffers of streams are to take in this process; 0: any. io/stream_room.c keeps it. */
+/*
+ * The most memory that buffers of streams are to take in this process; 0: any. io/stream_room.c keeps it, if it is part
+ * of the program: it is told when there is another one.
+ */
 extern atomic(uint64_t) hilo__io_memory_max;
+extern void (*hilo__on_io_memory_max)(void);
+
+/* [any] Set it, and tell. */
+void hilo__io_set_memory_max(uint64_t bytes);
 
 #endif /* HILO_RUNTIME_IO_IMPL_H */

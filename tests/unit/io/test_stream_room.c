@@ -213,6 +213,53 @@ TASK_TEST(test_nobody_stops_at_the_ceiling)
 	return 0;
 }
 
+/* It is reached, and not so again before an eighth of it is free. */
+static void test_ceiling_is_left_with_something_free(void **state)
+{
+	uint64_t before = memory().reached;
+
+	(void)state;
+	hilo_stream_set_memory_max(80000);
+	for (unsigned i = 0; i < 3; i++) {
+		hilo__stream_room_add(80000);
+		assert_true(stream_room_is_over());
+		for (unsigned k = 0; k < 5; k++) {
+			hilo__stream_room_add(-10000); /* no more than an eighth is free */
+			assert_int_equal(stream_room_is_over(), true);
+			hilo__stream_room_add(10000);
+		}
+		hilo__stream_room_add(-10001);
+		assert_false(stream_room_is_over());
+		hilo__stream_room_add(10000);
+		assert_false(stream_room_is_over());
+		hilo__stream_room_add(-79999);
+		assert_int_equal(memory().reached, before + i + 1);
+	}
+	hilo_stream_set_memory_max(0);
+}
+
+static int nothing(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+/* Whoever sets it: the flag is as the ceiling says. */
+static void test_flag_follows_a_ceiling_that_a_runtime_sets(void **state)
+{
+	hilo_opts opts = {.size = sizeof(opts), .workers = 1, .stream_memory_max = 1000};
+
+	(void)state;
+	hilo__stream_room_add(5000);
+	assert_int_equal(hilo_run(nothing, NULL, &opts), 0);
+	assert_true(stream_room_is_over());
+	setenv("HILO_STREAM_MEMORY_MAX", "0", 1);
+	assert_int_equal(hilo_run(nothing, NULL, NULL), 0);
+	assert_false(stream_room_is_over());
+	unsetenv("HILO_STREAM_MEMORY_MAX");
+	hilo__stream_room_add(-5000);
+}
+
 static int max_is(void *arg)
 {
 	TASK_CHECK(memory().max, ==, *(uint64_t *)arg);
@@ -239,6 +286,9 @@ static void test_ceiling_is_an_option(void **state)
 	assert_int_equal(hilo_run(max_is, &max, &opts), 0);
 	unsetenv("HILO_STREAM_MEMORY_MAX");
 	assert_int_equal(hilo_stream_get_memory(NULL), -EINVAL);
+	assert_int_equal(hilo_stream_get_memory(&(hilo_stream_memory){.size = 8}), -EINVAL);
+	assert_non_null(strstr(hilo_error_message(), "hilo_stream_get_memory: ret->size is 8"));
+	assert_int_equal(hilo_stream_get_memory(&(hilo_stream_memory){.size = SIZE_MAX}), -EINVAL);
 	hilo_stream_set_memory_max(0);
 }
 
@@ -260,6 +310,8 @@ int main(void)
 		cmocka_unit_test(test_writes_wait_at_the_ceiling),
 		cmocka_unit_test(test_ceiling_that_comes_and_goes),
 		cmocka_unit_test(test_nobody_stops_at_the_ceiling),
+		cmocka_unit_test(test_ceiling_is_left_with_something_free),
+		cmocka_unit_test(test_flag_follows_a_ceiling_that_a_runtime_sets),
 		cmocka_unit_test(test_ceiling_is_an_option),
 		cmocka_unit_test(test_all_is_given_back),
 	};
