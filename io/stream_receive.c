@@ -7,9 +7,10 @@
  * put back, nothing has to be waited for, and no byte is lost.
  *
  * Memory: the stream's own bytes, 688, until the kernel has filled what it was offered; then four times as much, up to
- * the limit, or what who reads needs in one piece. After two receives in a row that the stream's
- * own would have done for the larger one goes. While all streams together have reached their ceiling (stream_room.c) it
- * goes as soon as it is empty, and no more is read ahead than 4 KiB.
+ * the limit, or what who reads needs in one piece; that much at once only if it is no more than 64 KiB. After two
+ * receives in a row that the stream's own would have done for the larger one goes. While all streams together have
+ * reached their ceiling (stream_room.c) it goes as soon as it is empty, no more is read ahead than 4 KiB, and for what
+ * is asked for it grows to twice its size, each time it is full.
  *
  * Rejected: to have the one who reads woken by the operation itself. Which thread completes it, and whether it was he
  * who started it, would be his business then.
@@ -61,15 +62,15 @@ static size_t rx_target_least(const hilo_stream *stream, size_t want)
 	const struct stream_rx *rx = &stream->rx;
 	size_t level = buffer_level(&rx->buffer), size = rx->buffer.size;
 	size_t least = rx->filled ? STREAM_BUFFER_MIN : STREAM_RX_INLINE, next = 2 * level;
+	size_t most = stream->line < want ? want : stream->line;
 
 	if (level == 0 && size > least && want <= least)
 		return least;
 	if (level < size)
 		return size;
-	/* It is full. Twice as much for a line, of which nobody knows how long it is. */
-	next = next < stream->line ? next : stream->line;
-	next = next < least ? least : next;
-	return next < want ? want : next;
+	/* It is full. Twice as much: how long a line is nobody knows, and what is asked for may never come. */
+	next = next < most ? next : most;
+	return next < least ? least : next;
 }
 
 /* [sole user of the buffer] How large it should be to receive into, if there may have to be @want bytes. */

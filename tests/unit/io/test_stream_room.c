@@ -113,6 +113,52 @@ STREAM_TEST(test_what_is_asked_for_is_had_at_the_ceiling)
 	return 0;
 }
 
+static ssize_t call_read_all(struct stream_call *self)
+{
+	char *all;
+	ssize_t n = hilo_stream_read_all(self->stream, self->size, &all, self->deadline);
+
+	if (n >= 0) {
+		bytes_check(all, (size_t)n, 0);
+		hilo__free(all);
+	}
+	return n;
+}
+
+/* What one asks for may never come, and a peer may say how much there will be: it is had as it comes. */
+STREAM_TEST(test_what_may_come_is_not_had_at_the_ceiling)
+{
+	static ssize_t (*const calls[])(struct stream_call *) = {call_read_exactly, call_read_all};
+	char buf[5000];
+	hilo_stream *pair[2];
+
+	ceiling_begin(pair);
+	for (size_t i = 0; i < array_size(calls); i++) {
+		struct stream_call reader = {.stream = b,
+					     .call = calls[i],
+					     .size = (size_t)1 << 30,
+					     .buf = buf, /* of which no byte is used */
+					     .deadline = HILO_FOREVER};
+
+		stream_call_start(&reader);
+		bytes_fill(buf, sizeof(buf), 0);
+		TASK_CHECK(hilo_stream_write(a, buf, sizeof(buf), HILO_FOREVER), ==, sizeof(buf));
+		TEST_UNTIL(hilo_stream_read_buffered(b) == sizeof(buf));
+		stream_call_waits(&reader);
+		TASK_CHECK(rx_size(b), <=, 4 * STREAM_BUFFER_MIN);
+		if (calls[i] == call_read_all) {
+			TASK_CHECK(hilo_stream_write_eof(a), ==, 0);
+			TASK_CHECK(stream_call_end(&reader), ==, sizeof(buf));
+		} else {
+			TASK_CHECK(hilo_task_cancel(reader.task), ==, 0);
+			TASK_CHECK(stream_call_end(&reader), ==, -ECANCELED);
+			stream_expect(b, sizeof(buf), 0);
+		}
+	}
+	ceiling_end(pair);
+	return 0;
+}
+
 /* Nobody reads: what is on its way is no more than the last write. */
 STREAM_TEST(test_writes_wait_at_the_ceiling)
 {
@@ -307,6 +353,7 @@ int main(void)
 		cmocka_unit_test(test_memory_is_counted),
 		cmocka_unit_test(test_little_is_read_ahead_at_the_ceiling),
 		cmocka_unit_test(test_what_is_asked_for_is_had_at_the_ceiling),
+		cmocka_unit_test(test_what_may_come_is_not_had_at_the_ceiling),
 		cmocka_unit_test(test_writes_wait_at_the_ceiling),
 		cmocka_unit_test(test_ceiling_that_comes_and_goes),
 		cmocka_unit_test(test_nobody_stops_at_the_ceiling),
