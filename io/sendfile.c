@@ -201,7 +201,10 @@ static int fill_call(struct file_op *op)
 	return (int)n;
 }
 
-/* A pipe, as large as may be, and the file. */
+/*
+ * A pipe, as large as may be, and the file. Who is not root and has many pipes gets small ones, of two pages: these
+ * are no gain, and not kept.
+ */
 static int source_pipe(struct file_source *source)
 {
 	int rc = source_hold(source);
@@ -209,11 +212,17 @@ static int source_pipe(struct file_source *source)
 	if (rc < 0 || source->held.pipe[0] >= 0)
 		return rc;
 	rc = hilo__sys_pipe2(source->held.pipe, O_CLOEXEC);
-	if (rc < 0)
+	if (rc < 0) {
 		source->held.pipe[0] = source->held.pipe[1] = -1;
-	else
-		(void)hilo__sys_fcntl(source->held.pipe[1], F_SETPIPE_SZ, SENDFILE_DIRECT);
-	return rc;
+		return rc;
+	}
+	if (hilo__sys_fcntl(source->held.pipe[1], F_SETPIPE_SZ, SENDFILE_DIRECT) >= 0 ||
+	    hilo__sys_fcntl(source->held.pipe[1], F_GETPIPE_SZ, 0) >= (int)SENDFILE_PIECE)
+		return 0;
+	(void)hilo__sys_close(source->held.pipe[0]);
+	(void)hilo__sys_close(source->held.pipe[1]);
+	source->held.pipe[0] = source->held.pipe[1] = -1;
+	return -ENOBUFS;
 }
 
 /* [suspends] The file's next pages into the pipe. 0, also at its end; or why not. */

@@ -676,6 +676,35 @@ OWN_TEST(test_without_a_pipe)
 	return 0;
 }
 
+static int small_pipes_fcntl(int fd, int command, long value)
+{
+	if (command == F_SETPIPE_SZ)
+		return -EPERM;
+	return command == F_GETPIPE_SZ ? 8192 : sys_real_fcntl(fd, command, value);
+}
+
+static int small_pipes_body(enum stream_kind kind, hilo_stream *a, hilo_stream *b)
+{
+	struct sending sending;
+
+	(void)kind;
+	hilo__sys_fail(SYS_CALL_SPLICE, 0, 0, false);
+	sending_start(&sending, a);
+	stream_expect(b, FILE_SIZE, 0);
+	TASK_CHECK(sending_end(&sending), ==, 0);
+	TASK_CHECK(hilo__sys_calls(SYS_CALL_SPLICE), ==, 0);
+	return 0;
+}
+
+/* Somebody has so many that the next ones are of two pages: then it is read and written. */
+static void test_small_pipes_are_not_used(void **state)
+{
+	(void)state;
+	hilo__sys.fcntl = small_pipes_fcntl;
+	own_test_run(small_pipes_body);
+	hilo__sys_reset();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -700,6 +729,7 @@ int main(void)
 		cmocka_unit_test(test_plain_thread_leaves_a_disk_that_hangs),
 		cmocka_unit_test(test_file_that_is_not_in_memory),
 		cmocka_unit_test(test_without_a_pipe),
+		cmocka_unit_test(test_small_pipes_are_not_used),
 	};
 	int rc;
 
