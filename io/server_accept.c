@@ -144,6 +144,7 @@ static HILO__COLD int acceptor_recover(struct acceptor *acceptor, int rc)
 	case -ENFILE:
 	case -ENOBUFS:
 	case -ENOMEM:
+	case -ENOSPC: /* the user's limit of watched descriptors */
 		return acceptor_pause(acceptor, rc);
 	case -ECONNABORTED: /* the client was faster, or its network is gone */
 	case -EPROTO:

@@ -21,6 +21,7 @@
 #include <hilo/io/server.h>
 
 #include "io/sock_impl.h"
+#include "runtime/io_impl.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
 
@@ -1052,6 +1053,50 @@ static int poor_body(void *arg)
 	return 0;
 }
 
+static atomic(bool) no_watches;
+
+/* The user's limit of watched descriptors is reached, for those who listen. */
+static int no_watches_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+	int listens = 0;
+	socklen_t size = sizeof(listens);
+
+	if (load_relaxed(&no_watches) && op != EPOLL_CTL_DEL &&
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens)
+		return -ENOSPC;
+	return sys_real_epoll_ctl(epfd, op, fd, event);
+}
+
+static int no_watches_body(void *arg)
+{
+	static const unsigned most[] = {0, 5};
+
+	(void)arg;
+	for (size_t i = 0; i < array_size(most); i++) {
+		hilo_server *server;
+		hilo_stream *client;
+
+		store_relaxed(&no_watches, true);
+		server = started_with(echo, NULL, (hilo_server_opts){.max_clients = most[i]});
+		if (!hilo__io_is_ring(hilo__io_runtime()))
+			TEST_UNTIL(stats_of(server).pauses > 1);
+		store_relaxed(&no_watches, false);
+		client = connected(server);
+		says(client, "hello\n");
+		hilo_stream_free(client);
+		closed(server);
+	}
+	return 0;
+}
+
+static void test_no_watch_is_waited_for(void **state)
+{
+	(void)state;
+	hilo__sys.epoll_ctl = no_watches_epoll_ctl;
+	assert_int_equal(test_run(2, no_watches_body, NULL), 0);
+	hilo__sys_reset();
+}
+
 #define POOR_CLIENTS 40
 
 /*
@@ -1214,6 +1259,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory_is_told_and_leaves_nothing),
 		cmocka_unit_test(test_server_that_is_left_open_is_told_and_can_be_freed_later),
 		cmocka_unit_test(test_no_descriptor_for_a_ring),
+		cmocka_unit_test(test_no_watch_is_waited_for),
 		cmocka_unit_test(test_ipv6_has_a_socket_of_its_own),
 		cmocka_unit_test(test_plain_thread_and_callback_cannot_start_one),
 	};
