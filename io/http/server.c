@@ -276,7 +276,7 @@ int hilo_http_server_close(hilo_http_server *server, hilo_server_counts *ret, hi
 	hilo_server_counts counts = {.size = sizeof(counts)};
 	int rc;
 
-	if (ret && ret->size < sizeof(counts))
+	if (ret && (ret->size < sizeof(counts) || ret->size > SIZED_MAX))
 		return hilo_fail(-EINVAL, "hilo_http_server_close: ret->size is %zu", ret->size);
 	rc = hilo_http_server_stop(server);
 	if (rc < 0)
@@ -375,7 +375,7 @@ int hilo_http_server_get_stats(hilo_http_server *server, hilo_http_stats *ret)
 	if (!server || !ret)
 		return hilo_fail(-EINVAL, "hilo_http_server_get_stats: %s is NULL",
 				 server ? "ret" : "server");
-	if (ret->size < sizeof(now))
+	if (ret->size < sizeof(now) || ret->size > SIZED_MAX)
 		return hilo_fail(-EINVAL, "hilo_http_server_get_stats: ret->size is %zu", ret->size);
 	stats_collect(server, &now, &counts);
 	now.size = ret->size;

@@ -614,12 +614,15 @@ TASK_TEST(test_end_at_its_deadline_cancels_what_was_given_and_counts_it)
 
 TASK_TEST(test_end_tells_of_handlers_that_do_not_return)
 {
-	hilo_server_counts counts = {.size = sizeof(counts)}, less = {.size = 8};
+	hilo_server_counts counts = {.size = sizeof(counts)}, less = {.size = 8}, wild = {.size = SIZE_MAX};
+	hilo_http_stats wild_stats = {.size = SIZE_MAX};
 	struct guests guests;
 
 	guests_begin(&guests, ASK("/deaf"));
 	guests.site.server->grace = 3 * HILO_MILLISECOND;
 	TASK_CHECK(hilo_http_server_close(guests.site.server, &less, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_http_server_close(guests.site.server, &wild, HILO_FOREVER), ==, -EINVAL);
+	TASK_CHECK(hilo_http_server_get_stats(guests.site.server, &wild_stats), ==, -EINVAL);
 	TASK_CHECK(hilo_event_set(&guests.site.go), ==, 0);
 	TASK_CHECK(hilo_stream_write_eof(guests.busy.stream[0]), ==, 0);
 	TASK_CHECK(hilo_http_server_stop(guests.site.server), ==, 0);
