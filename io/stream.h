@@ -70,12 +70,14 @@ typedef struct hilo_stream_opts {
 HILO_API HILO_MUST_CHECK int hilo_stream_from_fd(int fd, const hilo_stream_opts *opts, hilo_stream **ret);
 
 /*
- * [any] The most memory that the larger buffers of all streams of the process are to take; 0, the default: there is no
- * such limit; also hilo_opts.stream_memory_max, HILO_STREAM_MEMORY_MAX. While it is reached streams go
- * on with less: of what nobody has asked for yet no more than 4 KiB is read ahead; and writes wait until all that was
- * written to the same stream before has been sent, as with marks of 0. Nothing fails, and nobody waits for another
- * stream. So it is no bound for what one call needs: a read gets the memory for the line, or the bytes, that it asks
- * for, a write for what it has to take as a whole.
+ * [any] The most memory that the larger buffers of all streams of the process are to take; 0, the default: there is
+ * no such limit; also hilo_opts.stream_memory_max, HILO_STREAM_MEMORY_MAX. From when it is reached until an eighth
+ * of it is free again streams go on with less: of what nobody has asked for yet no more than 4 KiB is read ahead;
+ * and writes wait until all that was written to the same stream before has been sent, as with marks of 0. Nothing
+ * fails, and nobody waits for another stream. So it is no bound for what one call needs: a read gets the memory for
+ * the line, or the bytes, that it asks for, as it comes, a write for what it has to take as a whole. Not counted is
+ * what TLS has for a connection beside the stream's own buffers: OpenSSL's memory, 17 KiB for what comes, and what
+ * is encrypted and not sent yet, mostly one write, of 64 KiB or so.
  */
 HILO_API void hilo_stream_set_memory_max(uint64_t bytes);
 
