@@ -50,6 +50,7 @@ int hilo__udp_new(int fd, const void *site, hilo_udp **ret)
 	if (!udp)
 		return -ENOMEM;
 	atomic_setup(&udp->word, 0);
+	atomic_setup(&udp->segments, 0);
 	udp->fd = fd;
 	spin_init(&udp->lock);
 	list_init(&udp->waiters);

@@ -89,7 +89,8 @@ HILO_API int hilo_udp_receive_batch(hilo_udp *udp, hilo_udp_message *messages, u
 
 /*
  * [any, suspends] Send @n, in order, and wait for room where there is none. How many were sent: less than @n if a
- * failure has come after the first one, which the next call meets.
+ * failure has come after the first one, which the next call meets. Those in a row that have one address and one size
+ * cost a fraction, where the system can send them as segments of one (UDP_SEGMENT).
  */
 HILO_API int hilo_udp_send_batch(hilo_udp *udp, const hilo_udp_message *messages, unsigned n,
 				 hilo_time deadline);

@@ -38,7 +38,8 @@ struct hilo_udp {
 	atomic(uint32_t) word;
 	int fd;
 	struct spinlock lock;
-	struct list waiters; /* I1 */
+	struct list waiters;	   /* I1 */
+	atomic(uint32_t) segments; /* datagrams of fewer bytes may go as segments; 0: not known yet; a hint */
 	struct debug_mark open;
 };
 

@@ -104,6 +104,11 @@ int hilo__sock_sendmmsg(int fd, struct mmsghdr *messages, unsigned n)
 	return (int)sys_result(sendmmsg(fd, messages, n, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
+int hilo__sock_sendmsg(int fd, const struct msghdr *message)
+{
+	return (int)hilo__sys_sendmsg(fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 int hilo_address_of_socket(int fd, hilo_address *ret)
 {
 	struct sockaddr_storage name;

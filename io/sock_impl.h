@@ -45,5 +45,6 @@ int hilo__sock_reserve(void);
 struct mmsghdr;
 int hilo__sock_recvmmsg(int fd, struct mmsghdr *messages, unsigned n);
 int hilo__sock_sendmmsg(int fd, struct mmsghdr *messages, unsigned n);
+int hilo__sock_sendmsg(int fd, const struct msghdr *message);
 
 #endif /* HILO_IO_SOCK_IMPL_H */
