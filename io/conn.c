@@ -73,6 +73,17 @@ static int conn_set_marks(hilo_stream *stream, size_t high, size_t low)
 	return rc < 0 ? rc : hilo_stream_set_limits(stream, &limits);
 }
 
+/* [any] Something may come; else the other side's end is one that was answered. */
+static bool conn_can_read(hilo_stream *stream)
+{
+	bool can;
+
+	spin_lock(&stream->lock);
+	can = stream->transport->can_read;
+	spin_unlock(&stream->lock);
+	return can;
+}
+
 static size_t conn_high(const hilo_stream *stream)
 {
 	hilo_stream_limits limits = {.size = sizeof(limits)};
@@ -109,6 +120,7 @@ static int conn_new(hilo_stream *stream, const hilo_conn_callbacks *callbacks, c
 	(void)hilo_event_init(&conn->begun, 0);
 	list_init(&conn->queue);
 	conn->high = conn_high(stream);
+	conn->ended = !conn_can_read(stream);
 	*ret = conn;
 	return 0;
 }
@@ -126,6 +138,7 @@ void hilo_conn_unref(hilo_conn *conn)
 		return;
 	if (conn->owns)
 		hilo_stream_free(conn->stream);
+	hilo__conn_drop(conn); /* its task may never have run */
 	hilo__free(conn);
 }
 
@@ -229,7 +242,7 @@ static int conn_set_paused(hilo_conn *conn, bool paused, const char *call)
 	if (!paused)
 		(void)hilo_event_set(&conn->wake);
 	hilo__conn_leave(conn);
-	return rc;
+	return rc < 0 ? hilo__error_own(rc) : 0;
 }
 
 int hilo_conn_pause_reading(hilo_conn *conn)
