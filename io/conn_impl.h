@@ -15,9 +15,10 @@
  * I3  `inside` counts those who use the stream: calls, and the writers from before they are spawned until they are
  *     gone. Nobody comes in once the connection is over, and the reader waits for those who are inside before he calls
  *     `lost`: after that a server has its client's stream back. Another stream is freed with the connection.
- * I4  Of the writers one serves. What is put into the queue is seen by who serves, who looks under the lock before he
- *     stops; by one that is to begin (`starting`); or else by the one that who has put it there spawns. If he cannot he
- *     takes it out again, unless somebody else has come to serve it.
+ * I4  There is one writer at most. What is put into the queue is seen by who serves, who looks under the lock before
+ *     he stops; by one that is to begin (`starting`); or else by the one that who has put it there spawns, and counts
+ *     under the same hold of the lock. If he cannot he takes it out again; should others have counted on that writer
+ *     meanwhile the connection has failed. A writer is shielded: the end of its runtime does not drop the queue.
  * I5  Who writes directly, into the stream, has seen under the lock that nobody serves and nothing is queued, and is
  *     counted (`direct`) until he has written. Who begins to serve waits for those, who do not wait: so what one call
  *     has put into the queue, which goes in pieces, has nothing of another one in between.
@@ -59,9 +60,10 @@ struct hilo_conn {
 	int failure;		/* of the connection; the first */
 	bool serving;		/* I4 */
 	bool full;		/* `writable` is owed */
+	bool owed;		/* and was promised by who does not start the writer: I4 */
 	bool eof, eof_due;	/* the end was written; and waits for the queue */
 	bool paused;		/* reading is */
-	bool ended;		/* the other side has */
+	bool ended;		/* the other side has, or never writes */
 	bool closing, aborted;
 	bool over; /* I3 */
 	bool owns; /* the stream is the connection's */
@@ -76,7 +78,7 @@ void hilo__conn_leave(hilo_conn *conn);
 /* [inside] The connection has failed with @code: the reader is to end it. */
 void hilo__conn_fail(hilo_conn *conn, int code);
 
-/* conn_write.c: [reader, when nobody else is there] What is left in the queue. */
+/* conn_write.c: [reader, or the last one; nobody else is there] What is left in the queue. */
 void hilo__conn_drop(hilo_conn *conn);
 
 /* conn_read.c */

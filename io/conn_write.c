@@ -43,7 +43,7 @@ static void writer_write(hilo_conn *conn, struct conn_chunk *chunk)
 		hilo__conn_fail(conn, (int)rc);
 }
 
-/* [writer, serves, no lock] The queue is empty: wait until little is on its way, and say so. */
+/* [writer, serves, shielded, no lock] The queue is empty: wait until little is on its way, and say so. */
 static void writer_drain(hilo_conn *conn)
 {
 	void (*writable)(hilo_conn * conn) = NULL;
@@ -58,12 +58,15 @@ static void writer_drain(hilo_conn *conn)
 	hilo__conn_call_begin(conn);
 	spin_lock(&conn->lock);
 	if (rc < 0 || list_empty(&conn->queue)) { /* else once more, when that was written */
-		conn->full = false;
+		conn->full = conn->owed = false;
 		writable = conn->failure || conn->closing ? NULL : conn->callbacks.writable;
 	}
 	spin_unlock(&conn->lock);
-	if (writable)
+	if (writable) {
+		(void)hilo_shield_leave(); /* he may be cancelled, as in other callbacks */
 		writable(conn);
+		(void)hilo_shield_enter();
+	}
 	hilo__conn_call_end(conn);
 }
 
@@ -72,7 +75,7 @@ static int writer_main(void *arg)
 	struct writer *writer = arg;
 	hilo_conn *conn = writer->conn;
 	struct list *first;
-	bool end;
+	bool end, shielded = hilo_shield_enter() == 0; /* who reads ends it, when it has had its time */
 
 	writer->began = true;
 	spin_lock(&conn->lock);
@@ -103,6 +106,8 @@ static int writer_main(void *arg)
 		spin_lock(&conn->lock);
 	}
 	spin_unlock(&conn->lock);
+	if (shielded)
+		(void)hilo_shield_leave();
 	return 0;
 }
 
@@ -123,7 +128,7 @@ static void writer_destroy(void *arg)
 	hilo_conn_unref(conn);
 }
 
-/* [inside, no lock] One more writer. 0, or why not. */
+/* [inside, no lock, counted in `starting`, also if it fails] One more writer. 0, or why not. */
 static int writer_start(hilo_conn *conn)
 {
 	hilo_task_opts opts = {.size = sizeof(opts), .destroy = writer_destroy, .stack = HILO_STACK_64K};
@@ -134,42 +139,38 @@ static int writer_start(hilo_conn *conn)
 		return -ENOMEM;
 	writer->conn = hilo_conn_ref(conn);
 	(void)hilo_wait_group_add(&conn->inside, 1);
-	spin_lock(&conn->lock);
-	conn->starting++;
-	spin_unlock(&conn->lock);
 	rc = hilo_submit(conn->runtime, writer_main, writer, &opts, NULL);
 	if (rc == 0)
 		return 0;
-	spin_lock(&conn->lock);
-	conn->starting--;
-	spin_unlock(&conn->lock);
 	hilo__free(writer);
 	hilo__conn_leave(conn);
 	hilo_conn_unref(conn);
 	return rc;
 }
 
-/* [inside, no lock] Nobody was there for what is in the queue. 0; else it is not, and why. */
+/* [lock] The writer that was to begin will not. True: others have counted on it, and nobody else comes. I4 */
+static bool writer_is_missed(hilo_conn *conn)
+{
+	conn->starting--;
+	return writer_is_missing(conn) && (!list_empty(&conn->queue) || conn->owed || conn->eof_due);
+}
+
+/* [inside, no lock, counted in `starting`] Nobody was there for what is in the queue. 0; else it is not, and why. */
 static int chunk_serve(hilo_conn *conn, struct conn_chunk *chunk)
 {
-	struct list *at;
-	bool mine = false;
+	bool missed;
 	int rc = writer_start(conn);
 
 	if (HILO__LIKELY(rc == 0))
 		return 0;
 	spin_lock(&conn->lock);
-	if (writer_is_missing(conn))
-		list_for_each (at, &conn->queue)
-			mine |= at == &chunk->link;
-	if (mine) {
-		list_del(&chunk->link);
-		conn->queued -= chunk->size;
-	}
+	list_del(&chunk->link); /* nobody else has begun while we were counted */
+	conn->queued -= chunk->size;
+	missed = writer_is_missed(conn);
 	spin_unlock(&conn->lock);
-	if (!mine)
-		return 0;
 	hilo__free(chunk);
+	if (missed)
+		hilo__conn_fail(conn, rc);
 	return rc;
 }
 
@@ -186,8 +187,9 @@ static int conn_queue(hilo_conn *conn, const void *data, size_t size)
 	list_init(&chunk->link);
 	memcpy(chunk->data, data, size);
 	spin_lock(&conn->lock);
-	rc = conn->closing ? HILO_ECLOSED : conn->failure;
-	missing = writer_is_missing(conn);
+	rc = conn->closing ? HILO_ECLOSED : conn->eof ? -EPIPE : conn->failure;
+	missing = rc == 0 && writer_is_missing(conn);
+	conn->starting += missing;
 	if (rc == 0) {
 		list_add_tail(&conn->queue, &chunk->link);
 		conn->queued += size;
@@ -204,28 +206,37 @@ static int conn_queue(hilo_conn *conn, const void *data, size_t size)
 static int conn_look(hilo_conn *conn)
 {
 	size_t level = hilo_stream_write_buffered(conn->stream);
-	bool full, missing;
+	bool full, missing, missed;
+	int rc;
 
 	spin_lock(&conn->lock);
 	if (!conn->full && !conn->closing && level + conn->queued > conn->high)
 		conn->full = true;
 	full = conn->full;
 	missing = full && writer_is_missing(conn);
+	conn->starting += missing;
+	conn->owed |= full && !missing;
 	spin_unlock(&conn->lock);
-	if (HILO__LIKELY(!missing) || writer_start(conn) == 0)
+	if (HILO__LIKELY(!missing))
 		return full;
+	rc = writer_start(conn);
+	if (HILO__LIKELY(rc == 0))
+		return 1;
 	spin_lock(&conn->lock);
-	if (writer_is_missing(conn))
-		full = conn->full = false; /* nobody could say when it is not: the next write looks again */
+	missed = writer_is_missed(conn);
+	if (!missed)
+		conn->full = false; /* nobody could say when it is not: the next write looks again */
 	spin_unlock(&conn->lock);
-	return full;
+	if (missed)
+		hilo__conn_fail(conn, rc);
+	return missed;
 }
 
 /* [inside] */
 static int conn_write(hilo_conn *conn, const void *data, size_t size)
 {
 	ssize_t n = -EAGAIN;
-	bool direct;
+	bool direct, overtaken = false;
 	int rc;
 
 	spin_lock(&conn->lock);
@@ -235,18 +246,19 @@ static int conn_write(hilo_conn *conn, const void *data, size_t size)
 	conn->direct += direct;
 	spin_unlock(&conn->lock);
 	if (rc < 0)
-		return rc;
+		return hilo__error_own(rc);
 	if (HILO__LIKELY(direct)) {
 		n = hilo__stream_write_now(conn->stream, data, size);
 		spin_lock(&conn->lock);
 		conn->direct--;
+		overtaken = n == -EPIPE && conn->eof; /* by who wrote the end: nothing has failed */
 		spin_unlock(&conn->lock);
 	}
 	if (n == -EAGAIN || n == -ENOMEM)
 		n = size ? conn_queue(conn, data, size) : 0;
-	else if (HILO__UNLIKELY(n < 0 && n != -EBADF))
+	else if (HILO__UNLIKELY(n < 0 && n != -EBADF && !overtaken))
 		hilo__conn_fail(conn, (int)n);
-	return n < 0 ? (int)n : conn_look(conn);
+	return n < 0 ? hilo__error_own((int)n) : conn_look(conn);
 }
 
 int hilo_conn_write(hilo_conn *conn, const void *data, size_t size)
@@ -277,7 +289,9 @@ static int conn_write_eof(hilo_conn *conn)
 		conn->eof_due = !direct;
 	}
 	spin_unlock(&conn->lock);
-	return direct ? hilo_stream_write_eof(conn->stream) : rc;
+	if (direct)
+		rc = hilo_stream_write_eof(conn->stream);
+	return rc < 0 ? hilo__error_own(rc) : 0;
 }
 
 int hilo_conn_write_eof(hilo_conn *conn)

@@ -745,6 +745,111 @@ TASK_TEST(test_no_memory_is_told_and_nothing_was_taken)
 	return 0;
 }
 
+TASK_TEST(test_stream_that_can_only_be_written_lives_until_it_is_closed)
+{
+	struct seen seen = {0};
+	hilo_conn_callbacks callbacks = callbacks_of(&seen);
+	hilo_stream *stream;
+	hilo_conn *conn;
+	char buf[5];
+	int fd[2];
+
+	TASK_CHECK(pipe2(fd, O_CLOEXEC), ==, 0);
+	TASK_CHECK(hilo_stream_from_fd(fd[1], NULL, &stream), ==, 0);
+	TASK_CHECK(hilo_conn_start(stream, &callbacks, &conn), ==, 0);
+	TEST_UNTIL(load_acquire(&seen.made));
+	TASK_CHECK(hilo_conn_is_reading(conn), ==, 0);
+	for (unsigned i = 0; i < 20; i++)
+		TASK_CHECK(hilo_yield(), ==, 0);
+	TASK_CHECK(load_acquire(&seen.losts), ==, 0);
+	TASK_CHECK(hilo_conn_write(conn, "hello", 5), ==, 0);
+	TASK_CHECK(hilo_conn_close(conn), ==, 0);
+	over(conn, &seen, 0);
+	TASK_CHECK(load_acquire(&seen.eofs), ==, 0);
+	TASK_CHECK(read(fd[0], buf, sizeof(buf)), ==, 5);
+	TASK_CHECK(memcmp(buf, "hello", 5), ==, 0);
+	TASK_CHECK(read(fd[0], buf, sizeof(buf)), ==, 0);
+	TASK_CHECK(close(fd[0]), ==, 0);
+	return 0;
+}
+
+TASK_TEST(test_codes_of_the_connection_have_their_own_message)
+{
+	struct seen seen = {0};
+	hilo_conn_callbacks callbacks = callbacks_of(&seen);
+	hilo_stream *peer;
+	hilo_conn *conn = started(KIND_MEMORY, &callbacks, &peer);
+
+	TASK_CHECK(hilo_conn_write_eof(conn), ==, 0);
+	TASK_CHECK(hilo_fail(-EINVAL, "an older failure"), ==, -EINVAL);
+	TASK_CHECK(hilo_conn_write(conn, "x", 1), ==, -EPIPE);
+	TASK_CHECK(hilo_error_code(), ==, -EPIPE);
+	TASK_CHECK(strstr(hilo_error_message(), "an older failure"), ==, NULL);
+	TASK_CHECK(hilo_conn_abort(conn), ==, 0);
+	over(conn, &seen, 0);
+	hilo_stream_free(peer);
+	return 0;
+}
+
+/* One end of a pair of sockets, read by a thread. */
+#define QUEUED ((size_t)2000 * 1000)
+
+struct left {
+	struct seen seen;
+	int fd[2];
+	size_t size; /* has come */
+};
+
+static void *thread_reads(void *arg)
+{
+	struct left *left = arg;
+	char buf[4096];
+	ssize_t n;
+
+	while ((n = read(left->fd[1], buf, sizeof(buf))) > 0) {
+		bytes_check(buf, (size_t)n, left->size);
+		left->size += (size_t)n;
+	}
+	return NULL;
+}
+
+static int leaves_a_queue(void *arg)
+{
+	struct left *left = arg;
+	hilo_conn_callbacks callbacks = callbacks_of(&left->seen);
+	static char buf[QUEUED];
+	hilo_stream *stream;
+	hilo_conn *conn;
+
+	TASK_CHECK(hilo_stream_from_fd(left->fd[0], NULL, &stream), ==, 0);
+	TASK_CHECK(hilo_conn_start(stream, &callbacks, &conn), ==, 0);
+	TEST_UNTIL(load_acquire(&left->seen.made));
+	bytes_fill(buf, sizeof(buf), 0);
+	TASK_CHECK(hilo_conn_write(conn, buf, sizeof(buf)), ==, 1);
+	/* The writer has begun: its first piece has gone, or is on its way. */
+	TEST_UNTIL(hilo_conn_get_write_buffer_size(conn) < sizeof(buf));
+	hilo_conn_unref(conn);
+	return 0;
+}
+
+static void test_end_of_the_runtime_sends_what_was_written(void **state)
+{
+	for (unsigned workers = 1; workers <= 4; workers += 3) {
+		struct left left = {.size = 0};
+		pthread_t thread;
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, left.fd), 0);
+		assert_int_equal(pthread_create(&thread, NULL, thread_reads, &left), 0);
+		assert_int_equal(test_run(workers, leaves_a_queue, &left), 0);
+		test_join_thread(thread);
+		assert_int_equal(load_acquire(&left.seen.losts), 1);
+		assert_int_equal(left.seen.code, -ECANCELED);
+		assert_int_equal(left.size, QUEUED);
+		assert_int_equal(close(left.fd[1]), 0);
+	}
+	(void)state;
+}
+
 /* The runtime ends while a connection is there that has something to write. */
 static int leaves_it(void *arg)
 {
@@ -792,7 +897,10 @@ int main(void)
 		cmocka_unit_test(test_callbacks_can_be_changed_and_left_out),
 		cmocka_unit_test(test_mistakes_are_told_and_leave_the_stream),
 		cmocka_unit_test(test_no_memory_is_told_and_nothing_was_taken),
+		cmocka_unit_test(test_stream_that_can_only_be_written_lives_until_it_is_closed),
+		cmocka_unit_test(test_codes_of_the_connection_have_their_own_message),
 		cmocka_unit_test(test_end_of_the_runtime_ends_connections),
+		cmocka_unit_test(test_end_of_the_runtime_sends_what_was_written),
 	};
 
 	test_begin();
