@@ -63,13 +63,16 @@ static int callbacks_read(hilo_conn_callbacks *to, const hilo_conn_callbacks *fr
 }
 
 /* [any] The marks of the stream are those of the connection. What is 0 stays as it is; low is not above high. */
-static int conn_set_marks(hilo_stream *stream, size_t high, size_t low)
+static int conn_set_marks(hilo_stream *stream, size_t high, size_t low, const char *call)
 {
 	hilo_stream_limits limits = {.size = sizeof(limits)};
 	int rc = hilo_stream_get_limits(stream, &limits);
 
 	limits.low = low ? low : high ? 0 : limits.low;
 	limits.high = high ? high : limits.high;
+	if (rc == 0 && limits.low > limits.high)
+		return hilo_fail(-EINVAL, "%s: low is %zu, more than high, %zu", call, limits.low,
+				 limits.high);
 	return rc < 0 ? rc : hilo_stream_set_limits(stream, &limits);
 }
 
@@ -100,13 +103,17 @@ static int conn_new(hilo_stream *stream, const hilo_conn_callbacks *callbacks, c
 	hilo_conn *conn;
 	int rc = callbacks_read(&own, callbacks, call);
 
-	if (rc == 0 && (own.high || own.low))
-		rc = conn_set_marks(stream, own.high, own.low);
 	if (rc < 0)
 		return rc;
 	conn = hilo__calloc(1, sizeof(*conn));
 	if (!conn)
 		return hilo__error_own(-ENOMEM);
+	if (own.high || own.low)
+		rc = conn_set_marks(stream, own.high, own.low, call);
+	if (rc < 0) {
+		hilo__free(conn);
+		return rc;
+	}
 	spin_init(&conn->lock);
 	atomic_setup(&conn->refs, 1);
 	conn->stream = stream;
@@ -189,11 +196,13 @@ static void conn_destroy(void *arg)
 int hilo_conn_start(hilo_stream *stream, const hilo_conn_callbacks *callbacks, hilo_conn **ret)
 {
 	hilo_task_opts opts = {.size = sizeof(opts), .destroy = conn_destroy};
+	hilo_stream_limits before = {.size = sizeof(before)};
 	hilo_conn *conn;
 	int rc;
 
 	if (!stream)
 		return hilo_fail(-EINVAL, "hilo_conn_start: stream is NULL");
+	(void)hilo_stream_get_limits(stream, &before);
 	rc = conn_new(stream, callbacks, "hilo_conn_start", &conn);
 	if (rc < 0)
 		return rc;
@@ -202,6 +211,7 @@ int hilo_conn_start(hilo_stream *stream, const hilo_conn_callbacks *callbacks, h
 	rc = conn->runtime ? hilo_submit(conn->runtime, conn_main, conn, &opts, NULL)
 			   : hilo_fail(-EDEADLK, "hilo_conn_start: there is no runtime");
 	if (rc < 0) {
+		(void)hilo_stream_set_limits(stream, &before);
 		hilo__free(conn);
 		return rc;
 	}

@@ -37,7 +37,7 @@ HILO_BEGIN_DECLS
  *            elsewhere, has a reference (hilo_conn_ref). After its end every call answers HILO_ECLOSED.
  * Writing    takes all that it is given, in order: what one call writes is not mixed with what others do. What
  *            cannot be sent yet is kept, without a limit; who writes much minds what hilo_conn_write returns. If the
- *            stream can only be written, `data` and `eof` are not called: it lives until it is closed, or a write fails.
+ *            stream can only be written, `data` and `eof` are not called; it lives until it is closed or a write fails.
  * Memory     A connection that waits takes what a stream and its task take, and 368 bytes. While more is on its way
  *            than the stream takes there is a second task for it.
  *

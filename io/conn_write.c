@@ -131,7 +131,7 @@ static void writer_destroy(void *arg)
 /* [inside, no lock, counted in `starting`, also if it fails] One more writer. 0, or why not. */
 static int writer_start(hilo_conn *conn)
 {
-	hilo_task_opts opts = {.size = sizeof(opts), .destroy = writer_destroy, .stack = HILO_STACK_64K};
+	hilo_task_opts opts = {.size = sizeof(opts), .destroy = writer_destroy};
 	struct writer *writer = hilo__calloc(1, sizeof(*writer));
 	int rc;
 

@@ -676,6 +676,10 @@ TASK_TEST(test_mistakes_are_told_and_leave_the_stream)
 	callbacks.low = 10;
 	callbacks.high = 5;
 	TASK_CHECK(hilo_conn_start(stream[0], &callbacks, &conn), ==, -EINVAL);
+	callbacks.high = 0;
+	callbacks.low = 1 << 20;
+	TASK_CHECK(hilo_conn_start(stream[0], &callbacks, &conn), ==, -EINVAL);
+	TASK_CHECK(strncmp(hilo_error_message(), "hilo_conn_start: ", 17), ==, 0);
 	callbacks = callbacks_of(&seen);
 	callbacks.flush = -1;
 	TASK_CHECK(hilo_conn_start(stream[0], &callbacks, &conn), ==, -EINVAL);
@@ -850,6 +854,23 @@ static void test_end_of_the_runtime_sends_what_was_written(void **state)
 	(void)state;
 }
 
+static void test_start_without_a_runtime_leaves_the_stream(void **state)
+{
+	hilo_conn_callbacks callbacks = {.size = sizeof(callbacks), .high = 5000};
+	hilo_stream_limits before = {.size = sizeof(before)}, after = before;
+	hilo_stream *stream[2];
+
+	(void)state;
+	assert_int_equal(hilo_stream_pair(0, NULL, stream), 0);
+	assert_int_equal(hilo_stream_get_limits(stream[0], &before), 0);
+	assert_int_equal(hilo_conn_start(stream[0], &callbacks, NULL), -EDEADLK);
+	assert_int_equal(hilo_stream_get_limits(stream[0], &after), 0);
+	assert_int_equal(after.high, before.high);
+	assert_int_equal(after.low, before.low);
+	hilo_stream_free(stream[0]);
+	hilo_stream_free(stream[1]);
+}
+
 /* The runtime ends while a connection is there that has something to write. */
 static int leaves_it(void *arg)
 {
@@ -899,6 +920,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory_is_told_and_nothing_was_taken),
 		cmocka_unit_test(test_stream_that_can_only_be_written_lives_until_it_is_closed),
 		cmocka_unit_test(test_codes_of_the_connection_have_their_own_message),
+		cmocka_unit_test(test_start_without_a_runtime_leaves_the_stream),
 		cmocka_unit_test(test_end_of_the_runtime_ends_connections),
 		cmocka_unit_test(test_end_of_the_runtime_sends_what_was_written),
 	};
