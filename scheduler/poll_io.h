@@ -49,7 +49,7 @@ enum poll_io_kind {
 	POLL_IO_KINDS
 };
 
-/* In op.flags, beside POLL_KEPT: do not try at once, it is known to have to wait; a hint, which the poller may clear. */
+/* In op.flags, beside POLL_KEPT: not to be tried at once, it has to wait; a hint, which the poller may clear. */
 #define POLL_LATER 2u
 
 /* What a poller does with it. */

@@ -84,8 +84,8 @@ void hilo__ready_make(struct poller *poller, struct list *due)
 }
 
 /*
- * Those of the list for all. One thread at a time, and not within itself: a completion that starts the next operation does not pile up on the
- * stack of a task. P1
+ * Those of the list for all. One thread at a time, and not within itself: a completion that starts the next operation
+ * does not pile up on the stack of a task. P1
  */
 void hilo__ready_settle(struct poller *poller)
 {

@@ -66,7 +66,8 @@ static inline struct hilo_task *loop_take_slot(struct hilo_loop *loop)
 /*
  * [owner] Have the lines of the tasks that come after the one just popped on their way: with many
  * tasks on a worker the next one's context is in no near cache, and that miss is half of the price
- * of a switch. It goes back through the frames in which it has left: each is another miss. The slots may be stale; records are never unmapped, so looking at one is harmless.
+ * of a switch. It goes back through the frames in which it has left: each is another miss. The slots may be stale;
+ * records are never unmapped, so looking at one is harmless.
  */
 static inline void ring_prefetch(struct ring *ring)
 {
