@@ -15,8 +15,8 @@
  *	           |             `-> (one that accepts) LAST -> STOPPING
  *	           `-> (stop) IDLE
  *
- * I1  Queue, later, cancels, told and the filling of the submission queue are under the lock. Entering the kernel is not:
- *     it takes submissions in their order, whoever enters.
+ * I1  Queue, later, cancels, told and the filling of the submission queue are under the lock. Entering the kernel is
+ *     not: it takes submissions in their order, whoever enters.
  * I2  `stopping` is set before the lock is taken to look at an operation's state, and looked at under the lock when an
  *     operation is queued again: who asks for its end and who starts it anew meet under this lock.
  * I3  A cancel that the kernel is given stands behind its operation in the submission queue, and before whatever is

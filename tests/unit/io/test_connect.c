@@ -477,7 +477,7 @@ TASK_TEST(test_both_families_are_tried)
 	return 0;
 }
 
-/* All the addresses of @name refuse, one after the other: those of IPv4 with the last digits 3 to 5, of IPv6 6 and 7. */
+/* All addresses of @name refuse, one after the other: those of IPv4 with the last digits 3 to 5, of IPv6 6 and 7. */
 static void order_is(const char *name, unsigned port, const hilo_connect_opts *opts, const char *order)
 {
 	char text[HILO_ERROR_MESSAGE_SIZE];

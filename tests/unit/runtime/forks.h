@@ -17,8 +17,8 @@ static inline __attribute__((unused)) void fork_test_each(hilo_task_fn body)
 }
 
 /*
- * With so many workers, in the order that a program has; with forks taken as lots say so; and, but for dozens of workers,
- * whose threads take most of the time then, with each of them taken.
+ * With so many workers, in the order that a program has; with forks taken as lots say so; and, but for dozens of
+ * workers, whose threads take most of the time then, with each of them taken.
  */
 static inline __attribute__((unused)) void fork_test_with(hilo_task_fn body, unsigned workers)
 {

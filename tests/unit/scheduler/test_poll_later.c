@@ -184,7 +184,7 @@ POLL_TEST(test_a_guest_gives_them)
 	end_with_bytes();
 }
 
-/* What is stopped there completes at once, and the others go on; the count of those that were there is too high then. */
+/* What is stopped there completes at once, and the others go on; the count of those there is too high then. */
 POLL_TEST(test_one_that_is_stopped_there_completes_and_holds_up_nobody)
 {
 	for (int which = 0; which < RECEIVES; which++) {
