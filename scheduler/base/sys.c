@@ -7,6 +7,8 @@
  */
 #include "scheduler/base/sys.h"
 
+#include <string.h>
+
 #ifdef HILO_TESTING
 
 #include "scheduler/base/atomic.h"

@@ -498,7 +498,7 @@ static hilo_file_stats figures(void)
 	return stats;
 }
 
-/* Descriptors of that file; by name, for others come and go meanwhile, and ThreadSanitizer looks after their numbers. */
+/* Descriptors of that file; by name: others come and go meanwhile, and ThreadSanitizer looks after their numbers. */
 static unsigned copies_of(const struct stat *of)
 {
 	struct stat found;
