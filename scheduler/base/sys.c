@@ -7,8 +7,6 @@
  */
 #include "scheduler/base/sys.h"
 
-#include <string.h>
-
 #ifdef HILO_TESTING
 
 #include "scheduler/base/atomic.h"
@@ -80,10 +78,7 @@ void hilo__sys_reset(void)
 	for (int call = 0; call <= SYS_CALLS; call++)
 		hilo__sys_fail((enum sys_call)call, 0, 0, false);
 	hilo__sys_chaos(NULL);
-	/* Only what differs: threads of a pool may be on their way through the others. */
-	for (size_t i = 0; i < sizeof(hilo__sys); i += sizeof(void *))
-		if (memcmp((char *)&hilo__sys + i, (const char *)&sys_real + i, sizeof(void *)) != 0)
-			memcpy((char *)&hilo__sys + i, (const char *)&sys_real + i, sizeof(void *));
+	hilo__sys = sys_real;
 }
 
 /* The next random number of the trouble; only drawn for what was asked for. */
