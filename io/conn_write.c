@@ -70,41 +70,45 @@ static void writer_drain(hilo_conn *conn)
 	hilo__conn_call_end(conn);
 }
 
+/* [writer; lock, which it lets go of meanwhile] Do what is to be done next. False: nothing is. */
+static bool writer_step(hilo_conn *conn)
+{
+	struct list *first = conn->failure ? NULL : list_pop_first(&conn->queue);
+	bool drains = !first && conn->full;
+
+	if (!first && !drains && !conn->eof_due)
+		return false;
+	if (!first && !drains)
+		conn->eof_due = false;
+	spin_unlock(&conn->lock);
+	if (first)
+		writer_write(conn, list_entry(first, struct conn_chunk, link));
+	else if (drains)
+		writer_drain(conn);
+	else
+		(void)hilo_stream_write_eof(conn->stream);
+	spin_lock(&conn->lock);
+	return true;
+}
+
 static int writer_main(void *arg)
 {
 	struct writer *writer = arg;
 	hilo_conn *conn = writer->conn;
-	struct list *first;
-	bool end, shielded = hilo_shield_enter() == 0; /* who reads ends it, when it has had its time */
+	bool shielded = hilo_shield_enter() == 0; /* who reads ends it, when it has had its time */
 
 	writer->began = true;
 	spin_lock(&conn->lock);
 	conn->starting--;
-	end = conn->serving;
 	conn->serving = true;
-	while (!end && conn->direct) { /* I5 */
+	while (conn->direct) { /* I5 */
 		spin_unlock(&conn->lock);
 		(void)hilo_yield();
 		spin_lock(&conn->lock);
 	}
-	while (!end) {
-		first = conn->failure ? NULL : list_pop_first(&conn->queue);
-		if (first) {
-			spin_unlock(&conn->lock);
-			writer_write(conn, list_entry(first, struct conn_chunk, link));
-		} else if (conn->full) {
-			spin_unlock(&conn->lock);
-			writer_drain(conn);
-		} else if (conn->eof_due) {
-			conn->eof_due = false;
-			spin_unlock(&conn->lock);
-			(void)hilo_stream_write_eof(conn->stream);
-		} else {
-			conn->serving = false; /* I4 */
-			break;
-		}
-		spin_lock(&conn->lock);
-	}
+	while (writer_step(conn))
+		;
+	conn->serving = false; /* I4 */
 	spin_unlock(&conn->lock);
 	if (shielded)
 		(void)hilo_shield_leave();
