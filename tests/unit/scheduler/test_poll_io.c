@@ -38,7 +38,7 @@ POLL_TEST(test_a_receive_takes_what_is_there)
 
 POLL_TEST(test_the_end_of_a_stream_is_0)
 {
-	char buf[8];
+	char buf[8] = {0};
 	struct probe probe;
 
 	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
@@ -97,7 +97,7 @@ POLL_TEST(test_sends_and_receives_do_not_disturb_each_other)
 POLL_TEST(test_stopped_before_the_kernel_has_it)
 {
 	struct probe probe;
-	char buf[4];
+	char buf[4] = {0};
 
 	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
 	probe_start(&probe);
@@ -112,7 +112,7 @@ POLL_TEST(test_stopped_before_the_kernel_has_it)
 POLL_TEST(test_stopped_while_the_kernel_has_it)
 {
 	struct probe probe;
-	char buf[4];
+	char buf[4] = {0};
 
 	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
 	probe_start(&probe);
@@ -437,7 +437,7 @@ POLL_TEST(test_readiness_beside_operations)
 POLL_TEST(test_a_wake_ends_the_wait_before_and_after)
 {
 	struct probe probe;
-	char buf[4];
+	char buf[4] = {0};
 
 	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
 	probe_start(&probe);
@@ -499,7 +499,7 @@ POLL_TEST(test_two_thousand_at_once)
 POLL_TEST(test_a_guest_takes_no_wake_away)
 {
 	struct probe probe;
-	char buf[4];
+	char buf[4] = {0};
 
 	probe_init(&probe, POLL_IO_RECV, fd[0], buf, sizeof(buf));
 	probe_start(&probe);
@@ -574,7 +574,7 @@ POLL_TEST(test_bytes_under_trouble)
 POLL_TEST(test_what_is_left_is_ended_with_the_poller)
 {
 	struct probe running, queued, refused;
-	char buf[4];
+	char buf[4] = {0};
 
 	probe_init(&running, POLL_IO_RECV, fd[0], buf, sizeof(buf));
 	probe_start(&running);
