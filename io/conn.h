@@ -30,7 +30,8 @@ HILO_BEGIN_DECLS
  *
  * Callbacks  of one connection are called one after the other, never two at the same time, on whichever worker: made,
  *            then the others, lost at last. They run in a task of the connection; one that waits holds up its own
- *            connection and nobody else. Any may be NULL.
+ *            connection and nobody else. Any may be NULL. None can wait for the end of its own connection's server:
+ *            hilo_server_close stops it there, and answers -EDEADLK, as in a handler.
  * Callers    Everything below can be called by anybody, inside of callbacks and outside, from any task, callback or
  *            plain thread, and never suspends, but for the two that have a deadline.
  * Lifetime   A connection is there from `made` until `lost` has returned; who keeps it longer, or uses it from

@@ -78,8 +78,13 @@ void hilo__conn_leave(hilo_conn *conn);
 /* [inside] The connection has failed with @code: the reader is to end it. */
 void hilo__conn_fail(hilo_conn *conn, int code);
 
-/* conn_write.c: [reader, or the last one; nobody else is there] What is left in the queue. */
+/* conn_write.c */
+
+/* [reader, or the last one; nobody else is there] What is left in the queue. */
 void hilo__conn_drop(hilo_conn *conn);
+
+/* [any; @task runs, or is NULL] The stream of the connection whose writer @task is; NULL: it is none. */
+const hilo_stream *hilo__conn_written_by(const struct hilo_task *task);
 
 /* conn_read.c */
 

@@ -115,6 +115,13 @@ static int writer_main(void *arg)
 	return 0;
 }
 
+const hilo_stream *hilo__conn_written_by(const struct hilo_task *task)
+{
+	const struct writer *writer = task && task->entry == writer_main ? task->arg : NULL;
+
+	return writer ? writer->conn->stream : NULL;
+}
+
 /* [any] Its task is gone, whether it has run or not. */
 static void writer_destroy(void *arg)
 {

@@ -117,7 +117,8 @@ HILO_API int hilo_server_is_serving(const hilo_server *server);
 
 /*
  * [any] Accept nobody any more, and close the sockets that listen: hilo_server_serve_forever returns. Never suspends;
- * the clients that are there are left alone. For handlers, which cannot close their own server. 0, also again.
+ * the clients that are there are left alone. For handlers, and connections that call back, which cannot close their own
+ * server. 0, also again.
  */
 HILO_API int hilo_server_stop(hilo_server *server);
 
@@ -135,7 +136,8 @@ typedef struct hilo_server_counts {
  * them for the grace; abort the streams of those that are still there, and wait as long again. *@ret (or NULL)
  * tells how many. 0 when all handlers have returned, also again. -ETIMEDOUT: some have not (running), and it can be
  * called again. -ECANCELED: the wait for the clients was cut short, and the rest was done. -EDEADLK in a handler of
- * @server, and in a callback: it is stopped only. -ENOMEM, -EINVAL.
+ * @server, where one of its connections calls back (conn.h), and in a callback of a loop: it is stopped only. -ENOMEM,
+ * -EINVAL.
  */
 HILO_API int hilo_server_close(hilo_server *server, hilo_server_counts *ret, hilo_time deadline);
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "io/conn_impl.h"
 #include "io/connect_impl.h"
 #include "runtime/log_impl.h"
 #include "scheduler/base/mem.h"
@@ -227,16 +228,25 @@ void hilo__server_abort(struct hilo_server *server)
 	} while (n == BATCH);
 }
 
+/* [lock] @task runs the handler of @client, or calls back as the writer of its connection, @written. */
+static bool client_is_of(const struct client *client, const struct hilo_task *task,
+			 const hilo_stream *written)
+{
+	return client->member.task == task || (written && client->stream == written);
+}
+
 bool hilo__server_is_mine(struct hilo_server *server)
 {
-	struct hilo_task *task = hilo_task_current();
+	const struct hilo_task *task = hilo_task_current();
+	const hilo_stream *written = hilo__conn_written_by(task);
 	struct list *at;
 	bool mine = false;
 
+	if (!task)
+		return false;
 	spin_lock(&server->lock);
-	if (task)
-		list_for_each (at, &server->clients)
-			mine |= list_entry(at, struct client, member.link)->member.task == task;
+	list_for_each (at, &server->clients)
+		mine |= client_is_of(list_entry(at, struct client, member.link), task, written);
 	spin_unlock(&server->lock);
 	return mine;
 }

@@ -157,7 +157,7 @@ void hilo__server_refuse(struct hilo_server *server, int fd);
 /* [any] Abort the streams of all clients. */
 void hilo__server_abort(struct hilo_server *server);
 
-/* [any] The calling task is that of a client. */
+/* [any] The calling task is that of a client, or the second one that its connection (conn.h) has: it waits for us. */
 bool hilo__server_is_mine(struct hilo_server *server);
 
 #endif /* HILO_IO_SERVER_IMPL_H */

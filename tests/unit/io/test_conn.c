@@ -603,6 +603,139 @@ TASK_TEST(test_server_and_clients_that_call_back)
 	return 0;
 }
 
+/* Where a connection closes a server. */
+enum where {
+	IN_MADE,
+	IN_DATA,
+	IN_EOF,
+	IN_WRITABLE,
+	IN_LOST,
+	PLACES
+};
+
+static struct {
+	hilo_server *server;
+	enum where where;
+	test_flag called, written;
+	int answer;
+} closer;
+
+static void closes_in(enum where where)
+{
+	if (closer.where != where || load_relaxed(&closer.called))
+		return;
+	closer.answer = hilo_server_close(closer.server, NULL, HILO_FOREVER);
+	store_release(&closer.called, 1);
+}
+
+static void closes_in_made(hilo_conn *conn)
+{
+	(void)conn;
+	closes_in(IN_MADE);
+}
+
+/* Nobody reads meanwhile: sooner or later it is more than the high mark. */
+
+static void closes_in_data(hilo_conn *conn, const void *data, size_t size)
+{
+	static const char plenty[100 * 1024];
+	unsigned writes = 1;
+
+	(void)data, (void)size;
+	closes_in(IN_DATA);
+	while (hilo_conn_write(conn, plenty, sizeof(plenty)) == 0)
+		writes++;
+	store_release(&closer.written, writes * sizeof(plenty));
+}
+
+static int closes_in_eof(hilo_conn *conn)
+{
+	(void)conn;
+	closes_in(IN_EOF);
+	return 0;
+}
+
+static void closes_in_writable(hilo_conn *conn)
+{
+	(void)conn;
+	closes_in(IN_WRITABLE);
+}
+
+static void closes_in_lost(hilo_conn *conn, int code)
+{
+	(void)conn;
+	TASK_CHECK(code, ==, 0);
+	closes_in(IN_LOST);
+}
+
+static const hilo_conn_callbacks closing_callbacks = {.size = sizeof(closing_callbacks),
+						      .made = closes_in_made,
+						      .data = closes_in_data,
+						      .eof = closes_in_eof,
+						      .writable = closes_in_writable,
+						      .lost = closes_in_lost,
+						      .high = 1000};
+
+static hilo_server *closing_server(void)
+{
+	hilo_server_opts opts = {.size = sizeof(opts), .host = "127.0.0.1", .flags = HILO_SERVER_NO_START};
+	hilo_server *server = NULL;
+
+	TASK_CHECK(hilo_conn_serve(&closing_callbacks, &opts, &server, HILO_FOREVER), ==, 0);
+	return server;
+}
+
+/* A client of @server, whose connection closes @closed in @where. */
+static void closes_where(hilo_server *server, hilo_server *closed, enum where where, int answer)
+{
+	hilo_address address;
+	hilo_stream *client;
+	char buf[4096];
+
+	closer.server = closed;
+	closer.where = where;
+	store_relaxed(&closer.called, 0);
+	store_relaxed(&closer.written, 0);
+	TASK_CHECK(hilo_server_start_serving(server), ==, 0);
+	TASK_CHECK(hilo_server_sockname(server, 0, &address), ==, 0);
+	TASK_CHECK(hilo_open_connection_to(&address, NULL, &client, HILO_FOREVER), ==, 0);
+	TASK_CHECK(hilo_stream_write(client, "x", 1, HILO_FOREVER), ==, 1);
+	TEST_UNTIL(load_acquire(&closer.written));
+	for (size_t left = load_relaxed(&closer.written); left; left -= sizeof(buf))
+		TASK_CHECK(hilo_stream_read_exactly(client, buf, sizeof(buf), HILO_FOREVER), ==, sizeof(buf));
+	TEST_UNTIL(where == IN_EOF || where == IN_LOST || load_acquire(&closer.called));
+	TASK_CHECK(hilo_stream_write_eof(client), ==, 0);
+	ends(client);
+	TEST_UNTIL(load_acquire(&closer.called));
+	TASK_CHECK(closer.answer, ==, answer);
+	hilo_stream_free(client);
+	TASK_CHECK(hilo_server_is_serving(closed), ==, 0);
+	TASK_CHECK(hilo_server_close(server, NULL, HILO_FOREVER), ==, 0);
+	hilo_server_free(server);
+}
+
+TASK_TEST(test_no_callback_waits_for_the_end_of_its_own_server)
+{
+	for (enum where where = IN_MADE; where < PLACES; where++) {
+		hilo_server *server = closing_server();
+
+		closes_where(server, server, where, -EDEADLK);
+	}
+	return 0;
+}
+
+/* That of others it may wait for. */
+TASK_TEST(test_callback_closes_another_server)
+{
+	for (enum where where = IN_MADE; where < PLACES; where++) {
+		hilo_server *other = closing_server();
+
+		closes_where(closing_server(), other, where, 0);
+		hilo_server_free(other);
+	}
+	return 0;
+}
+
 TASK_TEST(test_reset_is_told_as_the_reason)
 {
 	const struct linger now = {.l_onoff = 1};
@@ -914,6 +1047,8 @@ int main(void)
 		cmocka_unit_test(test_several_write_and_lines_stay_whole),
 		cmocka_unit_test(test_ends_that_race_leave_one_end),
 		cmocka_unit_test(test_server_and_clients_that_call_back),
+		cmocka_unit_test(test_no_callback_waits_for_the_end_of_its_own_server),
+		cmocka_unit_test(test_callback_closes_another_server),
 		cmocka_unit_test(test_reset_is_told_as_the_reason),
 		cmocka_unit_test(test_callbacks_can_be_changed_and_left_out),
 		cmocka_unit_test(test_mistakes_are_told_and_leave_the_stream),
