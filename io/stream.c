@@ -46,7 +46,7 @@ int hilo__stream_new(const char *call, const hilo_stream_opts *opts, const void 
 		return -ENOMEM;
 	memset(stream, 0, offsetof(hilo_stream, rx_inline));
 	stream->refs = 1;
-	stream->line = own.line;
+	atomic_setup(&stream->line, own.line);
 	stream->high = own.high;
 	stream->low = own.low;
 	stream->descriptor.runtime = own.runtime ? own.runtime : hilo__io_runtime();
@@ -306,7 +306,7 @@ int hilo_stream_get_limits(const hilo_stream *public, hilo_stream_limits *ret)
 	if (!stream || !ret)
 		return hilo_fail(-EINVAL, "hilo_stream_get_limits: %s is NULL", stream ? "ret" : "stream");
 	spin_lock(&stream->lock);
-	own.line = stream->line;
+	own.line = stream_line(stream);
 	own.high = stream->high;
 	own.low = stream->low;
 	spin_unlock(&stream->lock);
@@ -327,8 +327,7 @@ int hilo_stream_set_limits(hilo_stream *stream, const hilo_stream_limits *limits
 	if (rc < 0)
 		return rc;
 	spin_lock(&stream->lock);
-	if (stream->line != own.line) /* who reads looks at it without the lock */
-		stream->line = own.line;
+	store_relaxed(&stream->line, own.line); /* relaxed: see stream_line */
 	stream->high = own.high;
 	stream->low = own.low;
 	stream->tx.full = stream->tx.level > own.high;

@@ -213,10 +213,15 @@ HILO_API int hilo_stream_at_eof(const hilo_stream *stream);
 HILO_API size_t hilo_stream_read_buffered(const hilo_stream *stream);
 HILO_API size_t hilo_stream_write_buffered(const hilo_stream *stream);
 
-/* [any] Its limits. 0, -EINVAL. */
+/* [any] Its limits, all of one moment. 0, -EINVAL. */
 HILO_API int hilo_stream_get_limits(const hilo_stream *stream, hilo_stream_limits *ret);
 
-/* [any] Set them. 0; -EINVAL, with a message: low is more than high; -E2BIG. */
+/*
+ * [any, also while others read and write; never suspends] Set them. A read of a line or piece that has begun ends by
+ * the limit that it began with, the next one by the new one. The marks hold at once: who waits to write goes on if no
+ * more than the new high one is on its way. 0; -EINVAL, with a message: low is more than high; -E2BIG: nothing has
+ * changed.
+ */
 HILO_API int hilo_stream_set_limits(hilo_stream *stream, const hilo_stream_limits *limits);
 
 /*

@@ -176,7 +176,8 @@ struct hilo_stream {
 	uint32_t busy;		/* I4 */
 	atomic(uint32_t) ready; /* a read need not wait, probably; a hint */
 	struct transport *transport;
-	size_t line, high, low;
+	atomic(size_t) line; /* changes under the lock; who reads has a look without it: a mere limit */
+	size_t high, low;
 	struct stream_rx rx;
 	struct stream_tx tx;
 	struct transport_fd descriptor;
@@ -222,6 +223,13 @@ struct stream_waiter {
 	enum stream_wait what;
 	int code;
 };
+
+/* [any] The longest piece, and what is read ahead at most. Who reads a piece goes by one look. */
+static inline size_t stream_line(const hilo_stream *stream)
+{
+	/* relaxed: a number by itself, from before or after it was set */
+	return load_relaxed(&((hilo_stream *)(uintptr_t)stream)->line);
+}
 
 static inline size_t buffer_level(const struct stream_buffer *buffer)
 {

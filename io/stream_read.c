@@ -169,7 +169,8 @@ static ssize_t read_piece(const char *call, hilo_stream *stream, struct separato
 		return n;
 	if (!size)
 		return hilo_fail(-EINVAL, "%s: size is 0, and there is to be a NUL", call);
-	most = stream->line < size - 1 ? stream->line : size - 1;
+	most = stream_line(stream);
+	most = most < size - 1 ? most : size - 1;
 	stream_reader_init(&reader, stream, call);
 	n = reader_piece(&reader, separator, most, deadline);
 	if (n >= 0) {

@@ -62,7 +62,7 @@ static size_t rx_target_least(const hilo_stream *stream, size_t want)
 	const struct stream_rx *rx = &stream->rx;
 	size_t level = buffer_level(&rx->buffer), size = rx->buffer.size;
 	size_t least = rx->filled ? STREAM_BUFFER_MIN : STREAM_RX_INLINE, next = 2 * level;
-	size_t most = stream->line < want ? want : stream->line;
+	size_t line = stream_line(stream), most = line < want ? want : line;
 
 	if (level == 0 && size > least && want <= least)
 		return least;
@@ -77,7 +77,7 @@ static size_t rx_target_least(const hilo_stream *stream, size_t want)
 static size_t rx_target(const hilo_stream *stream, size_t want)
 {
 	const struct stream_rx *rx = &stream->rx;
-	size_t level = buffer_level(&rx->buffer), most = stream->line, next;
+	size_t level = buffer_level(&rx->buffer), most = stream_line(stream), next;
 
 	if (stream_room_is_over())
 		return rx_target_least(stream, want);

@@ -327,6 +327,14 @@ static void reads(void)
 	}
 }
 
+/* A number that who reads looks at without the lock. */
+static void sets_limits(void)
+{
+	hilo_stream_limits limits = {.size = sizeof(limits), .line = 16, .high = 4, .low = 1};
+
+	EXPLORE_CHECK(hilo_stream_set_limits(stream, &limits) == 0);
+}
+
 static void writes_a(void)
 {
 	ssize_t n = hilo_stream_write(stream, "a", 1, HILO_FOREVER);
@@ -441,6 +449,8 @@ static bool work_remains(void)
 static const struct explore_model models[] = {
 	MODEL(2, "stream_read", "read | byte comes | byte comes", setup, finish, reads, kernel_receives,
 	      kernel_receives),
+	MODEL(2, "stream_read_limits", "read | byte comes | limits are set", setup, finish, reads,
+	      kernel_receives, sets_limits),
 	MODEL(2, "stream_read_cancel", "read | byte comes | cancel T0", setup, finish, reads, kernel_receives,
 	      canceller_of_T0),
 	MODEL(2, "stream_read_free", "read | byte comes | free", setup, finish_freed, reads, kernel_receives,

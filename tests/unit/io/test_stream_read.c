@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_stream_read.c - what reads answer, and that one which ends early has taken nothing. */
+#include <sched.h>
+
 #include "tests/unit/io/streams.h"
 
 STREAM_TEST(test_read_takes_what_is_there)
@@ -248,6 +250,54 @@ STREAM_TEST(test_too_long_line_keeps_its_bytes)
 	TASK_CHECK_SIZES(10, 10);
 	TASK_CHECK(hilo_stream_read_exactly(b, buf, 11, HILO_FOREVER), ==, 11);
 	free(line);
+	return 0;
+}
+
+/* Limits that a thread sets while a task reads and writes. */
+struct setter {
+	hilo_stream *stream;
+	test_flag set, used; /* rounds */
+};
+
+#define SETTINGS 20
+
+/* relaxed: neither sees more of the other one than that, so ThreadSanitizer sees what the stream orders and no more. */
+static void *sets_limits(void *arg)
+{
+	hilo_stream_limits limits = {.size = sizeof(limits)};
+	struct setter *setter = arg;
+
+	for (unsigned i = 1; i <= SETTINGS; i++) {
+		limits.line = 1000 + i;
+		limits.high = 2000 + i;
+		TASK_CHECK(hilo_stream_set_limits(setter->stream, &limits), ==, 0);
+		store_relaxed(&setter->set, i);		/* relaxed: as above */
+		while (load_relaxed(&setter->used) < i) /* relaxed: as above */
+			(void)sched_yield();
+	}
+	return NULL;
+}
+
+STREAM_TEST(test_limits_may_be_set_while_others_read_and_write)
+{
+	struct setter setter = {.stream = b};
+	hilo_stream_limits limits = {.size = sizeof(limits)};
+	pthread_t thread;
+	char buf[64];
+
+	TASK_CHECK(pthread_create(&thread, NULL, sets_limits, &setter), ==, 0);
+	for (unsigned i = 1; i <= SETTINGS; i++) {
+		stream_say(a, "line\n");
+		TEST_UNTIL(load_relaxed(&setter.set) == i); /* relaxed: as above */
+		TASK_CHECK(hilo_stream_read_line(b, buf, sizeof(buf), HILO_FOREVER), ==, 5);
+		stream_say(b, "back\n");
+		TASK_CHECK(hilo_stream_get_limits(b, &limits), ==, 0);
+		TASK_CHECK(limits.line == 1000 + i && limits.high == 2000 + i && limits.low == (2000 + i) / 4,
+			   ==, 1);
+		store_relaxed(&setter.used, i); /* relaxed: as above */
+		TASK_CHECK(hilo_stream_read_line(a, buf, sizeof(buf), HILO_FOREVER), ==, 5);
+	}
+	test_join_thread(thread);
 	return 0;
 }
 
@@ -590,6 +640,7 @@ int main(void)
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_line_arrives_in_pieces),
 		cmocka_unit_test(test_too_long_line_keeps_its_bytes),
+		cmocka_unit_test(test_limits_may_be_set_while_others_read_and_write),
 		cmocka_unit_test(test_until_a_separator_of_several_bytes),
 		cmocka_unit_test(test_separator_is_found_across_receives),
 		cmocka_unit_test(test_until_whichever_separator_ends_first),
