@@ -42,12 +42,10 @@ void hilo__forks_publish(struct forks *forks, struct hilo_fork *end, bool all)
 
 bool hilo__forks_settle(struct forks *forks)
 {
-	bool asked = MUTANT(487, xchg_acquire(&forks->limit, forks_end(forks)),
-			    xchg_relaxed(&forks->limit, forks_end(forks))) != forks_end(forks); /* P4 */
-
-	return MUTANT(487, xchg_acquire(&forks->floor, forks->split),
-		      xchg_relaxed(&forks->floor, forks->split)) == FORK_EVERY || /* P4 */
-	       asked;
+	(void)MUTANT(487, xchg_acquire(&forks->floor, forks->split),
+		     xchg_relaxed(&forks->floor, forks->split)); /* P4 */
+	return MUTANT(487, xchg_acquire(&forks->limit, forks_end(forks)),
+		      xchg_relaxed(&forks->limit, forks_end(forks))) != forks_end(forks); /* P4 */
 }
 
 void hilo__forks_give(struct forks *forks, struct hilo_fork *end)
@@ -57,7 +55,8 @@ void hilo__forks_give(struct forks *forks, struct hilo_fork *end)
 		forks_set_floor(forks);
 	} else {
 		store_relaxed(&forks->limit,
-			      forks->record); /* relaxed: a request that is overwritten is in the floor */
+			      forks->record); /* relaxed: a request that is overwritten is in the floor,
+					       * and counts as one by this */
 	}
 }
 

@@ -10,7 +10,8 @@
  * The owner forks and joins at the head, in code that is compiled into the program (<hilo/runtime/fork.h>). It comes
  * here only if a fork does not lie below `limit`, or a join lies below `floor`. Mostly the limit is the end of the
  * records and the floor the split. Whoever wants something from the owner puts NULL into the one and the highest
- * address into the other, so that the next fork or join asks.
+ * address into the other, so that the next fork or join asks. The limit says that somebody does; the floor alone has
+ * the owner come with his next join, as he may want himself.
  *
  * Thieves see tail and split, in one word with the number of the region. The owner publishes the older half of what is
  * private by moving the split up; a thief takes the record at the tail by moving that up; the owner that meets its
@@ -32,8 +33,10 @@
  *     task. That it is done he sees by its completion.
  * P3  Who runs a stolen fork sets STARTED, who waits for it and is asked to stop sets ASKED; both read-modify-writes of
  *     one word, so one of the two sees the other, and cancels that task.
- * P4  A request is made before limit and floor are set (release); the owner takes those back by exchanges (acquire),
- *     then looks for requests. So it sees the request, or is asked again by its next fork and by its next join.
+ * P4  A request is made before the limit is set, and then the floor (release); the owner takes back the floor, then the
+ *     limit, by exchanges (acquire), then looks for requests. So it sees the request, or is asked again by its next
+ *     fork and by its next join. If it has found the floor set for a request it finds the limit, unless that was
+ *     answered before: so each is answered once, and a join that comes for the owner's own sake answers nobody.
  * P5  The task that a loop runs, and the fiber of a task, are stored (release) and read by thieves (acquire): they see
  *     a record of a task and a fiber, though perhaps not one that still has to do with the other.
  * P6  Who has published exchanges `helped` for 1 and queues a task if it was 0; that task exchanges it for 0 before it
@@ -189,7 +192,7 @@ static inline void forks_ask(struct forks *forks)
 		     xchg_relaxed(&forks->floor, FORK_EVERY)); /* P4 */
 }
 
-/* [owner] Come here with the next join. */
+/* [owner] Come here with the next join; nobody has asked for anything. */
 static inline void forks_ask_join(struct forks *forks)
 {
 	/* relaxed: says nothing; an exchange, so that who settles acquires what a thief has released here: P4 */
@@ -223,7 +226,7 @@ static inline void forks_set_floor(struct forks *forks)
 		MUTANT(490, store_relaxed(&forks->floor, FORK_EVERY), (void)0); /* relaxed: it was asked */
 }
 
-/* [owner] Take the requests back. True: somebody has asked; what for is to be looked for after this. */
+/* [owner] Take the requests back. True: somebody has asked since; what for is to be looked for after this. */
 bool hilo__forks_settle(struct forks *forks);
 
 /* [owner] The older half of what is private and ends before @end becomes public; if there is nothing, the next fork. */

@@ -222,9 +222,7 @@ bool hilo__fork_answer(struct forks *forks, struct hilo_fork *end)
 		forks_force(forks, end);
 	else if (asked)
 		forks_hand_out(forks, end);
-	if (HILO__UNLIKELY(forks_must_look(forks)))
-		forks_ask(forks);
-	else if (HILO__UNLIKELY(forks->checked))
+	if (HILO__UNLIKELY(forks->checked || forks_must_look(forks)))
 		forks_ask_join(forks);
 	return skips;
 }

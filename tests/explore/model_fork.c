@@ -24,7 +24,7 @@ static struct forks forks;
 static struct hilo_fork *head;
 static struct hilo_task thieves[EXPLORE_THREADS];
 static unsigned made, ran[MADE_MAX];
-static unsigned cancels;
+static unsigned cancels, given;
 static atomic(uint32_t) request;
 static atomic(uint32_t) requested;
 static bool request_seen, called, checked;
@@ -50,7 +50,7 @@ static void setup(void)
 		thieves[i] = (struct hilo_task){0};
 	for (unsigned i = 0; i < MADE_MAX; i++)
 		ran[i] = 0;
-	made = cancels = 0;
+	made = cancels = given = 0;
 	request = requested = 0;
 	request_seen = checked = false;
 	head = forks.record;
@@ -91,8 +91,10 @@ static void answer(struct hilo_fork *end)
 
 	if (load_relaxed(&request))
 		request_seen = true;
-	if (asked)
+	if (asked) {
+		given += end > forks.split;
 		hilo__forks_give(&forks, end);
+	}
 	if (checked)
 		forks_ask_join(&forks);
 }
@@ -245,7 +247,8 @@ static void setup_checked(void)
 	forks_ask_join(&forks);
 }
 
-static void owner_checked(void)
+/* The request is complete before the second time, which hears it. */
+static void owner_twice(void)
 {
 	make();
 	join();
@@ -262,10 +265,23 @@ static void requester_ends(void)
 	store_release(&requested, 1);
 }
 
+/* A thief that finds nothing. */
+static void asks(void)
+{
+	forks_ask(&forks);
+}
+
+static void finish_late(void)
+{
+	finish();
+	EXPLORE_CHECK(request_seen);
+}
+
 static void finish_checked(void)
 {
 	finish();
 	EXPLORE_CHECK(request_seen);
+	EXPLORE_CHECK(given <= 1); /* there was one request, whoever else has the owner come */
 	EXPLORE_CHECK(load_relaxed(&forks.floor) == FORK_EVERY);
 }
 
@@ -354,7 +370,9 @@ static const struct explore_model models[] = {
 		      finish_heard, owner_hears, requester, thief),
 	EXPLORE_MODEL("fork_checked",
 		      "owner: (fork, join) twice, each join comes; T1 requests before the second time",
-		      setup_checked, finish_checked, owner_checked, requester_ends),
+		      setup_checked, finish_checked, owner_twice, requester_ends),
+	EXPLORE_MODEL("fork_checked_late", "the same; T2 asks", setup_checked, finish_late, owner_twice,
+		      requester_ends, asks),
 	EXPLORE_MODEL("fork_stop", "owner: waits for a stolen fork, passes a request on; T1 begins it",
 		      setup_stolen, finish_asked, owner_asks, begins),
 	EXPLORE_MODEL("fork_help", "owner: fork, suspends; T1: the task that was queued before", setup_helped,

@@ -631,23 +631,29 @@ static void test_what_was_forked_before_a_turn_waits_for_it(void **state)
 	assert_int_equal(spawned, 2); /* that of the run, and that which sets the flag */
 }
 
-/* A request that comes between a join and a fork is met by the fork. */
+/* A request that comes between a join and a fork is met by the fork, which answers it: the join does not once more. */
 HILO_FORKABLE(int, called_before_a_fork, int *, suspended)
 {
 	struct thread *self = thread_self();
+	struct forks *forks = hilo__fork_region_of(self);
 	uint64_t since = cycles_now();
-	int before;
+	int before, sum = 0;
 
-	HILO_FORK(nothing, 1);
+	for (int i = 0; i < 5; i++)
+		HILO_FORK(nothing, 1);
 	while (cycles_now() - since < 1000 * hilo__cycles_per_us()) /* a turn may have been just now */
 		cpu_relax();
 	before = *suspended;
 	store_relaxed(&self->loop->turn_called, true); /* relaxed: ours */
-	forks_ask(hilo__fork_region_of(self));
+	forks_ask(forks);
 	HILO_FORK(nothing, 2);
+	TASK_CHECK(forks->split - forks->record, ==, 3);
 	TASK_CHECK(HILO_JOIN(nothing), ==, 2);
 	TASK_CHECK(*suspended, ==, before + 1);
-	return HILO_JOIN(nothing);
+	TASK_CHECK(forks->split - forks->record, ==, 3);
+	for (int i = 0; i < 5; i++)
+		sum += HILO_JOIN(nothing);
+	return sum;
 }
 
 static void count_suspended(hilo_task *task, void *arg)
@@ -658,7 +664,7 @@ static void count_suspended(hilo_task *task, void *arg)
 
 static int begin_called(void *suspended)
 {
-	TASK_CHECK(HILO_REGION(called_before_a_fork, NULL, suspended), ==, 1);
+	TASK_CHECK(HILO_REGION(called_before_a_fork, NULL, suspended), ==, 5);
 	return 0;
 }
 

@@ -172,6 +172,36 @@ static void test_the_older_half_is_given(void **state)
 	step(JOIN);
 }
 
+/* A join that comes because its owner wants it to gives nothing away, and a request is answered once. */
+static void test_who_comes_by_himself_gives_nothing(void **state)
+{
+	(void)state;
+	setup();
+	forks_ask_join(forks);
+	for (int i = 0; i < 5; i++)
+		step(MAKE);
+	step(JOIN);
+	forks_ask_join(forks);
+	step(JOIN);
+	assert_int_equal(forks_word_split(load_relaxed(&forks->word)), 0);
+	for (int i = 0; i < 2; i++)
+		step(MAKE);
+	step(ASK);
+	step(MAKE);
+	assert_int_equal(forks_word_split(load_relaxed(&forks->word)), 3);
+	forks_ask_join(forks);
+	step(JOIN);
+	assert_int_equal(forks_word_split(load_relaxed(&forks->word)), 3);
+	/* One that comes meanwhile counts. */
+	forks_ask_join(forks);
+	step(ASK);
+	forks_ask_join(forks);
+	step(JOIN);
+	assert_int_equal(forks_word_split(load_relaxed(&forks->word)), 4);
+	while (made > 0)
+		step(JOIN);
+}
+
 /* Who meets his own public part takes the newer half of it back at once. */
 static void test_the_newer_half_is_taken_back(void **state)
 {
@@ -200,6 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_order_of_steps),
 		cmocka_unit_test(test_the_older_half_is_given),
+		cmocka_unit_test(test_who_comes_by_himself_gives_nothing),
 		cmocka_unit_test(test_the_newer_half_is_taken_back),
 	};
 	int rc;

@@ -294,6 +294,41 @@ static void test_what_is_right_is_not_told(void **state)
 	test_log_end();
 }
 
+/* What nobody has asked for stays its owner's. */
+HILO_FORKABLE(long, joins_of_its_own, long, n)
+{
+	struct forks *forks = hilo__fork_region_of(thread_self());
+	long sum = 0;
+
+	for (long i = 0; i < n; i++)
+		HILO_FORK(deep, 0);
+	for (long i = 0; i < n; i++) {
+		sum += HILO_JOIN(deep);
+		TASK_CHECK(forks->split, ==, forks->record);
+	}
+	return sum;
+}
+
+static int joins_without_thieves(void *arg)
+{
+	(void)arg;
+	fresh();
+	return HILO_REGION(joins_of_its_own, NULL, 8);
+}
+
+/* Each join comes to the library, which is no request: on one worker nothing is ever given away. */
+static void test_joins_give_nothing_away_by_themselves(void **state)
+{
+	hilo_opts opts = {.size = sizeof(opts), .workers = 1, .flags = HILO_DEBUG_MODE};
+	int rc;
+
+	(void)state;
+	hilo__nobody_stands_in = true;
+	rc = hilo_run(joins_without_thieves, NULL, &opts);
+	hilo__nobody_stands_in = false;
+	assert_int_equal(rc, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +337,7 @@ int main(void)
 		cmocka_unit_test(test_a_fork_that_keeps_a_lock_is_told),
 		cmocka_unit_test(test_a_stolen_fork_that_keeps_a_lock_is_told),
 		cmocka_unit_test(test_what_is_right_is_not_told),
+		cmocka_unit_test(test_joins_give_nothing_away_by_themselves),
 	};
 
 	test_begin();
