@@ -15,12 +15,16 @@
 #ifdef HILO__TSAN
 #define FIB_N 12 /* each fork that is taken is a fiber there, which may cost a millisecond */
 #define FIB_VALUE 144
-#define DEEP 2000
+#define DEEP 600
 #define MANY_MORE 20
 #else
 #define FIB_N 20
 #define FIB_VALUE 6765
+#ifdef HILO__ASAN
+#define DEEP 5000 /* the shadow of each further stack is cleared there */
+#else
 #define DEEP 20000
+#endif
 #define MANY_MORE 300
 #endif
 
