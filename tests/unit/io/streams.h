@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,18 @@ enum stream_kind {
 };
 
 /*
+ * A socket whose segments are small beside what waits to be sent. The loopback's own are as large as all of it: one is
+ * on its way at a time, and often the next waits until a timer of the peer has it acknowledged, 40 milliseconds later.
+ */
+static inline int tcp_socket(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), segment = 8 * 1024;
+
+	TASK_CHECK(setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof(segment)), ==, 0);
+	return fd;
+}
+
+/*
  * Two connected sockets of that kind, for which the kernel holds less than STUFFING each way. With a smaller buffer TCP
  * drops what comes in small pieces, and sends it again a second later, or ten.
  */
@@ -51,11 +64,11 @@ static inline void sockets_make(enum stream_kind kind, int fd[2])
 		TASK_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), ==, 0);
 		return;
 	}
-	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	listener = tcp_socket();
 	TASK_CHECK(bind(listener, (struct sockaddr *)&name, size), ==, 0);
 	TASK_CHECK(listen(listener, 1), ==, 0);
 	TASK_CHECK(getsockname(listener, (struct sockaddr *)&name, &size), ==, 0);
-	fd[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd[0] = tcp_socket();
 	TASK_CHECK(connect(fd[0], (struct sockaddr *)&name, size), ==, 0);
 	fd[1] = accept(listener, NULL, NULL);
 	TASK_CHECK(fd[1], >=, 0);
