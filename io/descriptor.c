@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "runtime/io_impl.h"
 #include "scheduler/base/sys.h"
 
 /* What is no socket, pipe or terminal can be waited for if an epoll instance takes it. */
@@ -122,4 +123,18 @@ void hilo__descriptor_quiet_end(const struct descriptor_quiet *quiet)
 		(void)sigtimedwait(&pipe, NULL, &none);
 	if (!quiet->was_blocked)
 		(void)pthread_sigmask(SIG_UNBLOCK, &pipe, NULL);
+}
+
+ssize_t hilo__descriptor_send_pipe(int fd, int pipe, size_t size)
+{
+	struct descriptor_quiet quiet;
+	bool plain = !hilo__io_runtime();
+	ssize_t n;
+
+	if (plain)
+		hilo__descriptor_quiet(&quiet);
+	n = hilo__sys_splice(pipe, NULL, fd, size, SPLICE_F_NONBLOCK);
+	if (plain)
+		hilo__descriptor_quiet_end(&quiet);
+	return n;
 }

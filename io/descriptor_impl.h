@@ -8,6 +8,7 @@
  * to after it.
  */
 #include <stdbool.h>
+#include <sys/types.h>
 
 enum descriptor_kind {
 	DESCRIPTOR_SOCKET,
@@ -54,5 +55,8 @@ struct descriptor_quiet {
 
 void hilo__descriptor_quiet(struct descriptor_quiet *quiet);
 void hilo__descriptor_quiet_end(const struct descriptor_quiet *quiet);
+
+/* [any] Up to @size bytes of @pipe, which has as many, to @fd, which does not block. How many; no signal is raised. */
+ssize_t hilo__descriptor_send_pipe(int fd, int pipe, size_t size);
 
 #endif /* HILO_IO_DESCRIPTOR_IMPL_H */

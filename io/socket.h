@@ -50,6 +50,19 @@ HILO_API int hilo_send_all(int fd, const void *data, size_t size, size_t *sent, 
 /* [any, suspends] The same of @n pieces, 1024 at most. */
 HILO_API int hilo_send_allv(int fd, const struct iovec *pieces, int n, size_t *sent, hilo_time deadline);
 
+/*
+ * [any, suspends] Send what is in the regular file @file from @offset on: to its end, or @count bytes. 0; how many were
+ * sent is in *@sent (or NULL) in any case. The file's own position does not change. Neither a worker nor its loop waits
+ * for a disk: the operation that does is abandoned at the deadline, or by a cancel, and counted (hilo_file_get_stats);
+ * it has a descriptor of its own, so @file may be closed then. To a socket that does not block what is not small goes
+ * from the file's pages without a copy: who changes the file before the other side has read it may see it read the
+ * change. Else it is copied, as that of a file, or of a kernel, that knows no other way. -EINVAL: @offset is below 0;
+ * -EPROTOTYPE: not a SOCK_STREAM; -EBADF, -EISDIR, -ESPIPE, -EIO and so on: the file cannot be read; -EMFILE, -ENFILE:
+ * no descriptor for what is not in memory.
+ */
+HILO_API int hilo_sendfile(int fd, int file, int64_t offset, uint64_t count, uint64_t *sent,
+			   hilo_time deadline);
+
 /* [any, suspends] As sendmsg, with what goes beside the bytes; @flags are those of sendmsg. How many bytes. */
 HILO_API ssize_t hilo_sendmsg(int fd, const struct msghdr *message, int flags, hilo_time deadline);
 

@@ -119,8 +119,6 @@ static ssize_t fd_send_pipe(struct transport *transport, int pipe, size_t size)
 {
 	const struct transport_fd *fd = fd_of(transport);
 	int quick = hilo__sock_is_nonblocking(transport->fd);
-	struct descriptor_quiet quiet;
-	bool plain = !hilo__io_runtime();
 	ssize_t n;
 
 	if (fd->is_direct || quick < 0 || (!quick && !fd->is_own))
@@ -129,11 +127,7 @@ static ssize_t fd_send_pipe(struct transport *transport, int pipe, size_t size)
 		return 0;
 	if (!quick && hilo__sock_set_nonblocking(transport->fd, true) < 0)
 		return -EOPNOTSUPP;
-	if (plain)
-		hilo__descriptor_quiet(&quiet);
-	n = hilo__sys_splice(pipe, NULL, transport->fd, size, SPLICE_F_NONBLOCK);
-	if (plain)
-		hilo__descriptor_quiet_end(&quiet);
+	n = hilo__descriptor_send_pipe(transport->fd, pipe, size);
 	if (!quick)
 		(void)hilo__sock_set_nonblocking(transport->fd, false);
 	return n;
