@@ -43,6 +43,11 @@
 #define BACKLOG_US 100
 /* Between two looks: each look takes the victim's lines away from it. */
 #define LOOK_EVERY_US 1
+/*
+ * Of the time that others spin, a worker with descriptors does so for this part: what comes for these the kernel has
+ * ready while the worker waits in it, not while it spins, and who sends may need the core.
+ */
+#define SPIN_SERVING 25
 #define WATCH_TICK HILO_MILLISECOND
 #define SPARE_TICK (5 * HILO_MILLISECOND)
 #define SPARE_LINGER_TICKS 4
@@ -125,6 +130,8 @@ static uint64_t spin_budget(const struct hilo_loop *loop)
 	/* Alone there is nobody to take from but the spare; an executor may be about to answer, though. */
 	if (loop->runtime->workers == 1 && !load_relaxed(&loop->runtime->calls_out)) /* relaxed: a hint */
 		return 0;
+	if (hilo__poller_armed(&loop->poller))
+		return limit / SPIN_SERVING;
 	return loop->idle_cycles < limit ? limit : limit / 10;
 }
 
