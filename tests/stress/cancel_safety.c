@@ -26,7 +26,7 @@
 #define NAP_NS 50000
 /* How many times the operations that should do, and how many naps. Cells that are not full then will never be. */
 #define ENOUGH 36
-#define ENOUGH_NAPS (15 * (unsigned)(HILO_SECOND / NAP_NS / 2))
+#define ENOUGH_NAPS (60 * (unsigned)(HILO_SECOND / NAP_NS / 2))
 /* For so many naps it is calm at the begin of a round, and then, while cells are not full, seven times in eight. */
 #define CALM 50
 #define REST_NS 500000
