@@ -25,6 +25,7 @@ struct asking {
 	hilo_time deadline;
 	ssize_t rc;
 	bool over_all; /* reads all at once */
+	atomic(bool) answered;
 };
 
 static int ask(void *arg)
@@ -452,7 +453,7 @@ static void callback_asks(void *arg)
 	hilo_http_response *response;
 
 	asking->rc = hilo_http_get(asking->session, asking->url, &response, HILO_FOREVER);
-	asking->over_all = true;
+	store_release(&asking->answered, true);
 }
 
 LOOP_TEST(test_callbacks_are_refused)
@@ -461,7 +462,7 @@ LOOP_TEST(test_callbacks_are_refused)
 
 	TASK_CHECK(hilo_http_session_new(NULL, &asking.session), ==, 0);
 	TASK_CHECK(hilo_call_soon(callback_asks, &asking, NULL), ==, 0);
-	TEST_UNTIL(*(volatile bool *)&asking.over_all);
+	TEST_UNTIL(load_acquire(&asking.answered));
 	TASK_CHECK(asking.rc, ==, -EDEADLK);
 	hilo_http_session_free(asking.session);
 	return 0;
