@@ -249,7 +249,7 @@ TASK_TEST(test_tunnel_is_made_and_kept)
 			TASK_CHECK(behind_ask(&behind, "https://server.test:4711/behind", "behind"), ==, 0);
 		TASK_CHECK_TEXT(behind.proxy.asked, "server.test:4711");
 		TASK_CHECK(load_relaxed(&behind.proxy.tunnels), ==, 1);
-		TASK_CHECK(site_stats(&behind.safe).requests, ==, 3);
+		TEST_UNTIL(site_stats(&behind.safe).requests == 3); /* counted after the answer */
 		/* What need not be kept from it a proxy is asked for itself. */
 		TASK_CHECK(behind_ask(&behind, "http://nowhere.test/a", "plain"), ==, 0);
 		TASK_CHECK_CONTAINS(behind.proxy.head, "GET http://nowhere.test/a HTTP/1.1\r\n");
