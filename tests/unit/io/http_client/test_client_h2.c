@@ -14,7 +14,7 @@
 
 #ifdef HILO__ASAN
 /* Of a stream of HTTP/2 that ends early libcurl 7.88 forgets, now and then, the buffer of what had come: 128 KiB. */
-const char *__lsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 
 const char *__lsan_default_suppressions(void)
 {
