@@ -2,12 +2,23 @@
 /*
  * pump.c - bytes from one stream to another. Those of a file are sendfile.c's.
  *
- * What is pumped is written from where it was received, without a copy in between, and taken once it was: so a pump
- * that ends early has lost nothing.
+ * There are two ways, as there.
  *
- * Not there: splice, the system call, which would save about half of the CPU for much at once (streams.md). Between
- * sockets it needs a pipe, two descriptors for each direction, and what is in the pipe when a pump ends early belongs
- * to nobody: it would have to be put back, before what has come.
+ *	piece	What has come is written from where it was received, without a copy in between, and taken once it was:
+ *		so a pump that ends early has lost nothing.
+ *	direct	Through a pipe, by splice(2), without a copy. What there is no room for on the other side is read out
+ *		of the pipe, into the buffer of the one it has come from, as if it had been received: as a piece, which
+ *		waits for room. So is all that is in the pipe when the pump ends early, or goes on with pieces. There is
+ *		memory for that before anything goes into the pipe.
+ *
+ * So the order is always: the buffer, the pipe, the socket; and nothing is received while something is in the pipe.
+ *
+ * A pump goes directly once a whole piece has come at once. It goes back to pieces when little comes at a time, or
+ * nothing for a moment: messages are not slower for it, and a connection that is idle has no pipe. It waits for more
+ * without receiving it; that wait belongs to the stream, as a receive does, and may be left to who reads next.
+ *
+ * Rejected: SPLICE_F_MORE. The end of what has come would wait for more, up to 200 ms; within one call the kernel says
+ * that itself.
  */
 #include <hilo/io/pump.h>
 
@@ -15,54 +26,213 @@
 
 #include <errno.h>
 
+#include "io/splice_impl.h"
 #include "io/stream_impl.h"
 #include "runtime/error_impl.h"
+#include "scheduler/base/clock.h"
 
 /* What is written at a time: small enough to be taken whole, large enough that the calls do not count. */
 #define PUMP_PIECE ((size_t)64 * 1024)
+/* The piece that waits for room: much less than what there is room for then. */
+#define PUMP_WAIT_PIECE ((size_t)16 * 1024)
+/* Less at a time is not worth a pipe, if it is so often in a row. */
+#define PUMP_SMALL ((size_t)16 * 1024)
+#define PUMP_PATIENCE 4
+/* What a pipe is asked to hold: packets take a page of it each. */
+#define PUMP_PIPE ((size_t)256 * 1024)
+/* How long a pipe is kept while nothing comes. */
+#define PUMP_HOLD (100 * HILO_MILLISECOND)
 
-/* [reader, lock, which is let go of and taken again] Write the first @size bytes to @to, and take them. */
-static int pump_piece(struct stream_reader *reader, hilo_stream *to, size_t size, hilo_time deadline)
+struct pump {
+	struct stream_reader reader; /* of the one, whose lock is that of all functions here */
+	hilo_stream *to;
+	hilo_time deadline;
+	uint64_t limit, count;
+	int pipe[2];
+	size_t piped;	/* bytes in it */
+	bool no_direct; /* one of them cannot */
+};
+
+static size_t pump_left(const struct pump *pump, size_t most)
+{
+	uint64_t left = pump->limit - pump->count;
+
+	return left < most ? (size_t)left : most;
+}
+
+/* [reader, lock, which is let go of and taken again] Write the first @size bytes, or a piece of them, and take them. */
+static int pump_piece(struct pump *pump, size_t size)
 {
 	ssize_t n;
 
-	spin_unlock(&reader->stream->lock);
-	n = hilo_stream_write(to, stream_bytes(reader), size, deadline);
-	spin_lock(&reader->stream->lock);
+	size = pump_left(pump, size < PUMP_PIECE ? size : PUMP_PIECE);
+	spin_unlock(&pump->reader.stream->lock);
+	n = hilo_stream_write(pump->to, stream_bytes(&pump->reader), size, pump->deadline);
+	spin_lock(&pump->reader.stream->lock);
 	if (n < 0)
 		return (int)n;
-	hilo__stream_take(reader, size);
+	hilo__stream_take(&pump->reader, size);
+	pump->count += size;
 	return 0;
+}
+
+/* [the same] What is in the pipe, as far as there is room. */
+static ssize_t pump_send_some(struct pump *pump)
+{
+	ssize_t n;
+
+	spin_unlock(&pump->reader.stream->lock);
+	n = hilo__stream_enter(pump->to, "hilo_stream_pump");
+	if (n == 0)
+		n = hilo__stream_send_pipe(pump->to, pump->pipe[0], pump->piped, pump->deadline);
+	if (n > 0)
+		contend_was_free(thread_self());
+	spin_lock(&pump->reader.stream->lock);
+	return n;
+}
+
+/* [the same] Back into the buffer. */
+static void pump_put_back(struct pump *pump, size_t most)
+{
+	size_t size = pump->piped < most ? pump->piped : most;
+
+	hilo__stream_put_back(&pump->reader, pump->pipe[0], size);
+	pump->piped -= size;
+}
+
+/* [the same] All that is in the pipe. 0: so it was, or the rest is to be written; or why not. */
+static int pump_send(struct pump *pump)
+{
+	int rc = 0;
+
+	while (pump->piped && rc == 0) {
+		ssize_t n = pump_send_some(pump);
+
+		if (n > 0) {
+			pump->count += (uint64_t)n;
+			pump->piped -= (size_t)n;
+		} else if (n == -EAGAIN) {
+			pump_put_back(pump, PUMP_WAIT_PIECE);
+			rc = pump_piece(pump, pump->reader.stream->rx.level);
+		} else if (n == -ECANCELED || n == -ETIMEDOUT || n == -EDEADLK) {
+			rc = hilo__error_own((int)n);
+		} else { /* what is wrong with the connection the next write says */
+			pump->no_direct = true;
+			break;
+		}
+	}
+	return rc;
+}
+
+/* [the same; suspends] Nothing is there. 0: look again; 1: nothing has come for a while; or why not. */
+static int pump_await(struct pump *pump)
+{
+	hilo_time until = hilo__clock_now() + PUMP_HOLD;
+	int rc = hilo__stream_await(&pump->reader, until < pump->deadline ? until : pump->deadline);
+
+	if (rc == -ETIMEDOUT && until < pump->deadline)
+		return 1;
+	return rc < 0 ? hilo__error_own(rc) : 0;
+}
+
+/* [the same] Through the pipe, for as long as much comes at a time. 0: now by pieces; or why not. */
+static int pump_through(struct pump *pump)
+{
+	const struct stream_reader *reader = &pump->reader;
+	unsigned small = 0;
+	ssize_t n;
+	int rc = 0;
+
+	while (rc == 0 && pump->count < pump->limit && small < PUMP_PATIENCE && !stream_room_is_over()) {
+		if (reader->stream->rx.level) { /* some of a pipe's */
+			rc = pump_piece(pump, reader->stream->rx.level);
+			continue;
+		}
+		n = hilo__stream_receive_pipe(&pump->reader, pump->pipe[1], pump_left(pump, PUMP_PIECE));
+		if (n == -EAGAIN) {
+			rc = pump_await(pump);
+		} else if (n > 0) {
+			small = (size_t)n < PUMP_SMALL ? small + 1 : 0;
+			pump->piped = (size_t)n;
+			rc = pump_send(pump);
+		} else if (n != -EINTR) {
+			pump->no_direct = n < 0;
+			break;
+		}
+		if (pump->piped)
+			break;
+	}
+	return rc < 0 ? rc : 0;
+}
+
+/* [the same] Ask whether both can, and @to as one who has the turn, as in sendfile.c. 0, or why it is all over. */
+static int pump_ask(struct pump *pump)
+{
+	ssize_t n = hilo__stream_receive_pipe(&pump->reader, -1, 0);
+
+	pump->no_direct = n == -EOPNOTSUPP;
+	if (pump->no_direct)
+		return 0;
+	spin_unlock(&pump->reader.stream->lock);
+	n = hilo__stream_send_pipe(pump->to, -1, 0, pump->deadline);
+	spin_lock(&pump->reader.stream->lock);
+	pump->no_direct = n < 0;
+	return n == -ECANCELED || n == -ETIMEDOUT || n == -EDEADLK ? hilo__error_own((int)n) : 0;
+}
+
+/* [the same] With a pipe, if one is to be had. As pump_through; nothing is left in the pipe. */
+static int pump_directly(struct pump *pump)
+{
+	int rc = pump_ask(pump);
+
+	if (rc < 0 || pump->no_direct)
+		return rc;
+	spin_unlock(&pump->reader.stream->lock);
+	rc = hilo__splice_open(pump->pipe, PUMP_PIPE, PUMP_PIECE);
+	spin_lock(&pump->reader.stream->lock);
+	if (rc < 0)
+		return 0;
+	rc = pump_through(pump);
+	if (pump->piped)
+		pump_put_back(pump, pump->piped);
+	spin_unlock(&pump->reader.stream->lock);
+	hilo__splice_close(pump->pipe);
+	spin_lock(&pump->reader.stream->lock);
+	return rc;
+}
+
+/* [reader; returns with the lock, if there is a limit] 0, or what the write, or *@n, what the read, has failed with. */
+static int pump_run(struct pump *pump, ssize_t *n)
+{
+	int rc = 0;
+
+	while (rc == 0 && pump->count < pump->limit &&
+	       (*n = hilo__stream_fill(&pump->reader, 0, 1, pump->deadline)) > 0) {
+		rc = pump_piece(pump, (size_t)*n);
+		if (rc == 0 && (size_t)*n >= PUMP_PIECE && !pump->no_direct && pump->count < pump->limit)
+			rc = pump_directly(pump);
+	}
+	return rc;
 }
 
 int hilo_stream_pump(hilo_stream *from, hilo_stream *to, uint64_t limit, uint64_t *ret, hilo_time deadline)
 {
-	struct stream_reader reader;
-	uint64_t count = 0;
+	struct pump pump = {.to = to, .deadline = deadline, .limit = limit, .pipe = {-1, -1}};
 	ssize_t n = 1;
-	int rc = hilo__stream_enter(from, "hilo_stream_pump"), wrote = 0;
+	int rc = hilo__stream_enter(from, "hilo_stream_pump");
 
 	if (rc < 0)
 		return rc;
 	if (!to || from == to)
 		return hilo_fail(-EINVAL, "hilo_stream_pump: %s",
 				 to ? "from and to are the same" : "to is NULL");
-	stream_reader_init(&reader, from, "hilo_stream_pump");
-	while (count < limit && (n = hilo__stream_fill(&reader, 0, 1, deadline)) > 0) {
-		size_t size = (size_t)n < PUMP_PIECE ? (size_t)n : PUMP_PIECE;
-
-		if (size > limit - count)
-			size = (size_t)(limit - count);
-		wrote = pump_piece(&reader, to, size, deadline);
-		if (wrote < 0)
-			break;
-		count += size;
-	}
-	if (reader.claimed || limit)
-		hilo__stream_read_end(&reader, 0);
+	stream_reader_init(&pump.reader, from, "hilo_stream_pump");
+	rc = pump_run(&pump, &n);
+	if (pump.reader.claimed || limit)
+		hilo__stream_read_end(&pump.reader, 0);
 	if (ret)
-		*ret = count;
-	if (wrote < 0)
-		return wrote;
-	return n < 0 ? (int)hilo__stream_read_failed(&reader, n) : 0;
+		*ret = pump.count;
+	if (rc < 0)
+		return rc;
+	return n < 0 ? (int)hilo__stream_read_failed(&pump.reader, n) : 0;
 }

@@ -6,6 +6,7 @@
 
 #include "io/file_impl.h"
 #include "io/sock_impl.h"
+#include "io/splice_impl.h"
 #include "scheduler/base/mem.h"
 #include "scheduler/base/sys.h"
 
@@ -124,28 +125,14 @@ static int fill_call(struct file_op *op)
 	return (int)n;
 }
 
-/*
- * A pipe, as large as may be, and the file. Who is not root and has many pipes gets small ones, of two pages: these
- * are no gain, and not kept.
- */
+/* A pipe, as large as may be, and the file. */
 static int source_pipe(struct file_source *source)
 {
 	int rc = source_hold(source);
 
 	if (rc < 0 || source->held.pipe[0] >= 0)
 		return rc;
-	rc = hilo__sys_pipe2(source->held.pipe, O_CLOEXEC);
-	if (rc < 0) {
-		source->held.pipe[0] = source->held.pipe[1] = -1;
-		return rc;
-	}
-	if (hilo__sys_fcntl(source->held.pipe[1], F_SETPIPE_SZ, SENDFILE_DIRECT) >= 0 ||
-	    hilo__sys_fcntl(source->held.pipe[1], F_GETPIPE_SZ, 0) >= (int)SENDFILE_PIECE)
-		return 0;
-	(void)hilo__sys_close(source->held.pipe[0]);
-	(void)hilo__sys_close(source->held.pipe[1]);
-	source->held.pipe[0] = source->held.pipe[1] = -1;
-	return -ENOBUFS;
+	return hilo__splice_open(source->held.pipe, SENDFILE_DIRECT, SENDFILE_PIECE);
 }
 
 int hilo__source_fill(struct file_source *source, hilo_time deadline)

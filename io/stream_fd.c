@@ -31,13 +31,19 @@ static inline struct transport_fd *fd_of(struct transport *transport)
 	return container_of(transport, struct transport_fd, base);
 }
 
+/* What was received, but for the byte that was looked at. */
+static inline ssize_t fd_result(const struct transport_fd *fd)
+{
+	return HILO__UNLIKELY(fd->in.flags & MSG_PEEK) && fd->in.op.result > 0 ? -EAGAIN : fd->in.op.result;
+}
+
 static void fd_received(struct poll_op *op)
 {
 	struct transport_fd *fd = container_of(op, struct transport_fd, in.op);
 
 	if (HILO__UNLIKELY(fd->in.given_up))
 		fd->is_left = true;
-	fd->base.up->received(fd->base.owner, op->result, fd->in.more_is_there);
+	fd->base.up->received(fd->base.owner, fd_result(fd), fd->in.more_is_there);
 }
 
 static void fd_sent(struct poll_op *op)
@@ -92,6 +98,59 @@ static ssize_t fd_receive_now(struct transport *transport, void *data, size_t si
 			return -EAGAIN;
 	}
 	return hilo__poll_io_call(&fd->in);
+}
+
+/* The next byte of a socket is looked at, with its failure, or its end; a pipe has no such call: some are read. */
+static bool fd_await(struct transport *transport, void *data, size_t size, ssize_t *ret)
+{
+	struct transport_fd *fd = fd_of(transport);
+
+	if (fd->is_socket)
+		size = 1;
+	else if (size > PIPE_BUF)
+		size = PIPE_BUF;
+	poll_io_init(&fd->in, fd->is_socket ? POLL_IO_RECV : POLL_IO_READ, transport->fd, data, size,
+		     fd_received);
+	fd->in.flags = fd->is_socket ? MSG_PEEK : 0;
+	if (!fd_start(fd, &fd->in, POLL_LATER, ret))
+		return false;
+	*ret = fd_result(fd);
+	return true;
+}
+
+/* From a socket that may block only if nobody else takes what was seen to be there. */
+static bool fd_can_receive_pipe(const struct transport_fd *fd)
+{
+	int type = 0;
+
+	if (!fd->is_socket)
+		return fd->is_pipe;
+	return fd->is_own ||
+	       (hilo__sock_is_nonblocking(fd->base.fd) > 0 &&
+		hilo__sock_get(fd->base.fd, SOL_SOCKET, SO_TYPE, &type) == 0 && type == SOCK_STREAM);
+}
+
+/*
+ * A socket is looked at first. One that blocks would wait, whatever the flags say, if there were nothing. Of what there
+ * is splice does not take all: not what has urgent data before it, say, and then it must not be tried again and again.
+ */
+static ssize_t fd_receive_pipe(struct transport *transport, int pipe, size_t size)
+{
+	const struct transport_fd *fd = fd_of(transport);
+	ssize_t n;
+	char next;
+
+	if (!size)
+		return fd_can_receive_pipe(fd) ? 0 : -EOPNOTSUPP;
+	if (fd->is_socket) {
+		n = hilo__sys_recv(transport->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT);
+		if (n <= 0)
+			return n;
+	}
+	n = hilo__sys_splice(transport->fd, NULL, pipe, size, SPLICE_F_NONBLOCK);
+	if (n > 0 || n == -EINTR || (!fd->is_socket && (n == 0 || n == -EAGAIN)))
+		return n;
+	return -EOPNOTSUPP;
 }
 
 static bool fd_send(struct transport *transport, const void *data, size_t size, ssize_t *ret)
@@ -207,6 +266,8 @@ static const struct transport_ops fd_ops = {
 	.name = "descriptor",
 	.receive = fd_receive,
 	.receive_now = fd_receive_now,
+	.receive_pipe = fd_receive_pipe,
+	.await = fd_await,
 	.send = fd_send,
 	.send_pipe = fd_send_pipe,
 	.send_now = fd_send_now,
@@ -226,6 +287,7 @@ static int fd_init(struct transport_fd *transport, int fd, const struct descript
 	transport->base.can_read = descriptor->can_read;
 	transport->base.can_write = descriptor->can_write;
 	transport->is_socket = descriptor->kind == DESCRIPTOR_SOCKET;
+	transport->is_pipe = descriptor->kind == DESCRIPTOR_PIPE;
 	transport->is_direct = descriptor->kind == DESCRIPTOR_DIRECT;
 	transport->base.can_shut = transport->is_socket || (!descriptor->can_read && descriptor->can_write);
 	transport->adopted = -1;

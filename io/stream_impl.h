@@ -67,6 +67,14 @@ struct transport_ops {
 	bool (*receive)(struct transport *transport, void *data, size_t size, bool later, ssize_t *ret);
 	/* [no lock, instead of a receive] Without waiting: -EAGAIN. */
 	ssize_t (*receive_now)(struct transport *transport, void *data, size_t size);
+	/*
+	 * [no lock, instead of a receive] Up to @size of the bytes that have come into @pipe, without waiting: how
+	 * many; 0: the end; -EAGAIN: none has; -EOPNOTSUPP: not by this transport, or not these. @size 0 only asks.
+	 * May be NULL.
+	 */
+	ssize_t (*receive_pipe)(struct transport *transport, int pipe, size_t size);
+	/* As receive, but there may be -EAGAIN instead of what has come, which is left there; if the above is. */
+	bool (*await)(struct transport *transport, void *data, size_t size, ssize_t *ret);
 	bool (*send)(struct transport *transport, const void *data, size_t size, ssize_t *ret);
 	/*
 	 * [has the turn, no lock, instead of a send] Up to @size of the bytes that are in @pipe, as many as there is
@@ -119,6 +127,7 @@ struct transport_fd {
 	bool is_left;		      /* the kernel may use the stream's memory, for good */
 	/* As it was made: */
 	bool is_socket : 1; /* RECV and SEND, else READ and WRITE */
+	bool is_pipe : 1;
 	bool is_own : 1;    /* a socket that was made here: nobody else has it */
 	bool is_direct : 1; /* neither waits, nor can be waited for: the calls are made at once */
 	bool blocks : 1;    /* is waited for before each call, since O_NONBLOCK could not be had */
@@ -335,6 +344,22 @@ int hilo__stream_claim(struct stream_reader *reader);
 
 /* [reader, lock held, given back and taken again; suspends] Wait once for the receive in flight. 0, or why not. */
 int hilo__stream_idle(struct stream_reader *reader, hilo_time deadline);
+
+/* [reader, lock held, given back and taken again; suspends] Wait until something may have come. 0, 1, or why not. */
+int hilo__stream_await(struct stream_reader *reader, hilo_time deadline);
+
+/*
+ * [reader, lock held, given back and taken again; does not suspend] Up to @size bytes that come into @pipe: how many,
+ * and there is memory to put them back; 0: look for what is in the buffer, the end, a failure; -EAGAIN: nothing is
+ * there; -EINTR; -ENOMEM; -EOPNOTSUPP: not from this stream, or not these. @size 0 only asks: -EOPNOTSUPP.
+ */
+ssize_t hilo__stream_receive_pipe(struct stream_reader *reader, int pipe, size_t size);
+
+/*
+ * [reader, lock held, given back and taken again] The first @size bytes of @pipe, which have come into that, behind
+ * those in the buffer. Nothing was received, or waited for, since.
+ */
+void hilo__stream_put_back(struct stream_reader *reader, int pipe, size_t size);
 
 /* [reader, lock held] The first @taken bytes are gone. */
 HILO__SHARED void hilo__stream_take(struct stream_reader *reader, size_t taken);

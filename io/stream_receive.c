@@ -21,9 +21,13 @@
 #include "runtime/error_impl.h"
 #include "scheduler/base/clock.h"
 #include "scheduler/base/mem.h"
+#include "scheduler/base/sys.h"
 
 /* Receives in a row after which a larger buffer is given back. */
 #define RX_SMALL 2
+
+/* Instead of how many bytes there have to be: none in the buffer, if only some have come. */
+#define WANT_NONE SIZE_MAX
 
 static inline bool rx_is_inline(const hilo_stream *stream)
 {
@@ -187,12 +191,26 @@ static void rx_begin(hilo_stream *stream)
 	stream->refs++;
 }
 
+/* [reader, has begun, no lock] Be told when something comes, which the next receive finds. As rx_start. */
+static bool rx_start_await(hilo_stream *stream, ssize_t *ret)
+{
+	struct stream_buffer *buffer = &stream->rx.buffer;
+
+	stream->rx.asked = buffer->size - buffer->tail;
+	stream->rx.later = false;
+	return stream->transport->ops->await(stream->transport, buffer->data + buffer->tail, stream->rx.asked,
+					     ret);
+}
+
 /* [reader, has begun, no lock] Start it. True: it has ended already, with *@ret. */
 static bool rx_start(hilo_stream *stream, size_t want, ssize_t *ret)
 {
 	struct stream_buffer *buffer = &stream->rx.buffer;
-	int rc = rx_prepare(stream, want);
+	int rc;
 
+	if (HILO__UNLIKELY(want == WANT_NONE))
+		return rx_start_await(stream, ret);
+	rc = rx_prepare(stream, want);
 	if (HILO__UNLIKELY(rc < 0)) {
 		*ret = rc;
 		return true;
@@ -206,7 +224,7 @@ static bool rx_start(hilo_stream *stream, size_t want, ssize_t *ret)
 static ssize_t rx_start_now(hilo_stream *stream, size_t want)
 {
 	struct stream_buffer *buffer = &stream->rx.buffer;
-	int rc = rx_prepare(stream, want);
+	int rc = rx_prepare(stream, want == WANT_NONE ? 1 : want);
 
 	if (rc < 0)
 		return rc;
@@ -390,6 +408,71 @@ ssize_t hilo__stream_fill(struct stream_reader *reader, size_t have, size_t want
 			return rc;
 		spin_unlock(&stream->lock);
 	}
+}
+
+int hilo__stream_await(struct stream_reader *reader, hilo_time deadline)
+{
+	ssize_t over;
+
+	spin_unlock(&reader->stream->lock);
+	return fill_slowly(reader, 0, WANT_NONE, deadline, &over);
+}
+
+/* [sole user of the buffer, which is empty] Have room for @size bytes. */
+static int rx_reserve(hilo_stream *stream, size_t size)
+{
+	struct stream_buffer *buffer = &stream->rx.buffer;
+
+	if (buffer->size < size)
+		return rx_resize(stream, size);
+	buffer->head = buffer->tail = 0;
+	return 0;
+}
+
+ssize_t hilo__stream_receive_pipe(struct stream_reader *reader, int pipe, size_t size)
+{
+	hilo_stream *stream = reader->stream;
+	ssize_t n;
+
+	if (!stream->transport->ops->receive_pipe)
+		return -EOPNOTSUPP;
+	if (rx_is_over(stream, 0, &n))
+		return 0;
+	if (stream->rx.op)
+		return -EAGAIN;
+	rx_begin(stream);
+	spin_unlock(&stream->lock);
+	n = rx_reserve(stream, size);
+	if (n == 0)
+		n = stream->transport->ops->receive_pipe(stream->transport, pipe, size);
+	spin_lock(&stream->lock);
+	stream->rx.later = n == -EAGAIN;
+	if (n > 0 || !size || n == -EOPNOTSUPP || n == -ENOMEM || n == -EAGAIN || n == -EINTR) {
+		rx_account(stream, -EAGAIN, false); /* not to the buffer */
+		return n;
+	}
+	rx_account(stream, n, false);
+	return 0;
+}
+
+void hilo__stream_put_back(struct stream_reader *reader, int pipe, size_t size)
+{
+	hilo_stream *stream = reader->stream;
+	struct stream_buffer *buffer = &stream->rx.buffer;
+	size_t done = 0;
+	ssize_t n = 1;
+
+	spin_unlock(&stream->lock); /* I1: nothing is in flight */
+	while (done < size && (n > 0 || n == -EINTR)) {
+		n = hilo__sys_read(pipe, buffer->data + buffer->tail + done, size - done);
+		done += n > 0 ? (size_t)n : 0;
+	}
+	spin_lock(&stream->lock);
+	buffer->tail += done;
+	stream->rx.level += done;
+	if (HILO__UNLIKELY(done < size)) /* what is missing is not to be passed over */
+		stream->rx.error = n < 0 ? (int)n : -EIO;
+	store_relaxed(&stream->ready, 1); /* relaxed: a hint */
 }
 
 void hilo__stream_take(struct stream_reader *reader, size_t taken)

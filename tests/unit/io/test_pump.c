@@ -2,12 +2,14 @@
 /* test_pump.c - bytes from stream to stream and from file to stream: all of them, counted, none lost. */
 #include <hilo/io/pump.h>
 
+#include "scheduler/base/sys.h"
 #include "tests/unit/io/streams.h"
 
 struct pumper {
 	hilo_stream *from, *to;
 	uint64_t count;
 	int rc;
+	hilo_task *task;
 };
 
 static int pumper_task(void *arg)
@@ -91,6 +93,43 @@ STREAM_TEST(test_pump_that_ends_early_loses_nothing)
 	return 0;
 }
 
+#ifdef STREAMS_OVER_TLS
+static int pump_task(void *arg)
+{
+	struct pumper *self = arg;
+
+	return hilo_stream_pump(self->from, self->to, UINT64_MAX, &self->count, HILO_FOREVER);
+}
+
+/* One side is encrypted, the other a socket that the kernel could move bytes to, or from: they are copied. */
+STREAM_TEST(test_one_side_is_plain)
+{
+	hilo_stream *plain[2], *secret[2] = {a, b}, **from = secret, **to = plain;
+	struct pumper pumper;
+	size_t size;
+	int fd[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		TASK_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd), ==, 0);
+		for (unsigned j = 0; j < 2; j++)
+			TASK_CHECK(hilo_stream_from_fd(fd[j], NULL, &plain[j]), ==, 0);
+		hilo__sys_fail(SYS_CALL_SPLICE, 0, 0, false);
+		size = stream_stuff(from[0], 0);
+		pumper = (struct pumper){.from = from[1], .to = to[0]};
+		pumper.task = hilo_spawn(pump_task, &pumper);
+		stream_expect(to[1], size, 0);
+		TASK_CHECK(hilo_task_cancel(pumper.task), ==, 0);
+		TASK_CHECK(hilo_join(pumper.task, HILO_FOREVER), ==, -ECANCELED);
+		TASK_CHECK(hilo__sys_calls(SYS_CALL_SPLICE), ==, 0);
+		hilo_stream_free(plain[0]);
+		hilo_stream_free(plain[1]);
+		from = plain;
+		to = secret;
+	}
+	return 0;
+}
+#endif
+
 STREAM_TEST(test_file_is_sent)
 {
 	char path[] = "/tmp/hilo_pump_XXXXXX";
@@ -126,6 +165,9 @@ int main(void)
 		cmocka_unit_test(test_proxy_copies_to_the_end),
 		cmocka_unit_test(test_limited_pump_leaves_the_rest),
 		cmocka_unit_test(test_pump_that_ends_early_loses_nothing),
+#ifdef STREAMS_OVER_TLS
+		cmocka_unit_test(test_one_side_is_plain),
+#endif
 		cmocka_unit_test(test_file_is_sent),
 	};
 
