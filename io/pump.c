@@ -17,6 +17,9 @@
  * nothing for a moment: messages are not slower for it, and a connection that is idle has no pipe. It waits for more
  * without receiving it; that wait belongs to the stream, as a receive does, and may be left to who reads next.
  *
+ * Whatever the direct way is refused, a wait too, is tried as a piece, whose write knows what may be added without
+ * waiting, and says what is wrong.
+ *
  * Rejected: SPLICE_F_MORE. The end of what has come would wait for more, up to 200 ms; within one call the kernel says
  * that itself.
  */
@@ -42,15 +45,17 @@
 #define PUMP_PIPE ((size_t)256 * 1024)
 /* How long a pipe is kept while nothing comes. */
 #define PUMP_HOLD (100 * HILO_MILLISECOND)
+/* How many bytes are copied before what could not be had for a moment, a pipe or the turn, is asked for again. */
+#define PUMP_RETRY ((uint64_t)16 * 1024 * 1024)
 
 struct pump {
 	struct stream_reader reader; /* of the one, whose lock is that of all functions here */
 	hilo_stream *to;
 	hilo_time deadline;
 	uint64_t limit, count;
+	uint64_t direct_from; /* the count at which it may go directly */
 	int pipe[2];
-	size_t piped;	/* bytes in it */
-	bool no_direct; /* one of them cannot */
+	size_t piped; /* bytes in it */
 };
 
 static size_t pump_left(const struct pump *pump, size_t most)
@@ -58,6 +63,11 @@ static size_t pump_left(const struct pump *pump, size_t most)
 	uint64_t left = pump->limit - pump->count;
 
 	return left < most ? (size_t)left : most;
+}
+
+static bool pump_goes_directly(const struct pump *pump)
+{
+	return pump->count < pump->limit && pump->count >= pump->direct_from && !stream_room_is_over();
 }
 
 /* [reader, lock, which is let go of and taken again] Write the first @size bytes, or a piece of them, and take them. */
@@ -76,6 +86,23 @@ static int pump_piece(struct pump *pump, size_t size)
 	return 0;
 }
 
+/*
+ * [the same; suspends] Between two pieces: both may be so fast that it never waits. 0, or why it ends. Without waiting
+ * all goes on that is there.
+ */
+static int pump_checkpoint(struct pump *pump)
+{
+	int rc;
+
+	spin_unlock(&pump->reader.stream->lock);
+	rc = hilo_checkpoint();
+	if (rc != -ECANCELED && pump->deadline > 0 && pump->deadline != HILO_FOREVER &&
+	    hilo__clock_now() >= pump->deadline)
+		rc = -ETIMEDOUT;
+	spin_lock(&pump->reader.stream->lock);
+	return rc == -ECANCELED || rc == -ETIMEDOUT ? hilo__error_own(rc) : 0;
+}
+
 /* [the same] What is in the pipe, as far as there is room. */
 static ssize_t pump_send_some(struct pump *pump)
 {
@@ -85,8 +112,6 @@ static ssize_t pump_send_some(struct pump *pump)
 	n = hilo__stream_enter(pump->to, "hilo_stream_pump");
 	if (n == 0)
 		n = hilo__stream_send_pipe(pump->to, pump->pipe[0], pump->piped, pump->deadline);
-	if (n > 0)
-		contend_was_free(thread_self());
 	spin_lock(&pump->reader.stream->lock);
 	return n;
 }
@@ -100,7 +125,7 @@ static void pump_put_back(struct pump *pump, size_t most)
 	pump->piped -= size;
 }
 
-/* [the same] All that is in the pipe. 0: so it was, or the rest is to be written; or why not. */
+/* [the same] All that is in the pipe. 0, or why not. */
 static int pump_send(struct pump *pump)
 {
 	int rc = 0;
@@ -111,14 +136,13 @@ static int pump_send(struct pump *pump)
 		if (n > 0) {
 			pump->count += (uint64_t)n;
 			pump->piped -= (size_t)n;
-		} else if (n == -EAGAIN) {
+		} else if (n == -ECANCELED) {
+			rc = hilo__error_own((int)n);
+		} else {
+			if (n == -EOPNOTSUPP)
+				pump->direct_from = UINT64_MAX;
 			pump_put_back(pump, PUMP_WAIT_PIECE);
 			rc = pump_piece(pump, pump->reader.stream->rx.level);
-		} else if (n == -ECANCELED || n == -ETIMEDOUT || n == -EDEADLK) {
-			rc = hilo__error_own((int)n);
-		} else { /* what is wrong with the connection the next write says */
-			pump->no_direct = true;
-			break;
 		}
 	}
 	return rc;
@@ -138,46 +162,50 @@ static int pump_await(struct pump *pump)
 /* [the same] Through the pipe, for as long as much comes at a time. 0: now by pieces; or why not. */
 static int pump_through(struct pump *pump)
 {
-	const struct stream_reader *reader = &pump->reader;
+	const struct stream_rx *rx = &pump->reader.stream->rx;
 	unsigned small = 0;
-	ssize_t n;
 	int rc = 0;
 
-	while (rc == 0 && pump->count < pump->limit && small < PUMP_PATIENCE && !stream_room_is_over()) {
-		if (reader->stream->rx.level) { /* some of a pipe's */
-			rc = pump_piece(pump, reader->stream->rx.level);
-			continue;
-		}
-		n = hilo__stream_receive_pipe(&pump->reader, pump->pipe[1], pump_left(pump, PUMP_PIECE));
-		if (n == -EAGAIN) {
-			rc = pump_await(pump);
-		} else if (n > 0) {
+	while (pump_goes_directly(pump) && small < PUMP_PATIENCE && rc == 0 &&
+	       (rc = pump_checkpoint(pump)) == 0) {
+		size_t in_buffer = rx->level; /* some of a pipe's */
+		ssize_t n = in_buffer ? (ssize_t)in_buffer
+				      : hilo__stream_receive_pipe(&pump->reader, pump->pipe[1],
+								  pump_left(pump, PUMP_PIECE));
+
+		if (n > 0)
 			small = (size_t)n < PUMP_SMALL ? small + 1 : 0;
+		if (in_buffer) {
+			rc = pump_piece(pump, in_buffer);
+		} else if (n > 0) {
 			pump->piped = (size_t)n;
 			rc = pump_send(pump);
+		} else if (n == -EAGAIN) {
+			rc = pump_await(pump);
 		} else if (n != -EINTR) {
-			pump->no_direct = n < 0;
+			pump->direct_from = n < 0 ? UINT64_MAX : pump->direct_from;
 			break;
 		}
-		if (pump->piped)
-			break;
 	}
 	return rc < 0 ? rc : 0;
 }
 
-/* [the same] Ask whether both can, and @to as one who has the turn, as in sendfile.c. 0, or why it is all over. */
+/* [the same] Whether both can; @to as one who has the turn, as in sendfile.c. 0: look; or why it is all over. */
 static int pump_ask(struct pump *pump)
 {
-	ssize_t n = hilo__stream_receive_pipe(&pump->reader, -1, 0);
+	ssize_t n;
 
-	pump->no_direct = n == -EOPNOTSUPP;
-	if (pump->no_direct)
+	pump->direct_from = UINT64_MAX;
+	if (!pump->reader.stream->transport->ops->receive_pipe)
 		return 0;
 	spin_unlock(&pump->reader.stream->lock);
 	n = hilo__stream_send_pipe(pump->to, -1, 0, pump->deadline);
+	if (n == 0)
+		n = hilo__splice_open(pump->pipe, PUMP_PIPE, PUMP_PIECE);
 	spin_lock(&pump->reader.stream->lock);
-	pump->no_direct = n < 0;
-	return n == -ECANCELED || n == -ETIMEDOUT || n == -EDEADLK ? hilo__error_own((int)n) : 0;
+	if (n != -EOPNOTSUPP)
+		pump->direct_from = n < 0 ? pump->count + PUMP_RETRY : 0;
+	return n == -ECANCELED ? hilo__error_own((int)n) : 0;
 }
 
 /* [the same] With a pipe, if one is to be had. As pump_through; nothing is left in the pipe. */
@@ -185,13 +213,8 @@ static int pump_directly(struct pump *pump)
 {
 	int rc = pump_ask(pump);
 
-	if (rc < 0 || pump->no_direct)
+	if (rc < 0 || !pump_goes_directly(pump))
 		return rc;
-	spin_unlock(&pump->reader.stream->lock);
-	rc = hilo__splice_open(pump->pipe, PUMP_PIPE, PUMP_PIECE);
-	spin_lock(&pump->reader.stream->lock);
-	if (rc < 0)
-		return 0;
 	rc = pump_through(pump);
 	if (pump->piped)
 		pump_put_back(pump, pump->piped);
@@ -209,8 +232,10 @@ static int pump_run(struct pump *pump, ssize_t *n)
 	while (rc == 0 && pump->count < pump->limit &&
 	       (*n = hilo__stream_fill(&pump->reader, 0, 1, pump->deadline)) > 0) {
 		rc = pump_piece(pump, (size_t)*n);
-		if (rc == 0 && (size_t)*n >= PUMP_PIECE && !pump->no_direct && pump->count < pump->limit)
+		if (rc == 0 && (size_t)*n >= PUMP_PIECE && pump_goes_directly(pump))
 			rc = pump_directly(pump);
+		if (rc == 0 && pump->count < pump->limit)
+			rc = pump_checkpoint(pump);
 	}
 	return rc;
 }

@@ -25,6 +25,7 @@
 #include <errno.h>
 
 #include "io/sendfile_impl.h"
+#include "io/splice_impl.h"
 #include "io/stream_impl.h"
 #include "runtime/error_impl.h"
 

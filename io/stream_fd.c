@@ -22,6 +22,7 @@
 
 #include "io/descriptor_impl.h"
 #include "io/sock_impl.h"
+#include "io/splice_impl.h"
 #include "io/stream_impl.h"
 #include "runtime/error_impl.h"
 #include "scheduler/base/sys.h"
@@ -140,8 +141,8 @@ static ssize_t fd_receive_pipe(struct transport *transport, int pipe, size_t siz
 	ssize_t n;
 	char next;
 
-	if (!size)
-		return fd_can_receive_pipe(fd) ? 0 : -EOPNOTSUPP;
+	if (!fd_can_receive_pipe(fd))
+		return -EOPNOTSUPP;
 	if (fd->is_socket) {
 		n = hilo__sys_recv(transport->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT);
 		if (n <= 0)
@@ -150,7 +151,8 @@ static ssize_t fd_receive_pipe(struct transport *transport, int pipe, size_t siz
 	n = hilo__sys_splice(transport->fd, NULL, pipe, size, SPLICE_F_NONBLOCK);
 	if (n > 0 || n == -EINTR || (!fd->is_socket && (n == 0 || n == -EAGAIN)))
 		return n;
-	return -EOPNOTSUPP;
+	/* The failure of a connection is told once. */
+	return is_of_connection(n) || n == -ETIMEDOUT ? n : -EOPNOTSUPP;
 }
 
 static bool fd_send(struct transport *transport, const void *data, size_t size, ssize_t *ret)

@@ -69,8 +69,7 @@ struct transport_ops {
 	ssize_t (*receive_now)(struct transport *transport, void *data, size_t size);
 	/*
 	 * [no lock, instead of a receive] Up to @size of the bytes that have come into @pipe, without waiting: how
-	 * many; 0: the end; -EAGAIN: none has; -EOPNOTSUPP: not by this transport, or not these. @size 0 only asks.
-	 * May be NULL.
+	 * many; 0: the end; -EAGAIN: none has; -EOPNOTSUPP: not by this transport, or not these. May be NULL.
 	 */
 	ssize_t (*receive_pipe)(struct transport *transport, int pipe, size_t size);
 	/* As receive, but there may be -EAGAIN instead of what has come, which is left there; if the above is. */
@@ -351,7 +350,7 @@ int hilo__stream_await(struct stream_reader *reader, hilo_time deadline);
 /*
  * [reader, lock held, given back and taken again; does not suspend] Up to @size bytes that come into @pipe: how many,
  * and there is memory to put them back; 0: look for what is in the buffer, the end, a failure; -EAGAIN: nothing is
- * there; -EINTR; -ENOMEM; -EOPNOTSUPP: not from this stream, or not these. @size 0 only asks: -EOPNOTSUPP.
+ * there; -EINTR; -ENOMEM; -EOPNOTSUPP: not from this stream, or not these.
  */
 ssize_t hilo__stream_receive_pipe(struct stream_reader *reader, int pipe, size_t size);
 

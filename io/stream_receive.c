@@ -196,10 +196,10 @@ static bool rx_start_await(hilo_stream *stream, ssize_t *ret)
 {
 	struct stream_buffer *buffer = &stream->rx.buffer;
 
-	stream->rx.asked = buffer->size - buffer->tail;
+	buffer->head = buffer->tail = 0; /* it is empty: nobody awaits more than nothing */
+	stream->rx.asked = buffer->size;
 	stream->rx.later = false;
-	return stream->transport->ops->await(stream->transport, buffer->data + buffer->tail, stream->rx.asked,
-					     ret);
+	return stream->transport->ops->await(stream->transport, buffer->data, buffer->size, ret);
 }
 
 /* [reader, has begun, no lock] Start it. True: it has ended already, with *@ret. */
@@ -447,7 +447,7 @@ ssize_t hilo__stream_receive_pipe(struct stream_reader *reader, int pipe, size_t
 		n = stream->transport->ops->receive_pipe(stream->transport, pipe, size);
 	spin_lock(&stream->lock);
 	stream->rx.later = n == -EAGAIN;
-	if (n > 0 || !size || n == -EOPNOTSUPP || n == -ENOMEM || n == -EAGAIN || n == -EINTR) {
+	if (n > 0 || n == -EOPNOTSUPP || n == -ENOMEM || n == -EAGAIN || n == -EINTR) {
 		rx_account(stream, -EAGAIN, false); /* not to the buffer */
 		return n;
 	}

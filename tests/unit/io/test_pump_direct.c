@@ -31,6 +31,7 @@ struct route {
 
 /* Before a whole piece comes at once the buffer has to grow. */
 #define WHOLE_PIECE 125000
+#define PUMP_PIECE_LEAST 65536
 
 static hilo_stream *own_stream(int fd)
 {
@@ -287,6 +288,71 @@ ROUTE_TEST(test_deadline_has_lost_nothing)
 	return 0;
 }
 
+/* Without waiting all goes on that is there, as long as that much may be added. */
+ROUTE_TEST(test_what_is_there_needs_no_wait)
+{
+	hilo_stream_limits high = {.size = sizeof(high), .high = 2 * STUFFING};
+	uint64_t count = 0;
+	size_t size = route_stuff(route, 0);
+
+	TASK_CHECK(hilo_stream_set_limits(route->to, &high), ==, 0);
+	TASK_CHECK(hilo_stream_pump(route->from, route->to, UINT64_MAX, &count, HILO_NO_WAIT), ==,
+		   -ETIMEDOUT);
+	TASK_CHECK(count, >=, WHOLE_PIECE);
+	stream_expect(route->b, count, 0);
+	stream_expect(route->from, size - count, count);
+	return 0;
+}
+
+struct flow {
+	struct route *route;
+	atomic(bool) enough;
+};
+
+static int flow_in(void *arg)
+{
+	struct flow *flow = arg;
+	static const char zeros[100000];
+
+	while (!load_relaxed(&flow->enough))
+		TASK_CHECK(hilo_stream_write(flow->route->a, zeros, sizeof(zeros), HILO_FOREVER), ==,
+			   sizeof(zeros));
+	TASK_CHECK(hilo_stream_write_eof(flow->route->a), ==, 0);
+	return 0;
+}
+
+static int flow_out(void *arg)
+{
+	struct flow *flow = arg;
+	char *block = malloc(100000);
+
+	while (hilo_stream_read(flow->route->b, block, 100000, HILO_FOREVER) > 0)
+		continue;
+	free(block);
+	return 0;
+}
+
+/* Both sides are fast, so that it may never wait. */
+ROUTE_TEST(test_ends_while_bytes_flow)
+{
+	struct flow flow = {.route = route};
+	struct pumping pumping = {route->from, route->to, UINT64_MAX, 0, 0, NULL};
+	hilo_task *in = hilo_spawn(flow_in, &flow), *out = hilo_spawn(flow_out, &flow);
+
+	pumping.deadline = hilo_after(20 * HILO_MILLISECOND);
+	TASK_CHECK(pumping_task(&pumping), ==, -ETIMEDOUT);
+	pumping_start(&pumping, route);
+	TASK_CHECK(hilo_sleep(20 * HILO_MILLISECOND), ==, 0);
+	pumping_cancel(&pumping);
+	pumping_start(&pumping, route);
+	store_relaxed(&flow.enough, true);
+	TASK_CHECK(hilo_join(in, HILO_FOREVER), ==, 0);
+	TASK_CHECK(pumping_end(&pumping), ==, 0);
+	TASK_CHECK(hilo_stream_write_eof(route->to), ==, 0);
+	TASK_CHECK(hilo_join(out, HILO_FOREVER), ==, 0);
+	return 0;
+}
+
 /* The other side goes: that is told, and the rest can be read. */
 ROUTE_TEST(test_peer_that_goes_is_told)
 {
@@ -384,18 +450,41 @@ ROUTE_TEST(test_idle_one_has_no_pipe)
 	return 0;
 }
 
+/* [task] A message, which starts with byte number @at, all the way. */
+static size_t message_pass(const struct route *route, uint64_t at)
+{
+	char block[1000];
+
+	bytes_fill(block, sizeof(block), at);
+	TASK_CHECK(hilo_stream_write(route->a, block, sizeof(block), HILO_FOREVER), ==, sizeof(block));
+	stream_expect(route->b, sizeof(block), at);
+	return sizeof(block);
+}
+
+/* Nor do messages keep the one that there was. */
+ROUTE_TEST(test_messages_close_the_pipe)
+{
+	struct pumping pumping;
+	unsigned before = pipes_open();
+	size_t size = route_stuff(route, 0);
+
+	pumping_start(&pumping, route);
+	stream_expect(route->b, size, 0);
+	TASK_CHECK(was_spliced(), ==, 1);
+	for (unsigned i = 0; i < 8; i++)
+		size += message_pass(route, size);
+	TASK_CHECK(pipes_open(), ==, before);
+	pumping_cancel(&pumping);
+	return 0;
+}
+
 ROUTE_TEST(test_messages_need_no_pipe)
 {
 	struct pumping pumping;
-	char block[1000];
 
 	pumping_start(&pumping, route);
-	for (uint64_t at = 0; at < 100 * sizeof(block); at += sizeof(block)) {
-		bytes_fill(block, sizeof(block), at);
-		TASK_CHECK(hilo_stream_write(route->a, block, sizeof(block), HILO_FOREVER), ==,
-			   sizeof(block));
-		stream_expect(route->b, sizeof(block), at);
-	}
+	for (uint64_t at = 0; at < 100000;)
+		at += message_pass(route, at);
 	pumping_cancel(&pumping);
 	TASK_CHECK(hilo__sys_calls(SYS_CALL_PIPE2), ==, 0);
 	TASK_CHECK(hilo__sys_calls(SYS_CALL_SPLICE), ==, 0);
@@ -443,12 +532,12 @@ static void pumping_all(struct route *route)
 	TASK_CHECK(pumping.count, ==, size);
 }
 
-/* No descriptor is left, or the pipe would be a small one. */
+/* No descriptor is left, or the pipe would be a small one. That is not tried again with each piece. */
 ROUTE_TEST(test_without_a_pipe)
 {
 	hilo__sys_fail(SYS_CALL_PIPE2, 1, EMFILE, true);
 	pumping_all(route);
-	TASK_CHECK(hilo__sys_calls(SYS_CALL_PIPE2), >, 0);
+	TASK_CHECK(hilo__sys_calls(SYS_CALL_PIPE2), ==, 1);
 	TASK_CHECK(hilo__sys_calls(SYS_CALL_SPLICE), ==, 0);
 	hilo__sys_fail(SYS_CALL_PIPE2, 0, 0, false);
 	if (kind == ROUTE_PIPE)
@@ -470,6 +559,51 @@ ROUTE_TEST(test_other_way_is_taken)
 		TASK_CHECK(hilo__sys_calls(SYS_CALL_SPLICE), >, (long)i);
 		hilo__sys_fail(SYS_CALL_SPLICE, 0, 0, false);
 	}
+	return 0;
+}
+
+/* A pipe that could not be had is asked for again after a while. */
+ROUTE_TEST(test_pipe_is_asked_for_again)
+{
+	struct pumping pumping;
+	size_t size = route_stuff(route, 0);
+
+	if (kind != ROUTE_UNIX)
+		return 0;
+	hilo__sys_fail(SYS_CALL_PIPE2, 1, EMFILE, false);
+	pumping_start(&pumping, route);
+	stream_expect(route->b, size, 0);
+	TASK_CHECK(hilo__sys_calls(SYS_CALL_SPLICE), ==, 0);
+	for (unsigned i = 0; !was_spliced(); i++) {
+		size_t more = stream_stuff(route->a, size);
+
+		TASK_CHECK(i, <, 1000);
+		stream_expect(route->b, more, size);
+		size += more;
+	}
+	TASK_CHECK(hilo__sys_calls(SYS_CALL_PIPE2), ==, 2);
+	pumping_cancel(&pumping);
+	return 0;
+}
+
+/* The kernel tells the failure of a connection once, so it must not be taken for one that the next read tells. */
+ROUTE_TEST(test_failure_that_splice_tells_is_told)
+{
+	static const int errors[] = {ECONNRESET, ETIMEDOUT, EHOSTUNREACH};
+	struct pumping pumping;
+
+	for (size_t i = 0; kind == ROUTE_TCP && i < array_size(errors); i++) {
+		struct route one = route_new(kind, ROUTE_UNIX);
+
+		hilo__sys_fail(SYS_CALL_SPLICE, 1, errors[i], false);
+		(void)route_stuff(&one, 0);
+		pumping_start(&pumping, &one);
+		stream_expect(one.b, PUMP_PIECE_LEAST, 0);
+		TASK_CHECK(pumping_end(&pumping), ==, -errors[i]);
+		hilo__sys_fail(SYS_CALL_SPLICE, 0, 0, false);
+		route_free(&one);
+	}
+	(void)route;
 	return 0;
 }
 
@@ -695,12 +829,13 @@ TASK_TEST(test_others_are_copied)
 		hilo_stream_free(i % 2 ? route.from : route.b);
 		*(i % 2 ? &route.a : &route.to) = pair[0];
 		*(i % 2 ? &route.from : &route.b) = pair[1];
-		if (i == 1) {
+		if (i % 2) { /* some of it is in the buffer */
 			struct pumping pumping;
 			size_t size = stream_stuff(route.a, 0);
 
+			stream_expect(route.from, 1000, 0);
 			pumping_start(&pumping, &route);
-			stream_expect(route.b, size, 0);
+			stream_expect(route.b, size - 1000, 1000);
 			pumping_cancel(&pumping);
 		} else {
 			pumping_all(&route);
@@ -845,13 +980,18 @@ int main(void)
 		cmocka_unit_test(test_limit_is_kept),
 		cmocka_unit_test(test_cancelled_one_has_lost_nothing),
 		cmocka_unit_test(test_deadline_has_lost_nothing),
+		cmocka_unit_test(test_what_is_there_needs_no_wait),
+		cmocka_unit_test(test_ends_while_bytes_flow),
 		cmocka_unit_test(test_peer_that_goes_is_told),
 		cmocka_unit_test(test_source_that_is_reset_is_told),
 		cmocka_unit_test(test_abort_ends_it),
 		cmocka_unit_test(test_idle_one_has_no_pipe),
 		cmocka_unit_test(test_messages_need_no_pipe),
+		cmocka_unit_test(test_messages_close_the_pipe),
 		cmocka_unit_test(test_who_reads_next_gets_what_comes),
 		cmocka_unit_test(test_without_a_pipe),
+		cmocka_unit_test(test_pipe_is_asked_for_again),
+		cmocka_unit_test(test_failure_that_splice_tells_is_told),
 		cmocka_unit_test(test_other_way_is_taken),
 		cmocka_unit_test(test_short_calls_lose_nothing),
 		cmocka_unit_test(test_ceiling_is_kept),
