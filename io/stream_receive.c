@@ -438,7 +438,7 @@ ssize_t hilo__stream_receive_pipe(struct stream_reader *reader, int pipe, size_t
 		return -EOPNOTSUPP;
 	if (rx_is_over(stream, 0, &n))
 		return 0;
-	if (stream->rx.op)
+	if (MUTANT(530, stream->rx.op, false)) /* left by who has waited before */
 		return -EAGAIN;
 	rx_begin(stream);
 	spin_unlock(&stream->lock);
