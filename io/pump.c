@@ -14,11 +14,14 @@
  * So the order is always: the buffer, the pipe, the socket; and nothing is received while something is in the pipe.
  *
  * A pump goes directly once a whole piece has come at once. It goes back to pieces when little comes at a time, or
- * nothing for a moment: messages are not slower for it, and a connection that is idle has no pipe. It waits for more
- * without receiving it; that wait belongs to the stream, as a receive does, and may be left to who reads next.
+ * nothing for a moment: messages are not slower for it, and a connection that is idle has no pipe. While it waits for
+ * more the first of it is received, up to a page, and goes as a piece.
  *
  * Whatever the direct way is refused, a wait too, is tried as a piece, whose write knows what may be added without
  * waiting, and says what is wrong.
+ *
+ * Rejected: to wait with a look at the next byte (MSG_PEEK), which takes nothing. It does not take an urgent byte
+ * either, with which a socket stays readable: over epoll it would look again and again, and a ring has a thread wait.
  *
  * Rejected: SPLICE_F_MORE. The end of what has come would wait for more, up to 200 ms; within one call the kernel says
  * that itself.
@@ -56,6 +59,7 @@ struct pump {
 	uint64_t direct_from; /* the count at which it may go directly */
 	int pipe[2];
 	size_t piped; /* bytes in it */
+	bool said;    /* a write has failed, and left a message */
 };
 
 static size_t pump_left(const struct pump *pump, size_t most)
@@ -79,6 +83,7 @@ static int pump_piece(struct pump *pump, size_t size)
 	spin_unlock(&pump->reader.stream->lock);
 	n = hilo_stream_write(pump->to, stream_bytes(&pump->reader), size, pump->deadline);
 	spin_lock(&pump->reader.stream->lock);
+	pump->said = n < 0;
 	if (n < 0)
 		return (int)n;
 	hilo__stream_take(&pump->reader, size);
@@ -100,7 +105,7 @@ static int pump_checkpoint(struct pump *pump)
 	    hilo__clock_now() >= pump->deadline)
 		rc = -ETIMEDOUT;
 	spin_lock(&pump->reader.stream->lock);
-	return rc == -ECANCELED || rc == -ETIMEDOUT ? hilo__error_own(rc) : 0;
+	return rc == -ECANCELED || rc == -ETIMEDOUT ? rc : 0;
 }
 
 /* [the same] What is in the pipe, as far as there is room. */
@@ -125,22 +130,30 @@ static void pump_put_back(struct pump *pump, size_t most)
 	pump->piped -= size;
 }
 
-/* [the same] All that is in the pipe. 0, or why not. */
+/* The direct way is refused: for good, for a while, or for once. */
+static void pump_refused(struct pump *pump, ssize_t why)
+{
+	if (why == -EOPNOTSUPP)
+		pump->direct_from = UINT64_MAX;
+	else if (why != -EAGAIN && why != -ETIMEDOUT && why != -EDEADLK)
+		pump->direct_from = pump->count + PUMP_RETRY;
+}
+
+/* [the same] What is in the pipe: all of it, unless the direct way is refused. 0, or why not. */
 static int pump_send(struct pump *pump)
 {
 	int rc = 0;
 
-	while (pump->piped && rc == 0) {
+	while (pump->piped && pump->count >= pump->direct_from && rc == 0) {
 		ssize_t n = pump_send_some(pump);
 
 		if (n > 0) {
 			pump->count += (uint64_t)n;
 			pump->piped -= (size_t)n;
 		} else if (n == -ECANCELED) {
-			rc = hilo__error_own((int)n);
+			rc = (int)n;
 		} else {
-			if (n == -EOPNOTSUPP)
-				pump->direct_from = UINT64_MAX;
+			pump_refused(pump, n);
 			pump_put_back(pump, PUMP_WAIT_PIECE);
 			rc = pump_piece(pump, pump->reader.stream->rx.level);
 		}
@@ -156,7 +169,7 @@ static int pump_await(struct pump *pump)
 
 	if (rc == -ETIMEDOUT && until < pump->deadline)
 		return 1;
-	return rc < 0 ? hilo__error_own(rc) : 0;
+	return rc < 0 ? rc : 0;
 }
 
 /* [the same] Through the pipe, for as long as much comes at a time. 0: now by pieces; or why not. */
@@ -168,7 +181,7 @@ static int pump_through(struct pump *pump)
 
 	while (pump_goes_directly(pump) && small < PUMP_PATIENCE && rc == 0 &&
 	       (rc = pump_checkpoint(pump)) == 0) {
-		size_t in_buffer = rx->level; /* some of a pipe's */
+		size_t in_buffer = rx->level; /* the first of what has come */
 		ssize_t n = in_buffer ? (ssize_t)in_buffer
 				      : hilo__stream_receive_pipe(&pump->reader, pump->pipe[1],
 								  pump_left(pump, PUMP_PIECE));
@@ -183,38 +196,39 @@ static int pump_through(struct pump *pump)
 		} else if (n == -EAGAIN) {
 			rc = pump_await(pump);
 		} else if (n != -EINTR) {
-			pump->direct_from = n < 0 ? UINT64_MAX : pump->direct_from;
+			if (n < 0)
+				pump_refused(pump, n);
 			break;
 		}
 	}
 	return rc < 0 ? rc : 0;
 }
 
-/* [the same] Whether both can; @to as one who has the turn, as in sendfile.c. 0: look; or why it is all over. */
-static int pump_ask(struct pump *pump)
+/* [the same] A pipe, if both can; @to is asked as one who has the turn, as in sendfile.c. 0, or why not. */
+static ssize_t pump_open(struct pump *pump)
 {
 	ssize_t n;
 
-	pump->direct_from = UINT64_MAX;
 	if (!pump->reader.stream->transport->ops->receive_pipe)
-		return 0;
+		return -EOPNOTSUPP;
 	spin_unlock(&pump->reader.stream->lock);
 	n = hilo__stream_send_pipe(pump->to, -1, 0, pump->deadline);
 	if (n == 0)
 		n = hilo__splice_open(pump->pipe, PUMP_PIPE, PUMP_PIECE);
 	spin_lock(&pump->reader.stream->lock);
-	if (n != -EOPNOTSUPP)
-		pump->direct_from = n < 0 ? pump->count + PUMP_RETRY : 0;
-	return n == -ECANCELED ? hilo__error_own((int)n) : 0;
+	return n;
 }
 
 /* [the same] With a pipe, if one is to be had. As pump_through; nothing is left in the pipe. */
 static int pump_directly(struct pump *pump)
 {
-	int rc = pump_ask(pump);
+	ssize_t n = pump_open(pump);
+	int rc;
 
-	if (rc < 0 || !pump_goes_directly(pump))
-		return rc;
+	if (n < 0) {
+		pump_refused(pump, n);
+		return n == -ECANCELED ? (int)n : 0;
+	}
 	rc = pump_through(pump);
 	if (pump->piped)
 		pump_put_back(pump, pump->piped);
@@ -258,6 +272,6 @@ int hilo_stream_pump(hilo_stream *from, hilo_stream *to, uint64_t limit, uint64_
 	if (ret)
 		*ret = pump.count;
 	if (rc < 0)
-		return rc;
+		return pump.said ? rc : hilo__error_own(rc);
 	return n < 0 ? (int)hilo__stream_read_failed(&pump.reader, n) : 0;
 }

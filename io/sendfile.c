@@ -73,7 +73,7 @@ static ssize_t transport_send(hilo_stream *stream, int pipe, size_t size)
 	n = stream->transport->ops->send_pipe(stream->transport, pipe, size); /* stays: busy, and the turn */
 	spin_lock(&stream->lock);
 	stream->busy--;
-	if (is_of_connection(n) && !stream->tx.error) {
+	if (n < 0 && n != -EAGAIN && n != -EINTR && !splice_is_refused(n) && !stream->tx.error) {
 		hilo__stream_tx_fail(stream, (int)n);
 		hilo__stream_serve(stream, &won);
 	}

@@ -21,6 +21,7 @@
  */
 #include <hilo/runtime/types.h>
 
+#include <errno.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -79,6 +80,13 @@ static inline void source_advance_pipe(struct file_source *source, size_t n)
 {
 	source_advance(source, n);
 	source->piped -= n;
+}
+
+/* Whether @n is the failure of a connection, not of the file or of the call as such. */
+static inline bool is_of_connection(ssize_t n)
+{
+	return n == -EPIPE || n == -ECONNRESET || n == -ECONNABORTED || n == -ENOTCONN || n == -ENETDOWN ||
+	       n == -ENETUNREACH || n == -EHOSTDOWN || n == -EHOSTUNREACH;
 }
 
 #endif /* HILO_IO_SENDFILE_IMPL_H */

@@ -17,7 +17,6 @@
 #include "io/descriptor_impl.h"
 #include "io/sendfile_impl.h"
 #include "io/sock_impl.h"
-#include "io/splice_impl.h"
 #include "runtime/contend_impl.h"
 #include "runtime/error_impl.h"
 

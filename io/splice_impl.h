@@ -18,11 +18,14 @@ int hilo__splice_open(int ret[2], size_t size, size_t least);
 /* [who has opened it] Close both, unless they are -1, which they are then. */
 void hilo__splice_close(int pipe[2]);
 
-/* Whether @n is the failure of a connection, not of a file or of the call as such. */
-static inline bool is_of_connection(ssize_t n)
+/*
+ * Whether @n says no more than that these bytes do not go this way: what is wrong, if anything is, a copy tells. All
+ * other failures are those of a connection, which the kernel tells once.
+ */
+static inline bool splice_is_refused(ssize_t n)
 {
-	return n == -EPIPE || n == -ECONNRESET || n == -ECONNABORTED || n == -ENOTCONN || n == -ENETDOWN ||
-	       n == -ENETUNREACH || n == -EHOSTDOWN || n == -EHOSTUNREACH;
+	return n == -EINVAL || n == -EOPNOTSUPP || n == -ENOSYS || n == -EPERM || n == -ENOMEM ||
+	       n == -ENOBUFS || n == -EIO;
 }
 
 #endif /* HILO_IO_SPLICE_IMPL_H */

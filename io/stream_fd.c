@@ -9,9 +9,10 @@
  * of no more than what a pipe that is ready takes; it can only block if another process has read, or filled, it in
  * between. Regular files, which are always ready, are read and written at once.
  *
- * There is one exception. splice(2) knows no flag to say that it may not wait for a socket: for the moment of that
- * call one that was made here, by accept or connect, is set to O_NONBLOCK. Nobody else has it; and a receive that is
- * started on it in that moment is answered -EAGAIN by a ring, and then waits for readiness.
+ * There is one exception. splice(2) knows no flag to say that it may not wait for a socket. Before it takes from one
+ * that was made here, by accept or connect, it is seen that there is something. While it sends to one that is set to
+ * O_NONBLOCK: nobody else has it; and a receive that is started on it in that moment is answered -EAGAIN by a ring, and
+ * then waits for readiness.
  *
  * SIGPIPE is not raised: a send to a socket says so itself. A write to a pipe is made by a thread of a worker, which
  * has all signals blocked, or by the kernel on its behalf; only a plain thread, which may make the first try itself,
@@ -32,19 +33,13 @@ static inline struct transport_fd *fd_of(struct transport *transport)
 	return container_of(transport, struct transport_fd, base);
 }
 
-/* What was received, but for the byte that was looked at. */
-static inline ssize_t fd_result(const struct transport_fd *fd)
-{
-	return HILO__UNLIKELY(fd->in.flags & MSG_PEEK) && fd->in.op.result > 0 ? -EAGAIN : fd->in.op.result;
-}
-
 static void fd_received(struct poll_op *op)
 {
 	struct transport_fd *fd = container_of(op, struct transport_fd, in.op);
 
 	if (HILO__UNLIKELY(fd->in.given_up))
 		fd->is_left = true;
-	fd->base.up->received(fd->base.owner, fd_result(fd), fd->in.more_is_there);
+	fd->base.up->received(fd->base.owner, op->result, fd->in.more_is_there);
 }
 
 static void fd_sent(struct poll_op *op)
@@ -101,58 +96,26 @@ static ssize_t fd_receive_now(struct transport *transport, void *data, size_t si
 	return hilo__poll_io_call(&fd->in);
 }
 
-/* The next byte of a socket is looked at, with its failure, or its end; a pipe has no such call: some are read. */
-static bool fd_await(struct transport *transport, void *data, size_t size, ssize_t *ret)
-{
-	struct transport_fd *fd = fd_of(transport);
-
-	if (fd->is_socket)
-		size = 1;
-	else if (size > PIPE_BUF)
-		size = PIPE_BUF;
-	poll_io_init(&fd->in, fd->is_socket ? POLL_IO_RECV : POLL_IO_READ, transport->fd, data, size,
-		     fd_received);
-	fd->in.flags = fd->is_socket ? MSG_PEEK : 0;
-	if (!fd_start(fd, &fd->in, POLL_LATER, ret))
-		return false;
-	*ret = fd_result(fd);
-	return true;
-}
-
-/* From a socket that may block only if nobody else takes what was seen to be there. */
-static bool fd_can_receive_pipe(const struct transport_fd *fd)
-{
-	int type = 0;
-
-	if (!fd->is_socket)
-		return fd->is_pipe;
-	return fd->is_own ||
-	       (hilo__sock_is_nonblocking(fd->base.fd) > 0 &&
-		hilo__sock_get(fd->base.fd, SOL_SOCKET, SO_TYPE, &type) == 0 && type == SOCK_STREAM);
-}
-
 /*
- * A socket is looked at first. One that blocks would wait, whatever the flags say, if there were nothing. Of what there
- * is splice does not take all: not what has urgent data before it, say, and then it must not be tried again and again.
+ * A socket is looked at first. One that blocks would wait, whatever the flags say, if there were nothing; so it must be
+ * one from which nobody else takes what was seen. What was seen and does not go, since urgent data lies before it, must
+ * not be tried again and again.
  */
 static ssize_t fd_receive_pipe(struct transport *transport, int pipe, size_t size)
 {
 	const struct transport_fd *fd = fd_of(transport);
-	ssize_t n;
+	ssize_t n = 1;
 	char next;
 
-	if (!fd_can_receive_pipe(fd))
+	if (!fd->can_splice_in ||
+	    (fd->is_socket && !fd->is_own && hilo__sock_is_nonblocking(fd->base.fd) <= 0))
 		return -EOPNOTSUPP;
-	if (fd->is_socket) {
+	if (fd->is_socket)
 		n = hilo__sys_recv(transport->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT);
-		if (n <= 0)
-			return n;
-	}
-	n = hilo__sys_splice(transport->fd, NULL, pipe, size, SPLICE_F_NONBLOCK);
-	if (n > 0 || n == -EINTR || (!fd->is_socket && (n == 0 || n == -EAGAIN)))
+	if (n <= 0)
 		return n;
-	/* The failure of a connection is told once. */
-	return is_of_connection(n) || n == -ETIMEDOUT ? n : -EOPNOTSUPP;
+	n = hilo__sys_splice(transport->fd, NULL, pipe, size, SPLICE_F_NONBLOCK);
+	return splice_is_refused(n) || (fd->is_socket && (n == 0 || n == -EAGAIN)) ? -EOPNOTSUPP : n;
 }
 
 static bool fd_send(struct transport *transport, const void *data, size_t size, ssize_t *ret)
@@ -269,7 +232,6 @@ static const struct transport_ops fd_ops = {
 	.receive = fd_receive,
 	.receive_now = fd_receive_now,
 	.receive_pipe = fd_receive_pipe,
-	.await = fd_await,
 	.send = fd_send,
 	.send_pipe = fd_send_pipe,
 	.send_now = fd_send_now,
@@ -289,7 +251,6 @@ static int fd_init(struct transport_fd *transport, int fd, const struct descript
 	transport->base.can_read = descriptor->can_read;
 	transport->base.can_write = descriptor->can_write;
 	transport->is_socket = descriptor->kind == DESCRIPTOR_SOCKET;
-	transport->is_pipe = descriptor->kind == DESCRIPTOR_PIPE;
 	transport->is_direct = descriptor->kind == DESCRIPTOR_DIRECT;
 	transport->base.can_shut = transport->is_socket || (!descriptor->can_read && descriptor->can_write);
 	transport->adopted = -1;
@@ -318,6 +279,16 @@ static int fd_check(int fd, struct descriptor *ret)
 	return rc < 0 ? hilo_fail(rc, "hilo_stream_from_fd: descriptor %d: %s", fd, hilo_strerror(rc)) : 0;
 }
 
+/* Not packets: their ends would be lost. */
+static bool can_splice_in(int fd, const struct descriptor *descriptor)
+{
+	int type = 0;
+
+	if (descriptor->kind != DESCRIPTOR_SOCKET)
+		return descriptor->kind == DESCRIPTOR_PIPE;
+	return hilo__sock_get(fd, SOL_SOCKET, SO_TYPE, &type) == 0 && type == SOCK_STREAM;
+}
+
 int hilo_stream_from_fd(int fd, const hilo_stream_opts *opts, hilo_stream **ret)
 {
 	struct descriptor descriptor;
@@ -337,6 +308,7 @@ int hilo_stream_from_fd(int fd, const hilo_stream_opts *opts, hilo_stream **ret)
 		hilo__stream_undo(stream);
 		return rc;
 	}
+	stream->descriptor.can_splice_in = can_splice_in(fd, &descriptor);
 	fd_tie(&stream->descriptor);
 	hilo__stream_attach(stream, &stream->descriptor.base);
 	*ret = stream;
@@ -353,7 +325,7 @@ int hilo__stream_from_socket(int fd, struct hilo_runtime *runtime, const void *s
 	if (rc < 0)
 		return rc;
 	(void)fd_init(&(*ret)->descriptor, fd, &connected);
-	(*ret)->descriptor.is_own = true;
+	(*ret)->descriptor.is_own = (*ret)->descriptor.can_splice_in = true;
 	fd_tie(&(*ret)->descriptor);
 	hilo__stream_attach(*ret, &(*ret)->descriptor.base);
 	return 0;

@@ -72,8 +72,6 @@ struct transport_ops {
 	 * many; 0: the end; -EAGAIN: none has; -EOPNOTSUPP: not by this transport, or not these. May be NULL.
 	 */
 	ssize_t (*receive_pipe)(struct transport *transport, int pipe, size_t size);
-	/* As receive, but there may be -EAGAIN instead of what has come, which is left there; if the above is. */
-	bool (*await)(struct transport *transport, void *data, size_t size, ssize_t *ret);
 	bool (*send)(struct transport *transport, const void *data, size_t size, ssize_t *ret);
 	/*
 	 * [has the turn, no lock, instead of a send] Up to @size of the bytes that are in @pipe, as many as there is
@@ -125,11 +123,11 @@ struct transport_fd {
 	int adopted;		      /* the descriptor that was given, if another one is used; -1 */
 	bool is_left;		      /* the kernel may use the stream's memory, for good */
 	/* As it was made: */
-	bool is_socket : 1; /* RECV and SEND, else READ and WRITE */
-	bool is_pipe : 1;
-	bool is_own : 1;    /* a socket that was made here: nobody else has it */
-	bool is_direct : 1; /* neither waits, nor can be waited for: the calls are made at once */
-	bool blocks : 1;    /* is waited for before each call, since O_NONBLOCK could not be had */
+	bool is_socket : 1;	/* RECV and SEND, else READ and WRITE */
+	bool can_splice_in : 1; /* a pipe or a stream of bytes: splice(2) takes from it */
+	bool is_own : 1;	/* a socket that was made here: nobody else has it */
+	bool is_direct : 1;	/* neither waits, nor can be waited for: the calls are made at once */
+	bool blocks : 1;	/* is waited for before each call, since O_NONBLOCK could not be had */
 	struct poll_io in, out;
 };
 
@@ -344,7 +342,10 @@ int hilo__stream_claim(struct stream_reader *reader);
 /* [reader, lock held, given back and taken again; suspends] Wait once for the receive in flight. 0, or why not. */
 int hilo__stream_idle(struct stream_reader *reader, hilo_time deadline);
 
-/* [reader, lock held, given back and taken again; suspends] Wait until something may have come. 0, 1, or why not. */
+/*
+ * [reader, lock held, given back and taken again; suspends] Nothing is in the buffer: wait until something is, but no
+ * more than a page of what has come. 0: look; 1: there is, or it is over; or why not.
+ */
 int hilo__stream_await(struct stream_reader *reader, hilo_time deadline);
 
 /*

@@ -26,8 +26,9 @@
 /* Receives in a row after which a larger buffer is given back. */
 #define RX_SMALL 2
 
-/* Instead of how many bytes there have to be: none in the buffer, if only some have come. */
-#define WANT_NONE SIZE_MAX
+/* Instead of how many bytes there have to be: as few as can be told of, into the memory that there is. */
+#define WANT_FEW SIZE_MAX
+#define RX_FEW ((size_t)4096)
 
 static inline bool rx_is_inline(const hilo_stream *stream)
 {
@@ -102,7 +103,8 @@ static size_t rx_target(const hilo_stream *stream, size_t want)
 static int rx_prepare(hilo_stream *stream, size_t want)
 {
 	struct stream_buffer *buffer = &stream->rx.buffer;
-	size_t level = buffer_level(buffer), target = rx_target(stream, want);
+	size_t level = buffer_level(buffer),
+	       target = want == WANT_FEW ? buffer->size : rx_target(stream, want);
 
 	if (target != buffer->size && rx_resize(stream, target) == 0)
 		return 0;
@@ -191,31 +193,24 @@ static void rx_begin(hilo_stream *stream)
 	stream->refs++;
 }
 
-/* [reader, has begun, no lock] Be told when something comes, which the next receive finds. As rx_start. */
-static bool rx_start_await(hilo_stream *stream, ssize_t *ret)
+static inline size_t rx_room(const struct stream_buffer *buffer, size_t want)
 {
-	struct stream_buffer *buffer = &stream->rx.buffer;
+	size_t size = buffer->size - buffer->tail;
 
-	buffer->head = buffer->tail = 0; /* it is empty: nobody awaits more than nothing */
-	stream->rx.asked = buffer->size;
-	stream->rx.later = false;
-	return stream->transport->ops->await(stream->transport, buffer->data, buffer->size, ret);
+	return HILO__UNLIKELY(want == WANT_FEW) && size > RX_FEW ? RX_FEW : size;
 }
 
 /* [reader, has begun, no lock] Start it. True: it has ended already, with *@ret. */
 static bool rx_start(hilo_stream *stream, size_t want, ssize_t *ret)
 {
 	struct stream_buffer *buffer = &stream->rx.buffer;
-	int rc;
+	int rc = rx_prepare(stream, want);
 
-	if (HILO__UNLIKELY(want == WANT_NONE))
-		return rx_start_await(stream, ret);
-	rc = rx_prepare(stream, want);
 	if (HILO__UNLIKELY(rc < 0)) {
 		*ret = rc;
 		return true;
 	}
-	stream->rx.asked = buffer->size - buffer->tail;
+	stream->rx.asked = rx_room(buffer, want);
 	return stream->transport->ops->receive(stream->transport, buffer->data + buffer->tail,
 					       stream->rx.asked, stream->rx.later, ret);
 }
@@ -224,11 +219,11 @@ static bool rx_start(hilo_stream *stream, size_t want, ssize_t *ret)
 static ssize_t rx_start_now(hilo_stream *stream, size_t want)
 {
 	struct stream_buffer *buffer = &stream->rx.buffer;
-	int rc = rx_prepare(stream, want == WANT_NONE ? 1 : want);
+	int rc = rx_prepare(stream, want);
 
 	if (rc < 0)
 		return rc;
-	stream->rx.asked = buffer->size - buffer->tail;
+	stream->rx.asked = rx_room(buffer, want);
 	return stream->transport->ops->receive_now(stream->transport, buffer->data + buffer->tail,
 						   stream->rx.asked);
 }
@@ -415,7 +410,7 @@ int hilo__stream_await(struct stream_reader *reader, hilo_time deadline)
 	ssize_t over;
 
 	spin_unlock(&reader->stream->lock);
-	return fill_slowly(reader, 0, WANT_NONE, deadline, &over);
+	return fill_slowly(reader, 0, WANT_FEW, deadline, &over);
 }
 
 /* [sole user of the buffer, which is empty] Have room for @size bytes. */
@@ -449,10 +444,15 @@ ssize_t hilo__stream_receive_pipe(struct stream_reader *reader, int pipe, size_t
 	stream->rx.later = n == -EAGAIN;
 	if (n > 0 || n == -EOPNOTSUPP || n == -ENOMEM || n == -EAGAIN || n == -EINTR) {
 		rx_account(stream, -EAGAIN, false); /* not to the buffer */
-		return n;
+	} else {
+		rx_account(stream, n, false);
+		n = 0;
 	}
-	rx_account(stream, n, false);
-	return 0;
+	if (MUTANT(531, HILO__UNLIKELY(stream_state(stream) != STREAM_OPEN), false)) { /* I4 */
+		hilo__stream_unlock(stream, NULL);
+		spin_lock(&stream->lock);
+	}
+	return n;
 }
 
 void hilo__stream_put_back(struct stream_reader *reader, int pipe, size_t size)

@@ -36,8 +36,7 @@ enum direction {
 };
 
 static atomic(uint32_t) flight[2];
-static char *into;   /* published by flight */
-static bool is_look; /* too: it takes nothing */
+static char *into; /* published by flight */
 static const char *from;
 static size_t from_size;
 static char sent[8]; /* as the peer has it */
@@ -142,20 +141,11 @@ static bool model_receive(struct transport *transport, void *data, size_t size, 
 		return true;
 	}
 	plain_store(&into, data);
-	plain_store(&is_look, false);
 	store_release(&flight[RECEIVE], FLIGHT_UP);
 	return false;
 }
 
-static bool model_await(struct transport *transport, void *data, size_t size, ssize_t *ret)
-{
-	(void)transport, (void)data, (void)size, (void)ret;
-	flight_begin(RECEIVE);
-	plain_store(&is_look, true);
-	store_release(&flight[RECEIVE], FLIGHT_UP);
-	return false;
-}
-
+/* Nothing has come. */
 static ssize_t model_receive_pipe(struct transport *transport, int pipe, size_t size)
 {
 	(void)transport, (void)pipe, (void)size;
@@ -215,7 +205,6 @@ static const struct transport_ops model_ops = {
 	.receive = model_receive,
 	.receive_now = model_receive_now,
 	.receive_pipe = model_receive_pipe,
-	.await = model_await,
 	.send = model_send,
 	.stop = model_stop,
 	.shut = model_shut,
@@ -257,7 +246,7 @@ static void setup_with(size_t high)
 	waiting_reset(4, 0);
 	memset(block, 0, sizeof(block));
 	memset(sent, 0, sizeof(sent));
-	at_once = is_look = false;
+	at_once = false;
 	blocks = closed = freed = taken = came = entered = gone = 0;
 	flight[0] = flight[1] = FLIGHT_NONE;
 	into = NULL;
@@ -294,11 +283,7 @@ static void setup_low(void)
 /* A byte comes, if somebody has asked for it. */
 static void kernel_receives(void)
 {
-	if (load_acquire(&flight[RECEIVE]) != FLIGHT_UP || !flight_end(RECEIVE))
-		return;
-	if (plain_load(&is_look)) {
-		hilo__stream_received(stream, -EAGAIN, false);
-	} else {
+	if (load_acquire(&flight[RECEIVE]) == FLIGHT_UP && flight_end(RECEIVE)) {
 		*plain_load(&into) = 'x';
 		(void)add_relaxed(&came, 1); /* relaxed: for the count at the end */
 		hilo__stream_received(stream, 1, false);
@@ -362,7 +347,8 @@ static void pumps_and_reads(void)
 	n = hilo__stream_claim(&reader);
 	for (unsigned i = 0; i < 2 && n == 0; i++) {
 		n = hilo__stream_receive_pipe(&reader, -1, 1);
-		EXPLORE_CHECK(n == -EAGAIN || n == 0); /* 0: it was aborted */
+		EXPLORE_CHECK(n == -EAGAIN || n == 0); /* 0: one has come, or it was aborted */
+		EXPLORE_CHECK(stream_state(stream) == STREAM_OPEN || stream->busy || load_relaxed(&closed));
 		if (n == -EAGAIN)
 			n = hilo__stream_await(&reader, HILO_FOREVER);
 		EXPLORE_CHECK(n == 0 || n == 1 || n == HILO_ECLOSED || n == -ECANCELED);
@@ -503,11 +489,11 @@ static const struct explore_model models[] = {
 	MODEL(2, "stream_read_abort", "read | byte comes | abort", setup, finish, reads, kernel_receives,
 	      aborts),
 	MODEL(2, "stream_read_at_once", "read, at once | abort", setup_at_once, finish, reads, aborts),
-	MODEL(2, "stream_pump", "pump, read | look ends | look or byte", setup, finish, pumps_and_reads,
+	MODEL(2, "stream_pump", "pump, read | byte comes | byte comes", setup, finish, pumps_and_reads,
 	      kernel_receives, kernel_receives),
-	MODEL(2, "stream_pump_cancel", "pump, read | look ends | cancel T0", setup, finish, pumps_and_reads,
+	MODEL(2, "stream_pump_cancel", "pump, read | byte comes | cancel T0", setup, finish, pumps_and_reads,
 	      kernel_receives, canceller_of_T0),
-	MODEL(2, "stream_pump_abort", "pump, read | look ends | abort", setup, finish, pumps_and_reads,
+	MODEL(2, "stream_pump_abort", "pump, read | byte comes | abort", setup, finish, pumps_and_reads,
 	      kernel_receives, aborts),
 	MODEL(2, "stream_write_free", "write | byte goes | free", setup, finish_freed, writes_a, kernel_sends,
 	      frees),

@@ -229,6 +229,21 @@ ROUTE_TEST(test_failure_that_splice_tells_is_told)
 	return 0;
 }
 
+/* Only the other side refuses, each time: that is not asked for with each piece either. */
+ROUTE_TEST(test_lasting_refusal_ends_it)
+{
+	struct pumping pumping;
+	size_t size = route_stuff(route, 0);
+
+	hilo__sys_fail(SYS_CALL_SPLICE, 2, EINVAL, true);
+	pumping_start(&pumping, route);
+	stream_expect(route->b, size, 0);
+	TASK_CHECK(hilo__sys_calls(SYS_CALL_SPLICE), <=, 2);
+	pumping_cancel(&pumping);
+	TASK_CHECK(pumping.count, ==, size);
+	return 0;
+}
+
 /* Calls that move less than there is room for, and some that are interrupted. */
 ROUTE_TEST(test_short_calls_lose_nothing)
 {
@@ -330,10 +345,33 @@ ROUTE_TEST(test_urgent_byte_is_not_of_the_stream)
 		return 0;
 	pumping_start(&pumping, route);
 	stream_expect(route->b, size / 2, 0);
-	TASK_CHECK(hilo_stream_flush(route->a, hilo_after(HILO_MILLISECOND)) <= 0, ==, 1);
 	stream_expect(route->b, size / 2, size / 2);
 	TASK_CHECK(hilo_stream_flush(route->a, HILO_FOREVER), ==, 0);
 	TASK_CHECK(send(hilo_stream_fd(route->a), "!", 1, MSG_OOB), ==, 1);
+	size += stream_stuff(route->a, size);
+	stream_expect(route->b, size / 2, size / 2);
+	pumping_cancel(&pumping);
+	TASK_CHECK(pumping.count, ==, size);
+	return 0;
+}
+
+/* Alone it makes the socket readable, for good: nobody must look at it again and again. */
+ROUTE_TEST(test_urgent_byte_alone_keeps_nobody_busy)
+{
+	struct pumping pumping;
+	size_t size = route_stuff(route, 0);
+
+	if (kind == ROUTE_PIPE)
+		return 0;
+	pumping_start(&pumping, route);
+	stream_expect(route->b, size, 0);
+	TASK_CHECK(was_spliced(), ==, 1);
+	if (send(hilo_stream_fd(route->a), "!", 1, MSG_OOB) ==
+	    1) { /* kernels may not have it for Unix sockets */
+		hilo__sys_fail(SYS_CALL_RECV, 0, 0, false);
+		TASK_CHECK(hilo_sleep(20 * HILO_MILLISECOND), ==, 0);
+		TASK_CHECK(hilo__sys_calls(SYS_CALL_RECV), <, 100);
+	}
 	size += stream_stuff(route->a, size);
 	stream_expect(route->b, size / 2, size / 2);
 	pumping_cancel(&pumping);
@@ -392,11 +430,13 @@ int main(void)
 		cmocka_unit_test(test_without_a_pipe),
 		cmocka_unit_test(test_pipe_is_asked_for_again),
 		cmocka_unit_test(test_other_way_is_taken),
+		cmocka_unit_test(test_lasting_refusal_ends_it),
 		cmocka_unit_test(test_failure_that_splice_tells_is_told),
 		cmocka_unit_test(test_short_calls_lose_nothing),
 		cmocka_unit_test(test_ceiling_is_kept),
 		cmocka_unit_test(test_others_write_whole_records),
 		cmocka_unit_test(test_urgent_byte_is_not_of_the_stream),
+		cmocka_unit_test(test_urgent_byte_alone_keeps_nobody_busy),
 		cmocka_unit_test(test_others_are_copied),
 	};
 

@@ -146,6 +146,31 @@ ROUTE_TEST(test_source_that_is_reset_is_told)
 	return 0;
 }
 
+/* The kernel tells the failure of a connection once: if the splice was told, all others are by the stream. */
+ROUTE_TEST(test_failure_of_the_other_side_is_kept)
+{
+	static const int errors[] = {ECONNRESET, ETIMEDOUT, ECONNREFUSED};
+	struct pumping pumping;
+	char byte;
+
+	for (size_t i = 0; kind == ROUTE_UNIX && i < array_size(errors); i++) {
+		struct route one = route_new(kind, ROUTE_TCP);
+
+		(void)route_stuff(&one, 0);
+		hilo__sys_fail(SYS_CALL_SPLICE, 2, errors[i], false);
+		pumping_start(&pumping, &one);
+		if (errors[i] != ECONNRESET) /* which ends reading as well */
+			stream_expect(one.b, 65536, 0);
+		TASK_CHECK(pumping_end(&pumping), ==, -errors[i]);
+		TASK_CHECK(hilo_stream_write(one.to, "x", 1, HILO_FOREVER), ==, -errors[i]);
+		TASK_CHECK(hilo_stream_read(one.to, &byte, 1, HILO_NO_WAIT), <, 0);
+		hilo__sys_fail(SYS_CALL_SPLICE, 0, 0, false);
+		route_free(&one);
+	}
+	(void)route;
+	return 0;
+}
+
 /* The streams go at any moment. */
 ROUTE_TEST(test_abort_ends_it)
 {
@@ -422,6 +447,7 @@ int main(void)
 		cmocka_unit_test(test_ends_while_bytes_flow),
 		cmocka_unit_test(test_peer_that_goes_is_told),
 		cmocka_unit_test(test_source_that_is_reset_is_told),
+		cmocka_unit_test(test_failure_of_the_other_side_is_kept),
 		cmocka_unit_test(test_abort_ends_it),
 		cmocka_unit_test(test_who_reads_next_gets_what_comes),
 		cmocka_unit_test(test_plain_thread_pumps),
