@@ -348,7 +348,7 @@ static void pumps_and_reads(void)
 	for (unsigned i = 0; i < 2 && n == 0; i++) {
 		n = hilo__stream_receive_pipe(&reader, -1, 1);
 		EXPLORE_CHECK(n == -EAGAIN || n == 0); /* 0: one has come, or it was aborted */
-		EXPLORE_CHECK(stream_state(stream) == STREAM_OPEN || stream->busy || load_relaxed(&closed));
+		EXPLORE_CHECK(stream_state(stream) == STREAM_OPEN || stream->busy || stream->ending);
 		if (n == -EAGAIN)
 			n = hilo__stream_await(&reader, HILO_FOREVER);
 		EXPLORE_CHECK(n == 0 || n == 1 || n == HILO_ECLOSED || n == -ECANCELED);
