@@ -344,7 +344,11 @@ static ssize_t gives(void *buf, size_t size, void *arg)
 	return (ssize_t)n;
 }
 
-/* In pieces of which nobody knows how many come; the site sends it back when it has all of it. */
+/*
+ * In pieces of which nobody knows how many come; the site sends it back when it has all of it. Not as it comes: once
+ * nginx has passed on the header of the answer it does not go on with a write to the site that found no room, whoever
+ * asks it.
+ */
 H2_TEST(test_bodies_stream_up_and_down)
 {
 	struct upload upload = {0};
