@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pump_ends.c - pumps that end, at any moment, and streams that do: every byte has gone on, or is where it was, and
- * is counted.
+ * test_pump_ends.c - pumps that end, at any moment, and streams that do: every byte has gone on, or is where it was,
+ * and is counted.
  */
 #include <signal.h>
 
