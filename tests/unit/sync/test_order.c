@@ -137,7 +137,7 @@ static void test_who_locks_again_is_told_both_places(void **state)
 
 static hilo_condition changed;
 
-/* A place of its own, of less than 256 bytes. */
+/* A place of its own, of less than 1024 bytes. */
 HILO__NOINLINE static int waits_here(void)
 {
 	volatile int rc = hilo_condition_wait(&changed, &first, hilo_after(HILO_MILLISECOND));
@@ -147,15 +147,17 @@ HILO__NOINLINE static int waits_here(void)
 
 static int locks_in_a_wait(void *arg)
 {
-	const char *site;
+	const char *site, *locked;
 
 	(void)arg;
 	fresh();
 	TASK_CHECK(hilo_mutex_lock(&first, HILO_FOREVER), ==, 0);
+	locked = hilo__order_where(hilo_task_current(), &first);
 	TASK_CHECK(waits_here(), ==, -ETIMEDOUT);
 	site = hilo__order_where(hilo_task_current(), &first);
+	TASK_CHECK(site, !=, locked);
 	TASK_CHECK(site > (const char *)(uintptr_t)waits_here, ==, true);
-	TASK_CHECK(site < (const char *)(uintptr_t)waits_here + 256, ==, true);
+	TASK_CHECK(site < (const char *)(uintptr_t)waits_here + 1024, ==, true);
 	TASK_CHECK(hilo_mutex_unlock(&first), ==, 0);
 	return 0;
 }
