@@ -40,6 +40,13 @@ static int listener_at(unsigned port)
 	return -1;
 }
 
+/* Emulators pass on no more than the first bytes of tcp_info. */
+#ifdef HILO_TEST_EMULATED
+#define IS_EMULATED true
+#else
+#define IS_EMULATED false
+#endif
+
 /* The kernel says of a socket that listens how many may wait where it says of others what was acknowledged. */
 static unsigned backlog_of(int fd)
 {
@@ -72,15 +79,16 @@ static hilo_server *started(unsigned flags, int backlog, unsigned *ret_port)
 
 IO_TEST(test_options_of_servers)
 {
-	unsigned port;
+	unsigned port, backlog;
 	hilo_server *server = started(0, 0, &port);
 
 	TASK_CHECK(option_of(listener_at(port), SOL_SOCKET, SO_REUSEADDR), ==, 1);
-	TASK_CHECK(backlog_of(listener_at(port)), >, 7);
+	backlog = backlog_of(listener_at(port));
+	TASK_CHECK(backlog > 7 || (IS_EMULATED && !backlog), ==, 1);
 	hilo_server_free(server);
 	server = started(HILO_SERVER_NO_REUSE_ADDRESS, 7, &port);
 	TASK_CHECK(option_of(listener_at(port), SOL_SOCKET, SO_REUSEADDR), ==, 0);
-	TASK_CHECK(backlog_of(listener_at(port)), ==, 7);
+	TASK_CHECK(backlog_of(listener_at(port)), ==, backlog ? 7 : 0);
 	hilo_server_free(server);
 	return 0;
 }

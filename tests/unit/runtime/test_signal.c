@@ -488,6 +488,10 @@ static int comes_and_goes_in_a_storm(void *arg)
 static void test_coming_and_going_in_a_storm(void **state)
 {
 	(void)state;
+#ifdef HILO_TEST_EMULATED
+	TEST_SKIP("qemu sets a handler and its flags one after the other: it may be called without what it "
+		  "is to be told");
+#endif
 	test_each(comes_and_goes_in_a_storm);
 	/* Not before: this thread may have been in the handler, about to raise one again that was to be ignored. */
 	signal(SIGUSR1, SIG_DFL);
