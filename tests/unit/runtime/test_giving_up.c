@@ -197,12 +197,16 @@ static int hold_thread(void *arg)
 
 static void test_a_thread_that_cannot_end_is_left_behind(void **state)
 {
-	hilo_opts opts = {.size = sizeof(opts), .workers = 2, .shutdown = HILO_MILLISECOND};
+	hilo_opts opts = {.size = sizeof(opts), .workers = 2};
+	hilo_runtime *runtime;
 
 	(void)state;
 	assert_int_equal(pthread_key_create(&key, destructor), 0);
 	test_log_begin();
-	assert_int_equal(hilo_run(hold_thread, NULL, &opts), 0);
+	assert_int_equal(hilo_runtime_new(&opts, &runtime), 0);
+	assert_int_equal(hilo_runtime_run_until_complete(runtime, hold_thread, NULL), 0);
+	assert_int_equal(close_runtime(runtime, HILO_NO_WAIT), 0);
+	assert_int_equal(hilo_runtime_free(runtime), 0);
 	assert_int_equal(test_log_count("did not end at shutdown, the kernel keeps it: left behind"), 1);
 	test_log_end();
 	store_release(&let_go, 1);		/* pairs with destructor */
