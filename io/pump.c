@@ -48,7 +48,7 @@
 #define PUMP_PIPE ((size_t)256 * 1024)
 /* How long a pipe is kept while nothing comes. */
 #define PUMP_HOLD (100 * HILO_MILLISECOND)
-/* How many bytes are copied before what could not be had for a moment, a pipe or the turn, is asked for again. */
+/* How many bytes are copied before what could not be had, a pipe or memory, is asked for again. */
 #define PUMP_RETRY ((uint64_t)16 * 1024 * 1024)
 
 struct pump {
@@ -91,21 +91,31 @@ static int pump_piece(struct pump *pump, size_t size)
 	return 0;
 }
 
+/* [the same] The deadline has passed. Not without waiting: then all goes on that is there. */
+static bool pump_is_late(const struct pump *pump)
+{
+	return pump->deadline > 0 && pump->deadline != HILO_FOREVER && hilo__clock_now() >= pump->deadline;
+}
+
 /*
- * [the same; suspends] Between two pieces: both may be so fast that it never waits. 0, or why it ends. Without waiting
- * all goes on that is there.
+ * [the same; suspends] Between two pieces: both may be so fast that it never waits. 0, or why it ends; the end of what
+ * comes outranks that, and a deadline, which may have passed before it began, leaves a look for it.
  */
 static int pump_checkpoint(struct pump *pump)
 {
+	const struct stream_rx *rx = &pump->reader.stream->rx;
 	int rc;
 
+	if (!rx->level && (rx->eof || rx->error))
+		return 0;
 	spin_unlock(&pump->reader.stream->lock);
 	rc = hilo_checkpoint();
-	if (rc != -ECANCELED && pump->deadline > 0 && pump->deadline != HILO_FOREVER &&
-	    hilo__clock_now() >= pump->deadline)
-		rc = -ETIMEDOUT;
 	spin_lock(&pump->reader.stream->lock);
-	return rc == -ECANCELED || rc == -ETIMEDOUT ? rc : 0;
+	if (rc == -ECANCELED || !pump_is_late(pump))
+		return rc == -ECANCELED ? rc : 0;
+	if (!rx->level)
+		(void)hilo__stream_fill(&pump->reader, 0, 1, HILO_NO_WAIT);
+	return rx->level || !(rx->eof || rx->error) ? -ETIMEDOUT : 0;
 }
 
 /* [the same] What is in the pipe, as far as there is room. */

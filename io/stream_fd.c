@@ -115,6 +115,8 @@ static ssize_t fd_receive_pipe(struct transport *transport, int pipe, size_t siz
 	if (n <= 0)
 		return n;
 	n = hilo__sys_splice(transport->fd, NULL, pipe, size, SPLICE_F_NONBLOCK);
+	if (n == -ENOMEM || n == -ENOBUFS)
+		return -ENOMEM;
 	return splice_is_refused(n) || (fd->is_socket && (n == 0 || n == -EAGAIN)) ? -EOPNOTSUPP : n;
 }
 

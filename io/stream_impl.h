@@ -69,7 +69,7 @@ struct transport_ops {
 	ssize_t (*receive_now)(struct transport *transport, void *data, size_t size);
 	/*
 	 * [no lock, instead of a receive] Up to @size of the bytes that have come into @pipe, without waiting: how
-	 * many; 0: the end; -EAGAIN: none has; -EOPNOTSUPP: not by this transport, or not these. May be NULL.
+	 * many; 0: the end; -EAGAIN: none has; -ENOMEM; -EOPNOTSUPP: not by this transport, or not these. May be NULL.
 	 */
 	ssize_t (*receive_pipe)(struct transport *transport, int pipe, size_t size);
 	bool (*send)(struct transport *transport, const void *data, size_t size, ssize_t *ret);

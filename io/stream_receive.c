@@ -129,8 +129,8 @@ static void rx_account(hilo_stream *stream, ssize_t n, bool more)
 	if (HILO__LIKELY(n > 0)) {
 		rx->buffer.tail += (size_t)n;
 		rx->level += (size_t)n;
-		rx->filled = (size_t)n == rx->asked;
-		rx->later = !rx->filled && !more;
+		rx->filled = rx->buffer.tail == rx->buffer.size;
+		rx->later = (size_t)n != rx->asked && !more;
 		if (n > STREAM_RX_INLINE)
 			rx->small = 0;
 		else if (rx->small < RX_SMALL)

@@ -3,6 +3,7 @@
  * test_pump_ends.c - pumps that end, at any moment, and streams that do: every byte has gone on, or is where it was,
  * and is counted.
  */
+#include <poll.h>
 #include <signal.h>
 
 #include "scheduler/base/random.h"
@@ -57,6 +58,31 @@ ROUTE_TEST(test_what_is_there_needs_no_wait)
 	TASK_CHECK(count, >=, WHOLE_PIECE);
 	stream_expect(route->b, count, 0);
 	stream_expect(route->from, size - count, count);
+	return 0;
+}
+
+static bool has_ended(hilo_stream *stream)
+{
+	struct pollfd look = {.fd = hilo_stream_fd(stream), .events = POLLRDHUP};
+
+	return poll(&look, 1, 0) == 1 && look.revents & (POLLRDHUP | POLLHUP);
+}
+
+/* Who is late gets what is there all the same, and its end. */
+ROUTE_TEST(test_end_outranks_a_deadline)
+{
+	uint64_t count = 0;
+
+	TASK_CHECK(hilo_stream_write(route->a, "0123456789", 10, HILO_FOREVER), ==, 10);
+	TASK_CHECK(hilo_stream_flush(route->a, HILO_FOREVER), ==, 0);
+	TEST_UNTIL(there(route->from) == 10);
+	TASK_CHECK(hilo_stream_pump(route->from, route->to, UINT64_MAX, &count, 1), ==, -ETIMEDOUT);
+	TASK_CHECK(count, ==, 10);
+	TASK_CHECK(hilo_stream_write(route->a, "0123456789", 10, HILO_FOREVER), ==, 10);
+	TASK_CHECK(hilo_stream_write_eof(route->a), ==, 0);
+	TEST_UNTIL(there(route->from) == 10 && has_ended(route->from));
+	TASK_CHECK(hilo_stream_pump(route->from, route->to, UINT64_MAX, &count, 1), ==, 0);
+	TASK_CHECK(count, ==, 10);
 	return 0;
 }
 
@@ -444,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_cancelled_one_has_lost_nothing),
 		cmocka_unit_test(test_deadline_has_lost_nothing),
 		cmocka_unit_test(test_what_is_there_needs_no_wait),
+		cmocka_unit_test(test_end_outranks_a_deadline),
 		cmocka_unit_test(test_ends_while_bytes_flow),
 		cmocka_unit_test(test_peer_that_goes_is_told),
 		cmocka_unit_test(test_source_that_is_reset_is_told),
