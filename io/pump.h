@@ -18,8 +18,9 @@ HILO_BEGIN_DECLS
  * which may be NULL. On failure of either, by the deadline or by a cancel *@ret is set as well, and no byte is lost:
  * those that were read were written, the others can still be read. Nobody else may read from @from meanwhile: -EBUSY.
  * Does not end or close either; does not wait until all was sent. From a socket or pipe to another one much goes
- * without a copy, through a pipe, which takes two descriptors while it lasts; if there are none, it is copied, as it is
- * where a given socket waits by itself, without O_NONBLOCK. Others may write in between. Codes as hilo_stream_read and hilo_stream_write; -EINVAL: they are the same stream.
+ * without a copy, through a pipe, which takes two descriptors while it lasts; if there are none, it is copied, as it
+ * is where a given socket waits by itself, without O_NONBLOCK. Others may write in between. Codes as hilo_stream_read
+ * and hilo_stream_write; -EINVAL: they are the same stream.
  */
 HILO_API int hilo_stream_pump(hilo_stream *from, hilo_stream *to, uint64_t limit, uint64_t *ret,
 			      hilo_time deadline);

@@ -45,16 +45,19 @@ ROUTE_TEST(test_deadline_has_lost_nothing)
 	return 0;
 }
 
-/* Without waiting all goes on that is there, as long as that much may be added. */
+/* Without waiting all goes on that is there, as long as that much may be added; for who is late one piece. */
 ROUTE_TEST(test_what_is_there_needs_no_wait)
 {
 	hilo_stream_limits high = {.size = sizeof(high), .high = 2 * STUFFING};
-	uint64_t count = 0;
+	uint64_t piece = 0, count = 0;
 	size_t size = route_stuff(route, 0);
 
 	TASK_CHECK(hilo_stream_set_limits(route->to, &high), ==, 0);
+	TASK_CHECK(hilo_stream_pump(route->from, route->to, UINT64_MAX, &piece, 1), ==, -ETIMEDOUT);
+	TASK_CHECK(piece > 0 && piece < WHOLE_PIECE, ==, 1);
 	TASK_CHECK(hilo_stream_pump(route->from, route->to, UINT64_MAX, &count, HILO_NO_WAIT), ==,
 		   -ETIMEDOUT);
+	count += piece;
 	TASK_CHECK(count, >=, WHOLE_PIECE);
 	stream_expect(route->b, count, 0);
 	stream_expect(route->from, size - count, count);
